@@ -1,0 +1,176 @@
+//! One connection to the bus, and everything on it put in place.
+
+use crate::topology::{Bucket, Consumer, Stream};
+use async_nats::{
+    Client, ConnectOptions, Event,
+    jetstream::{self, context::ContextBuilder, kv},
+};
+use metrics::counter;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// A connection to the bus; clones share it.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    pub(crate) client: Client,
+    pub(crate) jetstream: jetstream::Context,
+    connected: watch::Receiver<u64>,
+}
+
+/// Why the bus cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The server does not answer.
+    #[error("connecting to NATS at {url}")]
+    Connect {
+        /// Where it should be.
+        url: String,
+        /// What went wrong.
+        #[source]
+        source: async_nats::ConnectError,
+    },
+    /// Something could not be put in place or read.
+    #[error("{action} on the bus")]
+    Api {
+        /// What was tried, e.g. `creating stream JOURNAL`.
+        action: String,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl BusError {
+    pub(crate) fn api(action: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Api { action: action.into(), source: source.into() }
+    }
+}
+
+/// How long the first connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one JetStream call may take before it is tried again.
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest pause between two attempts to reconnect.
+const RECONNECT_DELAY_MAX: Duration = Duration::from_millis(250);
+
+impl Bus {
+    /// Connects as `service`; the connection heals itself from then on.
+    ///
+    /// # Errors
+    /// [`BusError::Connect`] when the server cannot be reached at first.
+    pub async fn connect(url: &str, service: &str) -> Result<Self, BusError> {
+        let (connected_sender, connected) = watch::channel(0);
+        let name: Arc<str> = service.into();
+        let client = ConnectOptions::new()
+            .name(format!("tragen-{service}"))
+            .connection_timeout(CONNECT_TIMEOUT)
+            .request_timeout(Some(CALL_TIMEOUT))
+            .subscription_capacity(65_536)
+            .reconnect_delay_callback(|attempt| {
+                let doubled = Duration::from_millis(4 << attempt.min(6));
+                doubled.min(RECONNECT_DELAY_MAX)
+            })
+            .event_callback(move |event| {
+                on_event(&name, &event, &connected_sender);
+                std::future::ready(())
+            })
+            .connect(url)
+            .await
+            .map_err(|source| BusError::Connect { url: url.to_owned(), source })?;
+        let jetstream = ContextBuilder::new()
+            .timeout(CALL_TIMEOUT)
+            .ack_timeout(CALL_TIMEOUT)
+            .backpressure_on_inflight(false)
+            .build(client.clone());
+        Ok(Self { client, jetstream, connected })
+    }
+
+    /// Creates what is missing of streams, consumers and buckets, and updates what differs.
+    ///
+    /// # Errors
+    /// [`BusError::Api`] naming the part that could not be put in place.
+    pub async fn apply(&self, lane_messages_max: i64) -> Result<(), BusError> {
+        for stream in Stream::ALL {
+            self.jetstream
+                .create_or_update_stream(stream.config(lane_messages_max))
+                .await
+                .map_err(|e| BusError::api(format!("creating stream {}", stream.as_str()), e))?;
+        }
+        for consumer in Consumer::ALL {
+            self.jetstream
+                .create_consumer_on_stream(consumer.config(), consumer.stream().as_str())
+                .await
+                .map_err(|e| BusError::api(format!("creating consumer {}", consumer.as_str()), e))?;
+        }
+        for bucket in Bucket::ALL {
+            self.jetstream
+                .create_or_update_key_value(bucket.config())
+                .await
+                .map_err(|e| BusError::api(format!("creating bucket {}", bucket.as_str()), e))?;
+        }
+        Ok(())
+    }
+
+    /// A key-value bucket.
+    ///
+    /// # Errors
+    /// [`BusError::Api`] when it cannot be read.
+    pub async fn bucket(&self, bucket: Bucket) -> Result<kv::Store, BusError> {
+        self.jetstream
+            .get_key_value(bucket.as_str())
+            .await
+            .map_err(|e| BusError::api(format!("opening bucket {}", bucket.as_str()), e))
+    }
+
+    /// Sequence of the newest message of a stream; 0 when it is empty.
+    ///
+    /// # Errors
+    /// [`BusError::Api`] when the stream cannot be read.
+    pub async fn last_sequence(&self, stream: Stream) -> Result<u64, BusError> {
+        let action = || format!("reading stream {}", stream.as_str());
+        let handle = self.jetstream.get_stream(stream.as_str()).await.map_err(|e| BusError::api(action(), e))?;
+        Ok(handle.cached_info().state.last_sequence)
+    }
+
+    /// Counts connections: it changes each time the bus is (re)connected, so
+    /// that memory streams can be filled again.
+    #[must_use]
+    pub fn connections(&self) -> watch::Receiver<u64> {
+        self.connected.clone()
+    }
+
+    /// Whether the bus is connected now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// Sends what is buffered; call it last before a process ends.
+    pub async fn flush(&self) {
+        if let Err(error) = tokio::time::timeout(CALL_TIMEOUT, self.client.flush()).await {
+            warn!("the bus could not be flushed: {error}");
+        }
+    }
+}
+
+fn on_event(service: &str, event: &Event, connected: &watch::Sender<u64>) {
+    counter!("bus_connection_events_total", "event" => event_name(event)).increment(1);
+    match event {
+        Event::Connected => {
+            connected.send_modify(|count| *count += 1);
+            info!("{service} is connected to the bus");
+        }
+        other => warn!("{service} bus event: {other}"),
+    }
+}
+
+fn event_name(event: &Event) -> &'static str {
+    match event {
+        Event::Connected => "connected",
+        Event::Disconnected => "disconnected",
+        Event::SlowConsumer(_) => "slow_consumer",
+        Event::LameDuckMode => "lame_duck",
+        _ => "other",
+    }
+}

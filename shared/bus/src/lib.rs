@@ -1,0 +1,24 @@
+//! JetStream, once: subjects, streams, publishing, consuming, dead letters and
+//! questions. Delivery is at least once everywhere; handlers are idempotent by
+//! business key and ack last.
+//!
+//! Invariant: a message taken from a consumer ends in exactly one of ack,
+//! retry later, or dead letter.
+
+pub mod ask;
+pub mod batch;
+pub mod connection;
+pub mod consume;
+pub mod dead_letter;
+pub mod follow;
+pub mod publish;
+pub mod server;
+pub mod subject;
+pub mod topology;
+
+pub use connection::{Bus, BusError};
+pub use consume::{Delivery, Puller};
+pub use follow::{Followed, Follower, StartAt};
+pub use publish::{PublishError, PublishOptions};
+pub use subject::{Ask, CoreSubject, Source, Subject};
+pub use topology::{Bucket, Consumer, Stream};

@@ -1,0 +1,150 @@
+//! A private nats-server: the child of `tragen up`, and of every test.
+
+use anyhow::Context as _;
+use serde::Deserialize;
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How often the server fsyncs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// Before every acknowledgment: a power cut loses nothing.
+    Always,
+    /// Every two minutes: for measurements.
+    ServerDefault,
+}
+
+/// A running nats-server; it is stopped when dropped.
+#[derive(Debug)]
+pub struct NatsServer {
+    child: Child,
+    url: String,
+    binary: PathBuf,
+    folder: PathBuf,
+    sync: Sync,
+    port: u16,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ports {
+    nats: Vec<String>,
+}
+
+impl NatsServer {
+    /// Starts `binary` on a free port of 127.0.0.1 with its store in `folder`.
+    ///
+    /// # Errors
+    /// When it cannot be started or is not ready within ten seconds.
+    pub async fn start(binary: &Path, folder: &Path, sync: Sync) -> anyhow::Result<Self> {
+        Self::start_on(binary, folder, sync, 0).await
+    }
+
+    async fn start_on(binary: &Path, folder: &Path, sync: Sync, port: u16) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        for entry in std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "ports") {
+                std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+            }
+        }
+        let config = folder.join("nats.conf");
+        std::fs::write(&config, config_text(folder, sync, port))
+            .with_context(|| format!("writing {}", config.display()))?;
+        let log = std::fs::File::create(folder.join("nats.log")).context("creating the nats-server log")?;
+        let child = Command::new(binary)
+            .arg("-c")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("starting {}", binary.display()))?;
+        let mut server =
+            Self { child, url: String::new(), binary: binary.to_owned(), folder: folder.to_owned(), sync, port: 0 };
+        server.wait_ready().await?;
+        Ok(server)
+    }
+
+    /// Where clients connect, e.g. `nats://127.0.0.1:41823`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The server's process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it without warning (SIGKILL); the store stays.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on the same port and store.
+    ///
+    /// # Errors
+    /// As [`NatsServer::start`].
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.kill();
+        let fresh = Self::start_on(&self.binary, &self.folder, self.sync, self.port).await?;
+        *self = fresh;
+        Ok(())
+    }
+
+    async fn wait_ready(&mut self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let ports_file = self.folder.join(format!("{}_{}.ports", binary_name(&self.binary), self.child.id()));
+        loop {
+            if let Some(status) = self.child.try_wait().context("watching nats-server")? {
+                let log = std::fs::read_to_string(self.folder.join("nats.log")).unwrap_or_default();
+                anyhow::bail!("nats-server ended at once ({status}): {}", log.lines().last().unwrap_or("no log"));
+            }
+            if let Ok(text) = std::fs::read_to_string(&ports_file)
+                && let Ok(ports) = serde_json::from_str::<Ports>(&text)
+                && let Some(url) = ports.nats.first()
+            {
+                self.url.clone_from(url);
+                self.port = url.rsplit(':').next().and_then(|p| p.parse().ok()).context("reading the port")?;
+                if jetstream_answers(url).await {
+                    return Ok(());
+                }
+            }
+            anyhow::ensure!(started.elapsed() < Duration::from_secs(10), "nats-server was not ready within 10 s");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+async fn jetstream_answers(url: &str) -> bool {
+    let Ok(client) = async_nats::connect(url).await else { return false };
+    async_nats::jetstream::new(client).query_account().await.is_ok()
+}
+
+fn binary_name(binary: &Path) -> String {
+    binary.file_name().map_or_else(|| "nats-server".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn config_text(folder: &Path, sync: Sync, port: u16) -> String {
+    let port = if port == 0 { -1 } else { i32::from(port) };
+    let sync = match sync {
+        Sync::Always => "sync_interval: always",
+        Sync::ServerDefault => "",
+    };
+    let folder = folder.display();
+    format!(
+        "listen: \"127.0.0.1:{port}\"\nports_file_dir: \"{folder}\"\nmax_payload: 4MB\n\
+         jetstream {{ store_dir: \"{folder}\", {sync} }}\n"
+    )
+}

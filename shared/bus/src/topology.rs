@@ -1,0 +1,256 @@
+//! Streams, consumers and buckets: what exists on the bus, declared once. The
+//! reason for each one's durability stands beside it.
+//!
+//! The server runs with `sync_interval: always`, so every message on a file
+//! stream survives a power cut and costs one fsync. Streams on the trade path
+//! carry batches, so the fsync is shared by many trades under load.
+
+use async_nats::jetstream::{
+    consumer::{AckPolicy, DeliverPolicy, pull},
+    kv,
+    stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+};
+use std::time::Duration;
+
+/// A stream of the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Trades asked for, by tier. File: an accepted request survives everything.
+    Requests,
+    /// What agents propose. File: work done is not done twice.
+    Proposals,
+    /// The guard's decisions. File, never deleted: it is the guard's memory.
+    Journal,
+    /// Outcomes of trades. File: money that moved at a venue must be booked.
+    Executions,
+    /// Committed facts. File for replays; all of it can be rebuilt from the ledger.
+    Ledger,
+    /// Newest quotes, scores and definitions. Memory: market-data re-publishes them.
+    Market,
+    /// The last bars. Memory: market-data re-publishes them.
+    Bars,
+    /// Work done. Memory: a lost report is a lost fraction of a cent.
+    Usage,
+    /// Messages no handler could take. File: somebody must look at them.
+    Dead,
+}
+
+/// A durable consumer: who reads a stream and must see every message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Consumer {
+    /// Agent workers, premium lane.
+    WorkerPremium,
+    /// Agent workers, standard lane.
+    WorkerStandard,
+    /// Agent workers, free lane.
+    WorkerFree,
+    /// The leading guard.
+    Guard,
+    /// The ledger.
+    Ledger,
+    /// The cost monitor, outcomes.
+    CostExecutions,
+    /// The cost monitor, work done.
+    CostUsage,
+}
+
+/// A key-value bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bucket {
+    /// The trading state; one key `state`.
+    Control,
+    /// Who leads; one key `guard`; entries end 2 s after the last renewal.
+    Lease,
+    /// Configured agents by id.
+    Agents,
+    /// Worker presence by instance; entries end 5 s after the last beat.
+    Workers,
+}
+
+/// How often a message is delivered before it is a dead letter.
+pub const DELIVERIES_MAX: u64 = 5;
+
+/// A delivery not acked after this long goes to somebody else.
+pub const ACK_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a lane keeps the ids of published messages to drop repeats.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+const DAY: Duration = Duration::from_secs(86_400);
+const MIB: i64 = 1 << 20;
+
+impl Stream {
+    /// Every stream.
+    pub const ALL: [Self; 9] = [
+        Self::Requests,
+        Self::Proposals,
+        Self::Journal,
+        Self::Executions,
+        Self::Ledger,
+        Self::Market,
+        Self::Bars,
+        Self::Usage,
+        Self::Dead,
+    ];
+
+    /// Its name on the server.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "REQUESTS",
+            Self::Proposals => "PROPOSALS",
+            Self::Journal => "JOURNAL",
+            Self::Executions => "EXECUTIONS",
+            Self::Ledger => "LEDGER",
+            Self::Market => "MARKET",
+            Self::Bars => "BARS",
+            Self::Usage => "USAGE",
+            Self::Dead => "DEAD",
+        }
+    }
+
+    const fn subjects(self) -> &'static [&'static str] {
+        match self {
+            Self::Requests => &["req.>"],
+            Self::Proposals => &["prop.>"],
+            Self::Journal => &["journal"],
+            Self::Executions => &["exec.>"],
+            Self::Ledger => &["ledger.>"],
+            Self::Market => &["md.quote.>", "md.instrument.>", "md.match.>"],
+            Self::Bars => &["md.bar.>"],
+            Self::Usage => &["usage.>"],
+            Self::Dead => &["dead.>"],
+        }
+    }
+
+    /// What the server is asked for; `lane_messages_max` bounds each request lane.
+    pub(crate) fn config(self, lane_messages_max: i64) -> Config {
+        let base = Config {
+            name: self.as_str().to_owned(),
+            subjects: self.subjects().iter().map(ToString::to_string).collect(),
+            duplicate_window: DUPLICATE_WINDOW,
+            storage: StorageType::File,
+            allow_direct: true,
+            ..Config::default()
+        };
+        match self {
+            Self::Requests => Config {
+                retention: RetentionPolicy::WorkQueue,
+                discard: DiscardPolicy::New,
+                discard_new_per_subject: true,
+                max_messages_per_subject: lane_messages_max,
+                max_bytes: 512 * MIB,
+                ..base
+            },
+            Self::Proposals => Config {
+                retention: RetentionPolicy::WorkQueue,
+                discard: DiscardPolicy::New,
+                max_bytes: 512 * MIB,
+                ..base
+            },
+            Self::Journal => Config { deny_delete: true, deny_purge: true, ..base },
+            Self::Executions | Self::Ledger => Config { max_age: 7 * DAY, ..base },
+            Self::Market => Config {
+                storage: StorageType::Memory,
+                max_messages_per_subject: 1,
+                max_bytes: 256 * MIB,
+                duplicate_window: Duration::from_secs(1),
+                ..base
+            },
+            Self::Bars => Config {
+                storage: StorageType::Memory,
+                max_messages_per_subject: 500,
+                max_bytes: 256 * MIB,
+                duplicate_window: Duration::from_secs(1),
+                ..base
+            },
+            Self::Usage => Config { storage: StorageType::Memory, max_age: DAY, max_bytes: 64 * MIB, ..base },
+            Self::Dead => Config { max_age: 30 * DAY, max_bytes: 256 * MIB, ..base },
+        }
+    }
+}
+
+impl Consumer {
+    /// Every consumer.
+    pub const ALL: [Self; 7] = [
+        Self::WorkerPremium,
+        Self::WorkerStandard,
+        Self::WorkerFree,
+        Self::Guard,
+        Self::Ledger,
+        Self::CostExecutions,
+        Self::CostUsage,
+    ];
+
+    /// Its durable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WorkerPremium => "worker-premium",
+            Self::WorkerStandard => "worker-standard",
+            Self::WorkerFree => "worker-free",
+            Self::Guard => "risk-guard",
+            Self::Ledger => "ledger",
+            Self::CostExecutions => "cost-monitor-executions",
+            Self::CostUsage => "cost-monitor-usage",
+        }
+    }
+
+    /// What it reads.
+    #[must_use]
+    pub const fn stream(self) -> Stream {
+        match self {
+            Self::WorkerPremium | Self::WorkerStandard | Self::WorkerFree => Stream::Requests,
+            Self::Guard => Stream::Proposals,
+            Self::Ledger | Self::CostExecutions => Stream::Executions,
+            Self::CostUsage => Stream::Usage,
+        }
+    }
+
+    pub(crate) fn config(self) -> pull::Config {
+        let filter_subject = match self {
+            Self::WorkerPremium => "req.*.premium",
+            Self::WorkerStandard => "req.*.standard",
+            Self::WorkerFree => "req.*.free",
+            Self::Guard => "prop.>",
+            Self::Ledger | Self::CostExecutions => "exec.>",
+            Self::CostUsage => "usage.>",
+        };
+        pull::Config {
+            durable_name: Some(self.as_str().to_owned()),
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            // Deliveries are counted by the handler, which keeps the bytes of what it gives up.
+            max_deliver: -1,
+            max_ack_pending: 1_024,
+            filter_subject: filter_subject.to_owned(),
+            ..pull::Config::default()
+        }
+    }
+}
+
+impl Bucket {
+    /// Every bucket.
+    pub const ALL: [Self; 4] = [Self::Control, Self::Lease, Self::Agents, Self::Workers];
+
+    /// Its name on the server.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Lease => "lease",
+            Self::Agents => "agents",
+            Self::Workers => "workers",
+        }
+    }
+
+    pub(crate) fn config(self) -> kv::Config {
+        let base = kv::Config { bucket: self.as_str().to_owned(), history: 1, ..kv::Config::default() };
+        match self {
+            Self::Control | Self::Agents => kv::Config { history: 5, ..base },
+            Self::Lease => kv::Config { max_age: Duration::from_secs(2), storage: StorageType::Memory, ..base },
+            Self::Workers => kv::Config { max_age: Duration::from_secs(5), storage: StorageType::Memory, ..base },
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! tragen-cache

@@ -1,0 +1,33 @@
+//! The deterministic models behind the agents: market state in, decision out.
+//!
+//! Every function here is pure: the same numbers give the same decision in every worker, so a decision can be
+//! cached, replayed and shared by all agents that watch the same market. Estimates (probabilities, indicators,
+//! edges) are `f64`; they become integer micros, ticks and contracts where the caller crosses into money, with the
+//! rounding named there.
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | [`devig`] | what does one bookmaker believe, without his margin? |
+//! | [`consensus`], [`fair_line`] | what do all bookmakers together believe, without the broken prices? |
+//! | [`kelly`] | what is the edge after ask and fee, and which share of the capital is worth it? |
+//! | [`scout`] | eplScoutAgent: which quote of this match is worth buying? |
+//! | [`bar`], [`indicators`], [`wilder`] | what does the price series say, bar by bar? |
+//! | [`signal`], [`scalper`], [`swing`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
+//! | [`personality`], [`sizing`] | how bold is this agent, and how much does it buy? |
+
+pub mod bar;
+pub mod consensus;
+mod count;
+pub mod devig;
+pub mod fair_line;
+pub mod indicators;
+pub mod kelly;
+pub mod personality;
+pub mod scalper;
+pub mod scout;
+pub mod signal;
+pub mod sizing;
+pub mod swing;
+mod trade_cycle;
+pub mod trading;
+pub mod wilder;

@@ -1,0 +1,158 @@
+//! Many opinions into one: the weighted mean of log-odds over bookmakers.
+
+/// Weight of a bookmaker or exchange whose closing price is known to be sharp (Pinnacle, Betfair exchange).
+pub const SHARP_WEIGHT: f64 = 3.0;
+/// Weight of every other bookmaker.
+pub const SOFT_WEIGHT: f64 = 1.0;
+
+/// One bookmaker's fair probabilities and how much they count.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opinion {
+    /// Relative weight, above 0; see [`SHARP_WEIGHT`].
+    pub weight: f64,
+    /// One probability per outcome, each inside (0, 1).
+    pub probabilities: Vec<f64>,
+}
+
+/// Why opinions cannot be joined.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum ConsensusError {
+    /// There is nothing to join.
+    #[error("no opinions")]
+    NoOpinions,
+    /// All opinions must speak about the same outcomes.
+    #[error("opinion {opinion} has {outcomes} outcomes, the first one has {expected}")]
+    OutcomeMismatch {
+        /// Position of the opinion, from 0.
+        opinion: usize,
+        /// Its number of outcomes.
+        outcomes: usize,
+        /// The number of outcomes of the first opinion.
+        expected: usize,
+    },
+    /// Log-odds exist only inside (0, 1).
+    #[error("opinion {opinion} holds the probability {probability}, outside (0, 1)")]
+    InvalidProbability {
+        /// Position of the opinion, from 0.
+        opinion: usize,
+        /// The number as given.
+        probability: f64,
+    },
+    /// A weight is a finite number above 0.
+    #[error("opinion {opinion} has the weight {weight}, not a finite number above 0")]
+    InvalidWeight {
+        /// Position of the opinion, from 0.
+        opinion: usize,
+        /// The number as given.
+        weight: f64,
+    },
+}
+
+/// Log-odds `ln(p / (1 - p))`.
+#[must_use]
+pub fn logit(probability: f64) -> f64 {
+    (probability / (1.0 - probability)).ln()
+}
+
+/// Inverse of [`logit`].
+#[must_use]
+pub fn sigmoid(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds).exp())
+}
+
+/// Weighted mean of the log-odds per outcome, then normalised so that the exclusive outcomes sum to 1.
+///
+/// Example: 60 % with weight 3 and 50 % with weight 1 give `sigmoid(3/4 ln 1.5) = 57.5 %`.
+///
+/// # Errors
+/// [`ConsensusError`] when there is no opinion, or one has other outcomes, a bad weight or a bad probability.
+///
+/// ```
+/// use tragen_domain::agents::consensus::{consensus, Opinion, SHARP_WEIGHT, SOFT_WEIGHT};
+/// let sharp = Opinion { weight: SHARP_WEIGHT, probabilities: vec![0.6, 0.4] };
+/// let soft = Opinion { weight: SOFT_WEIGHT, probabilities: vec![0.5, 0.5] };
+/// let joined = consensus(&[sharp, soft])?;
+/// assert!((joined[0] - 0.575_4).abs() < 1e-4);
+/// # Ok::<(), tragen_domain::agents::consensus::ConsensusError>(())
+/// ```
+pub fn consensus(opinions: &[Opinion]) -> Result<Vec<f64>, ConsensusError> {
+    let outcomes = opinions.first().ok_or(ConsensusError::NoOpinions)?.probabilities.len();
+    let mut log_odds = vec![0.0; outcomes];
+    let mut total_weight = 0.0;
+    for (position, opinion) in opinions.iter().enumerate() {
+        validate(position, opinion, outcomes)?;
+        total_weight += opinion.weight;
+        for (sum, p) in log_odds.iter_mut().zip(&opinion.probabilities) {
+            *sum += opinion.weight * logit(*p);
+        }
+    }
+    let joined: Vec<f64> = log_odds.iter().map(|sum| sigmoid(sum / total_weight)).collect();
+    let total: f64 = joined.iter().sum();
+    Ok(joined.iter().map(|p| p / total).collect())
+}
+
+fn validate(position: usize, opinion: &Opinion, expected: usize) -> Result<(), ConsensusError> {
+    let outcomes = opinion.probabilities.len();
+    if outcomes != expected {
+        return Err(ConsensusError::OutcomeMismatch { opinion: position, outcomes, expected });
+    }
+    if !(opinion.weight.is_finite() && opinion.weight > 0.0) {
+        return Err(ConsensusError::InvalidWeight { opinion: position, weight: opinion.weight });
+    }
+    match opinion.probabilities.iter().find(|p| !(**p > 0.0 && **p < 1.0)) {
+        Some(&probability) => Err(ConsensusError::InvalidProbability { opinion: position, probability }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opinion(weight: f64, probabilities: &[f64]) -> Opinion {
+        Opinion { weight, probabilities: probabilities.to_vec() }
+    }
+
+    fn check(opinions: &[Opinion], expected: &[f64]) {
+        let joined = consensus(opinions).expect("valid opinions");
+        assert_eq!(joined.len(), expected.len());
+        for (p, expected) in joined.iter().zip(expected) {
+            assert!((p - expected).abs() < 1e-12, "{p} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn weights_pull_the_mean_toward_the_sharp_book() {
+        // ln 1.5 * 3/4 = 0.304099; odds 1.355403.
+        let p = 1.355_403_005_4 / 2.355_403_005_4;
+        let joined = consensus(&[opinion(3.0, &[0.6, 0.4]), opinion(1.0, &[0.5, 0.5])]).expect("valid");
+        assert!((joined[0] - p).abs() < 1e-9, "{}", joined[0]);
+        check(&[opinion(1.0, &[0.5, 0.3, 0.2])], &[0.5, 0.3, 0.2]);
+        check(&[opinion(3.0, &[0.5, 0.3, 0.2]), opinion(1.0, &[0.5, 0.3, 0.2])], &[0.5, 0.3, 0.2]);
+        // Opposite opinions of equal weight cancel; three outcomes are normalised to 1.
+        check(&[opinion(1.0, &[0.7, 0.3]), opinion(1.0, &[0.3, 0.7])], &[0.5, 0.5]);
+        let three = consensus(&[opinion(1.0, &[0.8, 0.1, 0.1]), opinion(1.0, &[0.1, 0.1, 0.8])]).expect("valid");
+        assert!((three.iter().sum::<f64>() - 1.0).abs() < 1e-12 && (three[0] - three[2]).abs() < 1e-12);
+    }
+
+    #[test]
+    fn bad_opinions_are_named() {
+        assert_eq!(consensus(&[]), Err(ConsensusError::NoOpinions));
+        assert_eq!(
+            consensus(&[opinion(1.0, &[0.5, 0.5]), opinion(1.0, &[1.0])]),
+            Err(ConsensusError::OutcomeMismatch { opinion: 1, outcomes: 1, expected: 2 })
+        );
+        assert_eq!(
+            consensus(&[opinion(0.0, &[0.5, 0.5])]),
+            Err(ConsensusError::InvalidWeight { opinion: 0, weight: 0.0 })
+        );
+        assert_eq!(
+            consensus(&[opinion(1.0, &[1.0, 0.0])]),
+            Err(ConsensusError::InvalidProbability { opinion: 0, probability: 1.0 })
+        );
+        assert!(matches!(
+            consensus(&[opinion(1.0, &[f64::NAN, 0.5])]),
+            Err(ConsensusError::InvalidProbability { opinion: 0, .. })
+        ));
+    }
+}

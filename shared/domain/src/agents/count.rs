@@ -1,0 +1,52 @@
+//! The one place where a count becomes a float and a float becomes a count.
+
+/// A small count as a float, exact: windows and outcome lists are far shorter than `u32::MAX`.
+pub(crate) fn count_to_f64(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// A float within this relative distance below a whole number counts as that number: 50 / 0.1 must buy 500.
+///
+/// On a budget of a million it is worth one millionth, the smallest amount of money there is.
+const TOLERANCE: f64 = 1e-12;
+
+/// Whole units in `value`, rounded down; 0 for anything negative or not finite, `u64::MAX` for anything larger.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "floored and not negative; a float-to-integer cast saturates at u64::MAX"
+)]
+pub(crate) fn floor_to_count(value: f64) -> u64 {
+    if !value.is_finite() || value < 0.0 {
+        return 0;
+    }
+    floor_whole(value) as u64
+}
+
+/// The whole number at or below a positive `value`, forgiving the same float noise.
+pub(crate) fn floor_whole(value: f64) -> f64 {
+    (value * (1.0 + TOLERANCE)).floor()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn float_noise_does_not_cost_a_unit() {
+        let check = |value: f64, expected: u64| assert_eq!(floor_to_count(value), expected, "floor of {value}");
+        check(2.999_999_999_999_999_6, 3);
+        check(199.999, 199);
+        check(0.333_333_333, 0);
+        check(0.0, 0);
+        check(-1.0, 0);
+        check(f64::NAN, 0);
+        check(f64::INFINITY, 0);
+        check(1e300, u64::MAX);
+    }
+
+    #[test]
+    fn counts_are_exact_floats() {
+        assert!((count_to_f64(20) - 20.0).abs() < f64::EPSILON);
+    }
+}

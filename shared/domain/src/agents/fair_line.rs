@@ -1,0 +1,260 @@
+//! The fair probabilities of one match from many bookmakers: broken prices out, margins out, then the consensus.
+
+use super::consensus::{ConsensusError, Opinion, consensus};
+use super::count::count_to_f64;
+use super::devig::{DevigError, DevigMethod, devig};
+
+/// A price above this multiple of the other books' average price of the same outcome is a typing or feed error.
+/// In 21 Premier League seasons such prices were 4.00 for a favourite at 1.40, never a bargain.
+pub const MAX_PRICE_RATIO: f64 = 1.6;
+
+/// The outcomes of a match after 90 minutes. Arrays of three are in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The home team wins.
+    Home,
+    /// Nobody wins.
+    Draw,
+    /// The away team wins.
+    Away,
+}
+
+impl Outcome {
+    /// All outcomes, in the order of every array of three.
+    pub const ALL: [Self; 3] = [Self::Home, Self::Draw, Self::Away];
+
+    /// This outcome's entry of an array of three.
+    #[must_use]
+    pub fn of<T: Copy>(self, [home, draw, away]: &[T; 3]) -> T {
+        match self {
+            Self::Home => *home,
+            Self::Draw => *draw,
+            Self::Away => *away,
+        }
+    }
+}
+
+/// One bookmaker's prices for a match.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Book {
+    /// Name of the bookmaker or exchange, for the explanation.
+    pub bookmaker: String,
+    /// How much it counts; [`super::consensus::SHARP_WEIGHT`] or [`super::consensus::SOFT_WEIGHT`].
+    pub weight: f64,
+    /// Decimal odds of home, draw and away.
+    pub odds: [f64; 3],
+}
+
+/// Why a book was left out.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum BookFault {
+    /// Its odds cannot be read.
+    #[error("its odds cannot be read")]
+    Unreadable(#[source] DevigError),
+    /// Its weight is not a finite number above 0.
+    #[error("its weight {weight} is not a finite number above 0")]
+    InvalidWeight {
+        /// The number as given.
+        weight: f64,
+    },
+    /// One of its prices is more than [`MAX_PRICE_RATIO`] times the others' average.
+    #[error("its odds {odds} for {outcome:?} are far above the others' average {average}")]
+    Outlier {
+        /// Where.
+        outcome: Outcome,
+        /// Its price.
+        odds: f64,
+        /// The mean price of the other books.
+        average: f64,
+    },
+}
+
+/// A book that does not take part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DroppedBook {
+    /// Its name.
+    pub bookmaker: String,
+    /// Why.
+    pub fault: BookFault,
+}
+
+/// What all usable books together believe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FairLine {
+    /// Probability of home, draw and away; they sum to 1.
+    pub probabilities: [f64; 3],
+    /// How many books it rests on, at least 1.
+    pub books_used: usize,
+    /// The books left out, in the order found.
+    pub dropped: Vec<DroppedBook>,
+}
+
+/// Why there is no fair line.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum FairLineError {
+    /// No book was given.
+    #[error("no bookmaker has a price")]
+    NoBooks,
+    /// Every book was left out.
+    #[error("none of {} books is usable", dropped.len())]
+    NoUsableBook {
+        /// The books and their faults.
+        dropped: Vec<DroppedBook>,
+    },
+    /// The usable books cannot be joined.
+    #[error("the books cannot be joined")]
+    NoConsensus(#[source] ConsensusError),
+}
+
+/// De-vigs every usable book and joins them by the weighted mean of log-odds.
+///
+/// Example: Pinnacle at 2.00 / 3.50 / 4.00 alone gives its own Shin probabilities. A second book at 6.00 / 3.50 / 4.00
+/// changes nothing: its home price is 3 times the first one's, so it is left out and named.
+///
+/// # Errors
+/// [`FairLineError`] when no book is given or none is usable.
+pub fn fair_line(books: &[Book], method: DevigMethod) -> Result<FairLine, FairLineError> {
+    if books.is_empty() {
+        return Err(FairLineError::NoBooks);
+    }
+    let mut dropped = Vec::new();
+    let mut readable: Vec<(&Book, Opinion)> = Vec::with_capacity(books.len());
+    for book in books {
+        match read(book, method) {
+            Ok(opinion) => readable.push((book, opinion)),
+            Err(fault) => dropped.push(DroppedBook { bookmaker: book.bookmaker.clone(), fault }),
+        }
+    }
+    drop_outliers(&mut readable, &mut dropped);
+    if readable.is_empty() {
+        return Err(FairLineError::NoUsableBook { dropped });
+    }
+    let opinions: Vec<Opinion> = readable.into_iter().map(|(_, opinion)| opinion).collect();
+    let joined = consensus(&opinions).map_err(FairLineError::NoConsensus)?;
+    let mut probabilities = [0.0; 3];
+    probabilities.copy_from_slice(&joined);
+    Ok(FairLine { probabilities, books_used: opinions.len(), dropped })
+}
+
+fn read(book: &Book, method: DevigMethod) -> Result<Opinion, BookFault> {
+    if !(book.weight.is_finite() && book.weight > 0.0) {
+        return Err(BookFault::InvalidWeight { weight: book.weight });
+    }
+    let fair = devig(method, &book.odds).map_err(BookFault::Unreadable)?;
+    Ok(Opinion { weight: book.weight, probabilities: fair.probabilities })
+}
+
+/// One price against the average price of the other books for the same outcome.
+#[derive(Debug, Clone, Copy)]
+struct Comparison {
+    outcome: Outcome,
+    odds: f64,
+    average: f64,
+}
+
+impl Comparison {
+    fn ratio(&self) -> f64 {
+        self.odds / self.average
+    }
+}
+
+/// Drops the worst outlier, then looks again: one broken book distorts the average that the others are held against.
+/// The last two judge each other at the same moment, so two that contradict each other both ways (teams swapped in one
+/// of them, and nobody can tell in which) both go.
+fn drop_outliers(books: &mut Vec<(&Book, Opinion)>, dropped: &mut Vec<DroppedBook>) {
+    while books.len() >= 2 {
+        let comparisons: Vec<Comparison> = (0..books.len()).map(|book| highest_price(books, book)).collect();
+        let worst = comparisons.iter().map(Comparison::ratio).fold(0.0, f64::max);
+        if worst <= MAX_PRICE_RATIO {
+            return;
+        }
+        let from = if books.len() == 2 { MAX_PRICE_RATIO.next_up() } else { worst };
+        let mut position = 0;
+        books.retain(|(book, _)| {
+            let Comparison { outcome, odds, average } = comparisons[position];
+            position += 1;
+            let is_outlier = odds / average >= from;
+            if is_outlier {
+                let fault = BookFault::Outlier { outcome, odds, average };
+                dropped.push(DroppedBook { bookmaker: book.bookmaker.clone(), fault });
+            }
+            !is_outlier
+        });
+    }
+}
+
+/// The price of book `candidate` that is highest against the average of the others.
+fn highest_price(books: &[(&Book, Opinion)], candidate: usize) -> Comparison {
+    let compare = |outcome: Outcome| {
+        let price = |book: &Book| outcome.of(&book.odds);
+        let odds = price(books[candidate].0);
+        let total: f64 = books.iter().map(|(book, _)| price(book)).sum();
+        Comparison { outcome, odds, average: (total - odds) / count_to_f64(books.len() - 1) }
+    };
+    let [home, draw, away] = Outcome::ALL.map(compare);
+    [draw, away].into_iter().fold(home, |worst, next| if next.ratio() > worst.ratio() { next } else { worst })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::consensus::{SHARP_WEIGHT, SOFT_WEIGHT};
+    use super::*;
+
+    fn book(bookmaker: &str, weight: f64, odds: [f64; 3]) -> Book {
+        Book { bookmaker: bookmaker.to_owned(), weight, odds }
+    }
+
+    /// Checks who is dropped and how many are used; returns the line.
+    fn check(books: &[Book], dropped: &[&str], used: usize) -> Option<FairLine> {
+        let names = |faults: &[DroppedBook]| faults.iter().map(|d| d.bookmaker.clone()).collect::<Vec<_>>();
+        match fair_line(books, DevigMethod::Shin) {
+            Ok(line) => {
+                assert_eq!(
+                    (names(&line.dropped), line.books_used),
+                    (dropped.iter().map(|d| (*d).to_owned()).collect(), used)
+                );
+                assert!((line.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+                Some(line)
+            }
+            Err(FairLineError::NoUsableBook { dropped: faults }) => {
+                assert_eq!((names(&faults), 0), (dropped.iter().map(|d| (*d).to_owned()).collect(), used));
+                None
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn one_book_is_its_own_consensus() {
+        let line = check(&[book("sharp", SHARP_WEIGHT, [1.65, 4.23, 5.28])], &[], 1).expect("usable");
+        let shin = [0.593_383_879_995_959_7, 0.226_618_680_345_051_84, 0.179_997_439_658_988_43];
+        for (p, expected) in line.probabilities.iter().zip(shin) {
+            assert!((p - expected).abs() < 1e-9, "{p} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn consensus_lies_between_the_books_and_nearer_to_the_sharp_one() {
+        let (sharp, soft) = (book("sharp", SHARP_WEIGHT, [2.0, 3.5, 4.0]), book("soft", SOFT_WEIGHT, [2.4, 3.4, 3.1]));
+        let alone = |book: &Book| check(std::slice::from_ref(book), &[], 1).expect("usable").probabilities[0];
+        let (high, low) = (alone(&sharp), alone(&soft));
+        let joined = check(&[sharp, soft], &[], 2).expect("usable").probabilities[0];
+        assert!(low < joined && joined < high && high - joined < joined - low, "{low} {joined} {high}");
+    }
+
+    #[test]
+    fn broken_prices_do_not_reach_the_consensus() {
+        let good = |name: &str| book(name, SOFT_WEIGHT, [1.40, 4.75, 8.00]);
+        check(&[good("a"), book("typo", SOFT_WEIGHT, [4.00, 4.75, 8.00])], &["typo"], 1);
+        check(&[good("a"), good("b"), book("typo", SHARP_WEIGHT, [4.00, 4.75, 8.00])], &["typo"], 2);
+        // Teams swapped: among three the odd one goes, of two nobody knows which one is right.
+        check(&[good("a"), good("b"), book("swapped", SOFT_WEIGHT, [8.10, 4.75, 1.42])], &["swapped"], 2);
+        check(&[good("a"), book("swapped", SOFT_WEIGHT, [8.10, 4.75, 1.42])], &["a", "swapped"], 0);
+        // Just at the limit is not above it.
+        check(&[book("a", 1.0, [2.0, 4.0, 4.0]), book("b", 1.0, [3.2, 4.0, 4.0])], &[], 2);
+        check(&[book("a", 1.0, [2.0, 4.0, 4.0]), book("b", 1.0, [3.21, 4.0, 4.0])], &["b"], 1);
+        check(&[book("a", 1.0, [1.0, 4.0, 4.0]), good("b"), book("c", 0.0, [1.4, 4.75, 8.0])], &["a", "c"], 1);
+        check(&[book("a", f64::NAN, [2.0, 4.0, 4.0])], &["a"], 0);
+        assert_eq!(fair_line(&[], DevigMethod::Shin), Err(FairLineError::NoBooks));
+    }
+}

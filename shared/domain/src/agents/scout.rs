@@ -1,0 +1,234 @@
+//! eplScoutAgent: which of the three markets of a match is offered below its fair price?
+//!
+//! Fair is what the bookmakers together believe, the sharp ones most. An opportunity is a quote whose ask plus fee is
+//! below that by the minimum edge. No wallet, no user and no clock: the same books and quotes give the same answer.
+
+use super::devig::DevigMethod;
+use super::fair_line::{Book, DroppedBook, FairLineError, Outcome, fair_line};
+use super::kelly::{KellyError, PricedEdge, price_edge};
+
+/// Money at the ask that counts as fully liquid, in units of the contract's payout currency.
+pub const FULL_LIQUIDITY: f64 = 1_000.0;
+
+/// Where a match is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MatchPhase {
+    /// Before the kick-off.
+    PreMatch,
+    /// Between kick-off and final whistle.
+    InPlay,
+    /// Decided, abandoned or postponed.
+    Finished,
+}
+
+/// The best quote of one outcome's YES contract, prices between 0 and 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quote {
+    /// Lowest price at which somebody sells.
+    pub ask: f64,
+    /// Contracts offered at the ask.
+    pub ask_size: f64,
+    /// Highest price at which somebody buys, if anybody does.
+    pub bid: Option<f64>,
+}
+
+/// One match as the scout sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MatchView<'a> {
+    /// Where the match is.
+    pub phase: MatchPhase,
+    /// The bookmakers' odds.
+    pub books: &'a [Book],
+    /// The tradable quote of home, draw and away; None where the venue has none.
+    pub quotes: [Option<Quote>; 3],
+}
+
+/// The numbers of the scout's rule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScoutRules {
+    /// How margins are removed.
+    pub method: DevigMethod,
+    /// The venue's taker fee rate: a contract costs `rate * ask * (1 - ask)` on top of the ask.
+    pub fee_rate: f64,
+    /// Smallest expected return on ask + fee, in basis points.
+    pub min_edge_bps: u32,
+    /// An expected return above this is a data fault, not an opportunity, in basis points.
+    pub max_edge_bps: u32,
+}
+
+impl Default for ScoutRules {
+    /// Shin, Polymarket's sports fee, at least 5 % and at most 15 %.
+    fn default() -> Self {
+        Self { method: DevigMethod::Shin, fee_rate: 0.03, min_edge_bps: 500, max_edge_bps: 1_500 }
+    }
+}
+
+/// A quote worth buying.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Opportunity {
+    /// Which market.
+    pub outcome: Outcome,
+    /// Our probability.
+    pub fair_probability: f64,
+    /// The price to pay.
+    pub ask: f64,
+    /// Contracts offered at it.
+    pub ask_size: f64,
+    /// Fee, cost, edge, edge ratio and full Kelly fraction per contract.
+    pub priced: PricedEdge,
+    /// Money offered at the ask as a share of [`FULL_LIQUIDITY`], 0 to 1.
+    pub liquidity_score: f64,
+}
+
+/// Why a market of a priced match is not an opportunity.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum SkipReason {
+    /// The venue shows no ask.
+    #[error("no ask")]
+    NoQuote,
+    /// The ask's size is not a finite number above 0.
+    #[error("the ask size {ask_size} is not a finite number above 0")]
+    InvalidSize {
+        /// The number as given.
+        ask_size: f64,
+    },
+    /// The bid is not below the ask: an old or broken book.
+    #[error("the bid {bid} is not below the ask {ask}")]
+    Crossed {
+        /// The bid as given.
+        bid: f64,
+        /// The ask as given.
+        ask: f64,
+    },
+    /// The ask or the fee rate is out of range.
+    #[error("the quote cannot be priced")]
+    Unpriceable(#[source] KellyError),
+    /// A fair price, or a worse one.
+    #[error("the edge {edge_ratio} is below {min}")]
+    EdgeBelowMinimum {
+        /// Expected return on ask + fee.
+        edge_ratio: f64,
+        /// The minimum.
+        min: f64,
+    },
+    /// Too good to be true.
+    #[error("the edge {edge_ratio} above {max} is a data fault")]
+    EdgeImplausible {
+        /// Expected return on ask + fee.
+        edge_ratio: f64,
+        /// The maximum.
+        max: f64,
+    },
+}
+
+/// What the scout found in a match it could price. Every outcome is in exactly one of the two lists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoutReport {
+    /// Fair probability of home, draw and away.
+    pub fair: [f64; 3],
+    /// How many books it rests on.
+    pub books_used: usize,
+    /// The books left out.
+    pub dropped_books: Vec<DroppedBook>,
+    /// The quotes worth buying, best expected return first.
+    pub opportunities: Vec<Opportunity>,
+    /// The markets not worth buying, in the order home, draw, away.
+    pub skipped: Vec<(Outcome, SkipReason)>,
+}
+
+impl ScoutReport {
+    /// The best expected return seen, also below the minimum or above the maximum; None when no quote could be priced.
+    #[must_use]
+    pub fn best_edge_ratio(&self) -> Option<f64> {
+        let taken = self.opportunities.iter().map(|found| found.priced.edge_ratio);
+        let left = self.skipped.iter().filter_map(|(_, reason)| match *reason {
+            SkipReason::EdgeBelowMinimum { edge_ratio, .. } | SkipReason::EdgeImplausible { edge_ratio, .. } => {
+                Some(edge_ratio)
+            }
+            SkipReason::NoQuote
+            | SkipReason::InvalidSize { .. }
+            | SkipReason::Crossed { .. }
+            | SkipReason::Unpriceable(_) => None,
+        });
+        taken.chain(left).max_by(f64::total_cmp)
+    }
+}
+
+/// Why the scout does not price a match at all.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ScoutRefusal {
+    /// Pre-match odds say nothing once the ball rolls: they once "found" an edge of 278 %.
+    #[error("the match is in play and pre-match odds do not price it")]
+    InPlay,
+    /// There is nothing left to bet on.
+    #[error("the match is finished")]
+    Finished,
+    /// No bookmaker can be used.
+    #[error("there is no fair line")]
+    NoFairLine(#[source] FairLineError),
+}
+
+/// Finds the quotes of a match that are worth buying.
+///
+/// Example: Pinnacle at 2.00 / 3.60 / 4.20 (margin 1.6 %) makes the home win 49.4 % fair; a home ask of 0.46 costs 0.4675
+/// with the fee, so each contract is worth 0.0266 more than it costs: 5.7 %.
+///
+/// # Errors
+/// [`ScoutRefusal`] when the match is not before its kick-off or no book is usable.
+pub fn scout(view: &MatchView<'_>, rules: &ScoutRules) -> Result<ScoutReport, ScoutRefusal> {
+    match view.phase {
+        MatchPhase::PreMatch => {}
+        MatchPhase::InPlay => return Err(ScoutRefusal::InPlay),
+        MatchPhase::Finished => return Err(ScoutRefusal::Finished),
+    }
+    let line = fair_line(view.books, rules.method).map_err(ScoutRefusal::NoFairLine)?;
+    let (mut opportunities, mut skipped) = (Vec::with_capacity(3), Vec::with_capacity(3));
+    for outcome in Outcome::ALL {
+        match judge(outcome, outcome.of(&line.probabilities), outcome.of(&view.quotes), rules) {
+            Ok(opportunity) => opportunities.push(opportunity),
+            Err(reason) => skipped.push((outcome, reason)),
+        }
+    }
+    opportunities.sort_by(best_first);
+    Ok(ScoutReport {
+        fair: line.probabilities,
+        books_used: line.books_used,
+        dropped_books: line.dropped,
+        opportunities,
+        skipped,
+    })
+}
+
+fn judge(outcome: Outcome, p: f64, quote: Option<Quote>, rules: &ScoutRules) -> Result<Opportunity, SkipReason> {
+    let Quote { ask, ask_size, bid } = quote.ok_or(SkipReason::NoQuote)?;
+    if !(ask_size.is_finite() && ask_size > 0.0) {
+        return Err(SkipReason::InvalidSize { ask_size });
+    }
+    let priced = price_edge(p, ask, rules.fee_rate).map_err(SkipReason::Unpriceable)?;
+    // Written so that a bid that is not a number counts as crossed.
+    if let Some(bid) = bid.filter(|bid| !matches!(bid.partial_cmp(&ask), Some(std::cmp::Ordering::Less))) {
+        return Err(SkipReason::Crossed { bid, ask });
+    }
+    let (edge_ratio, min, max) = (priced.edge_ratio, ratio(rules.min_edge_bps), ratio(rules.max_edge_bps));
+    if edge_ratio < min {
+        return Err(SkipReason::EdgeBelowMinimum { edge_ratio, min });
+    }
+    if edge_ratio > max {
+        return Err(SkipReason::EdgeImplausible { edge_ratio, max });
+    }
+    let liquidity_score = (ask_size * ask).min(FULL_LIQUIDITY) / FULL_LIQUIDITY;
+    Ok(Opportunity { outcome, fair_probability: p, ask, ask_size, priced, liquidity_score })
+}
+
+/// Higher expected return first, then more liquidity, then the order home, draw, away.
+fn best_first(a: &Opportunity, b: &Opportunity) -> std::cmp::Ordering {
+    let by_edge = b.priced.edge_ratio.total_cmp(&a.priced.edge_ratio);
+    by_edge.then(b.liquidity_score.total_cmp(&a.liquidity_score)).then(a.outcome.cmp(&b.outcome))
+}
+
+fn ratio(bps: u32) -> f64 {
+    f64::from(bps) / 10_000.0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,20 @@
+//! Every rule of Tragen, pure: state, input and `now` in, decision out. No
+//! async, clock, randomness or I/O, so any decision can be replayed.
+//!
+//! From the inside out: [`id`], [`time`], [`money`], [`tier`] <- [`instrument`],
+//! [`market`], [`order`], [`execution`] <- [`position`] <- [`routing`],
+//! [`agents`], [`risk`], [`ledger`], [`cost`] (siblings never import each other).
+
+pub mod cost;
+pub mod execution;
+pub mod id;
+pub mod instrument;
+pub mod ledger;
+pub mod market;
+pub mod money;
+pub mod order;
+pub mod position;
+pub mod risk;
+pub mod routing;
+pub mod tier;
+pub mod time;

@@ -1,0 +1,161 @@
+//! What the market shows: quotes, bars, scores. Times are market times; what
+//! is stale is decided on the wall clock of publication.
+
+use crate::{
+    id::{InstrumentId, MatchId},
+    money::{Price, Quantity},
+    time::Timestamp,
+};
+
+/// Best prices of one instrument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    /// The instrument.
+    pub instrument: InstrumentId,
+    /// Best bid and its size; `None` when nobody bids.
+    pub bid: Option<Level>,
+    /// Best ask and its size; `None` when nobody offers.
+    pub ask: Option<Level>,
+    /// Market time.
+    pub event_time: Timestamp,
+    /// Wall clock at publication.
+    pub published_at: Timestamp,
+}
+
+/// One price and what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level {
+    /// The price.
+    pub price: Price,
+    /// The quantity, > 0.
+    pub quantity: Quantity,
+}
+
+impl Quote {
+    /// Half way between bid and ask, or the side there is; rounded toward zero.
+    #[must_use]
+    pub fn reference_price(&self) -> Option<Price> {
+        match (self.bid, self.ask) {
+            (Some(bid), Some(ask)) => {
+                let (bid, ask) = (bid.price.micros(), ask.price.micros());
+                Some(Price::from_micros(bid + (ask - bid) / 2))
+            }
+            (Some(side), None) | (None, Some(side)) => Some(side.price),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Opening, highest, lowest and closing price of an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ohlc {
+    /// First.
+    pub open: Price,
+    /// Highest.
+    pub high: Price,
+    /// Lowest.
+    pub low: Price,
+    /// Last.
+    pub close: Price,
+}
+
+/// Length of a bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timeframe {
+    /// One minute.
+    Minute1,
+    /// Five minutes.
+    Minute5,
+    /// One hour.
+    Hour1,
+    /// Four hours.
+    Hour4,
+    /// One day.
+    Day1,
+}
+
+impl Timeframe {
+    /// Every timeframe, shortest first.
+    pub const ALL: [Self; 5] = [Self::Minute1, Self::Minute5, Self::Hour1, Self::Hour4, Self::Day1];
+
+    /// As written in subjects and configuration, e.g. `1m`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute1 => "1m",
+            Self::Minute5 => "5m",
+            Self::Hour1 => "1h",
+            Self::Hour4 => "4h",
+            Self::Day1 => "1d",
+        }
+    }
+
+    /// The timeframe written `text`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|timeframe| timeframe.as_str() == text)
+    }
+
+    /// Length in seconds.
+    #[must_use]
+    pub const fn seconds(self) -> i64 {
+        match self {
+            Self::Minute1 => 60,
+            Self::Minute5 => 300,
+            Self::Hour1 => 3_600,
+            Self::Hour4 => 14_400,
+            Self::Day1 => 86_400,
+        }
+    }
+}
+
+/// Bid and ask prices over one interval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bar {
+    /// The instrument.
+    pub instrument: InstrumentId,
+    /// Its length.
+    pub timeframe: Timeframe,
+    /// Start of the interval, market time.
+    pub start: Timestamp,
+    /// What was bid.
+    pub bid: Ohlc,
+    /// What was asked.
+    pub ask: Ohlc,
+    /// Wall clock at publication.
+    pub published_at: Timestamp,
+}
+
+/// Where a match stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchStatus {
+    /// Before kick-off.
+    Scheduled,
+    /// Being played.
+    InPlay,
+    /// Over.
+    Finished,
+}
+
+/// A match and its score.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// Its id.
+    pub id: MatchId,
+    /// Home team.
+    pub home: String,
+    /// Away team.
+    pub away: String,
+    /// Kick-off, market time.
+    pub kickoff: Timestamp,
+    /// Where it stands.
+    pub status: MatchStatus,
+    /// Minute of play, 0 before kick-off.
+    pub minute: u8,
+    /// Goals, home then away.
+    pub goals: (u8, u8),
+    /// Red cards, home then away.
+    pub reds: (u8, u8),
+    /// Wall clock at publication.
+    pub published_at: Timestamp,
+}
