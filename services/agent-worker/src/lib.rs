@@ -1,1 +1,53 @@
-//! tragen-agent-worker
+//! The worker: a shared pool of stateless agents. It turns requests and bars
+//! into order proposals, and does nothing while the guard is halted or silent.
+//!
+//! Invariant: no venue key, no database credential and no user's state is here.
+
+mod autonomous;
+mod bars;
+pub mod config;
+mod control;
+mod lanes;
+mod mandate;
+mod market_view;
+mod metrics;
+mod order;
+mod proposal;
+mod registry;
+
+pub use config::Config;
+
+use crate::{control::Control, market_view::MarketView, proposal::Proposer, registry::Registry};
+use anyhow::Context as _;
+use std::{sync::Arc, time::Duration};
+use tragen_bus::{Bus, usage::Usage};
+use tragen_host::Context;
+
+/// Starts the worker; it is ready once it knows the trading state and the market.
+///
+/// # Errors
+/// When the configuration is wrong or the bus cannot be read.
+pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<()> {
+    config.validate().context("checking the worker's configuration")?;
+    metrics::describe();
+    context.set_not_ready("waiting for the trading state");
+    let config = Arc::new(config);
+
+    let usage = Usage::start(&context, &bus, Duration::from_millis(config.usage_interval_ms));
+    let control = Control::start(&context, &bus, &config).await.context("reading the trading state")?;
+    let market = MarketView::start(&context, &bus).await.context("following the market")?;
+    let registry = Registry::start(&context, &bus).await.context("reading the agent registry")?;
+    let proposer = Proposer::start(&context, &bus, &config);
+
+    lanes::start(&context, &bus, &config, &control, &proposer, &usage);
+    autonomous::start(
+        &context,
+        &bus,
+        &config,
+        autonomous::Parts { control: control.clone(), market, registry, proposer, usage },
+    )
+    .await
+    .context("following the bars")?;
+    control.announce_ready();
+    Ok(())
+}

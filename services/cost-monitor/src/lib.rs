@@ -1,1 +1,57 @@
-//! tragen-cost-monitor
+//! The cost monitor: gathers what every service reports of its work and what
+//! became of the trades, and answers what the agents cost. It raises facts and
+//! never stops anything itself.
+//!
+//! The costs live in memory and start from nothing with the process, which the
+//! answer says (`since_micros`). Run one instance: several would each know a part.
+
+mod answer;
+mod config;
+mod metrics;
+mod recent;
+mod trades;
+mod usage;
+
+pub use config::{Config, InvalidConfig};
+
+use anyhow::Context as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tragen_bus::{Ask, Bus, Consumer};
+use tragen_domain::cost::{AgentName, Costs};
+use tragen_host::{Context, clock};
+
+/// What an unnamed agent is called outside.
+const PLATFORM: &str = "platform";
+
+/// The costs; clones share them. Never locked across an await.
+#[derive(Debug, Clone)]
+struct SharedCosts(Arc<Mutex<Costs>>);
+
+impl SharedCosts {
+    fn lock(&self) -> MutexGuard<'_, Costs> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts the monitor: counts usage and trades, answers [`Ask::Cost`].
+///
+/// # Errors
+/// When the configuration is invalid or the bus cannot be subscribed.
+pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<()> {
+    config.validate().context("checking the configuration of the cost monitor")?;
+    metrics::describe();
+    let costs = SharedCosts(Arc::new(Mutex::new(Costs::new(config.rates(), config.agents_max))));
+
+    bus.answer(&context, Ask::Cost, answer::answers(costs.clone(), clock::now_micros())).await?;
+    let reports = bus.pull(&context, Consumer::CostUsage);
+    context.spawn("count-usage", usage::count(reports, costs.clone(), config.clone()));
+    let outcomes = bus.pull(&context, Consumer::CostExecutions);
+    context.spawn("count-trades", trades::count(outcomes, costs, context.spans.clone(), config));
+    context.set_ready();
+    Ok(())
+}
+
+/// The agent called `name` on the wire; `None` is the platform.
+fn agent_named(name: &str) -> Result<Option<AgentName>, tragen_domain::id::IdError> {
+    if name.is_empty() || name == PLATFORM { Ok(None) } else { AgentName::new(name).map(Some) }
+}

@@ -1,1 +1,41 @@
-//! tragen-risk-guard
+//! The gate: one guard leads, decides every proposal, journals the decision
+//! before it has any effect, sends approved orders to the venue and reports
+//! every outcome. Without a leader nothing trades.
+
+mod command;
+mod config;
+mod control;
+mod gate;
+mod journal;
+mod lease;
+mod market;
+mod metrics;
+mod outcome;
+mod proposals;
+mod rebuild;
+mod reports;
+mod term;
+mod wire;
+
+pub use config::{Config, ConfigError, LimitsConfig};
+
+use anyhow::Context as _;
+use std::sync::Arc;
+use tragen_bus::Bus;
+use tragen_host::Context;
+
+/// The venue of this guard, as written in subjects and spans.
+const VENUE: &str = "paper";
+
+/// Starts a guard: it stands by until no other one leads, then leads.
+///
+/// # Errors
+/// When the configuration is not valid.
+pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<()> {
+    config.validate().context("checking the guard's configuration")?;
+    metrics::describe();
+    context.set_not_ready("standing by");
+    let config = Arc::new(config);
+    context.clone().spawn("guard", term::serve(context, bus, config));
+    Ok(())
+}

@@ -1,1 +1,95 @@
-//! tragen-router
+//! The router: the public gRPC and HTTP API. It checks who calls and what the
+//! request looks like, puts it on the caller's lane, and waits for the outcome
+//! that the ledger has committed. It never decides about money, limits or prices.
+//!
+//! Inside: [`access`] and [`token`] let calls in, `api` does them, `desk` and
+//! `errand` keep a request to one outcome, `facts` follows the ledger, `grpc`
+//! and `http` are the two ways in.
+
+pub mod access;
+mod api;
+mod config;
+mod desk;
+mod errand;
+mod facts;
+mod grpc;
+mod http;
+mod lanes;
+mod metrics;
+mod page;
+pub mod refusal;
+mod server;
+pub mod token;
+
+pub use config::{Config, ConfigError};
+
+use anyhow::Context as _;
+use api::Api;
+use desk::Desk;
+use lanes::Lanes;
+use metrics_exporter_prometheus::PrometheusHandle;
+use page::PageTokens;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use token::{Keys, TokenChecker};
+use tokio::sync::{Semaphore, broadcast};
+use tragen_bus::Bus;
+use tragen_cache::{RateLimiter, SharedLimits};
+use tragen_host::Context;
+
+/// Starts the router and returns where it listens. The bus must be in place.
+///
+/// # Errors
+/// When the configuration, the keys, the bus or the port cannot be used.
+pub async fn run(context: Context, bus: Bus, config: Config, metrics: PrometheusHandle) -> anyhow::Result<SocketAddr> {
+    config.validate()?;
+    metrics::describe();
+    let keys = Keys::load_or_create(&config.data_dir).context("loading the token keys")?;
+    let shared = match config.cache_url.as_str() {
+        "" => None,
+        url => Some(SharedLimits::new(url).with_context(|| format!("router.cache_url {url}"))?),
+    };
+    let api = Arc::new(Api {
+        tokens: TokenChecker::new([keys.public().clone()], &config),
+        limiter: RateLimiter::new(config.limited_accounts_max, shared),
+        desk: Desk::new(
+            config.waiting_trades_max,
+            Duration::from_secs(config.waiting_secs_max),
+            config.recent_answers_max,
+            Duration::from_secs(config.recent_answer_secs),
+        ),
+        lanes: Lanes::start(&context, &bus, config.lane_queue_max),
+        pages: PageTokens::new(keys.page_secret()),
+        changes: broadcast::Sender::new(config.watch_buffer_max),
+        watchers: Arc::new(Semaphore::new(config.watchers_max)),
+        limits: config.request_limits(),
+        context,
+        bus,
+        config,
+    });
+    facts::start(&api).await.context("following the ledger")?;
+    let address = server::start(Arc::clone(&api), metrics).await?;
+    api.context.spawn("readiness", watch_readiness(Arc::clone(&api)));
+    api.context.set_ready();
+    tracing::info!("router listens on {address}");
+    Ok(address)
+}
+
+/// Ready while the bus is connected.
+async fn watch_readiness(api: Arc<Api>) -> anyhow::Result<()> {
+    let stopped = api.context.stopped();
+    tokio::pin!(stopped);
+    let mut ticks = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            _ = ticks.tick() => {}
+        }
+        if api.bus.is_connected() {
+            api.context.set_ready();
+        } else {
+            api.context.set_not_ready("the bus is not connected");
+        }
+    }
+    api.context.set_not_ready("stopping");
+    Ok(())
+}

@@ -55,9 +55,10 @@ impl Bus {
         let request = async_nats::Request::new().payload(question.encode_to_vec().into()).timeout(Some(timeout));
         let answer = self.client.send_request(CoreSubject::Ask(to).to_string(), request).await.map_err(|error| {
             counter!("bus_questions_unanswered_total", "to" => to.as_str()).increment(1);
-            match error.kind() {
-                async_nats::RequestErrorKind::NoResponders => NoAnswer::NoResponder { to: to.as_str() },
-                _ => NoAnswer::Timeout { to: to.as_str(), waited_ms: timeout.as_millis() },
+            if error.kind() == async_nats::RequestErrorKind::NoResponders {
+                NoAnswer::NoResponder { to: to.as_str() }
+            } else {
+                NoAnswer::Timeout { to: to.as_str(), waited_ms: timeout.as_millis() }
             }
         })?;
         A::decode(answer.payload).map_err(|_| NoAnswer::Malformed { to: to.as_str() })

@@ -133,6 +133,18 @@ impl Bus {
         Ok(handle.cached_info().state.last_sequence)
     }
 
+    /// Sequence of the newest message that can still be read; `None` when there is
+    /// none, also when all have aged out.
+    ///
+    /// # Errors
+    /// [`BusError::Api`] when the stream cannot be read.
+    pub async fn newest(&self, stream: Stream) -> Result<Option<u64>, BusError> {
+        let action = || format!("reading stream {}", stream.as_str());
+        let handle = self.jetstream.get_stream(stream.as_str()).await.map_err(|e| BusError::api(action(), e))?;
+        let state = &handle.cached_info().state;
+        Ok((state.messages > 0).then_some(state.last_sequence))
+    }
+
     /// Counts connections: it changes each time the bus is (re)connected, so
     /// that memory streams can be filled again.
     #[must_use]
@@ -156,21 +168,23 @@ impl Bus {
 
 fn on_event(service: &str, event: &Event, connected: &watch::Sender<u64>) {
     counter!("bus_connection_events_total", "event" => event_name(event)).increment(1);
-    match event {
-        Event::Connected => {
-            connected.send_modify(|count| *count += 1);
-            info!("{service} is connected to the bus");
-        }
-        other => warn!("{service} bus event: {other}"),
+    if matches!(event, Event::Connected) {
+        connected.send_modify(|count| *count += 1);
+        info!("{service} is connected to the bus");
+    } else {
+        warn!("{service} bus event: {event}");
     }
 }
 
-fn event_name(event: &Event) -> &'static str {
+const fn event_name(event: &Event) -> &'static str {
     match event {
         Event::Connected => "connected",
         Event::Disconnected => "disconnected",
         Event::SlowConsumer(_) => "slow_consumer",
         Event::LameDuckMode => "lame_duck",
-        _ => "other",
+        Event::Draining => "draining",
+        Event::Closed => "closed",
+        Event::ServerError(_) => "server_error",
+        Event::ClientError(_) => "client_error",
     }
 }

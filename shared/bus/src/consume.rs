@@ -4,7 +4,7 @@
 use crate::{
     connection::{Bus, BusError},
     dead_letter,
-    topology::{Consumer, DELIVERIES_MAX},
+    topology::Consumer,
 };
 use async_nats::jetstream::{AckKind, consumer::PullConsumer};
 use futures::StreamExt as _;
@@ -120,7 +120,7 @@ async fn open<M: Message + Default>(
     let decoded = M::decode(raw.payload.clone());
     let delivery = Delivery { message: M::default(), sequence, deliveries, raw, bus: bus.clone(), consumer };
     match decoded {
-        Ok(_) if deliveries > DELIVERIES_MAX => {
+        Ok(_) if deliveries > consumer.deliveries_max() => {
             delivery.dead_letter("delivered too often without an ack").await;
             None
         }
@@ -171,7 +171,7 @@ impl<M> Delivery<M> {
 
     /// Deliver it again after `delay`; a dead letter once it was delivered too often.
     pub async fn retry(&self, delay: Duration) {
-        if self.deliveries > DELIVERIES_MAX {
+        if self.deliveries > self.consumer.deliveries_max() {
             self.dead_letter("gave up after repeated retries").await;
             return;
         }

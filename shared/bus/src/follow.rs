@@ -43,6 +43,13 @@ pub struct Followed {
     pub pending: u64,
 }
 
+/// Which stream is read, and how far.
+#[derive(Debug)]
+struct Place {
+    created: i128,
+    seen: Option<u64>,
+}
+
 /// Facts in order; see [`Bus::follow`].
 #[derive(Debug)]
 pub struct Follower {
@@ -75,20 +82,20 @@ impl Bus {
         start: StartAt,
     ) -> Result<Follower, BusError> {
         let (sender, queue) = mpsc::channel(BUFFER);
+        let mut place = Place { created: self.created(stream).await?.0, seen: None };
         let mut consumer = Some(self.fact_consumer(stream, filter, start).await?);
         let (bus, filter) = (self.clone(), filter.to_owned());
         let stopped = context.stopped();
         context.spawn("bus-follow", async move {
             tokio::pin!(stopped);
-            let mut seen = None;
             let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
             loop {
                 let read = async {
                     let opened = match consumer.take() {
                         Some(opened) => opened,
-                        None => bus.reopened(stream, &filter, start, &mut seen).await?,
+                        None => bus.reopened(stream, &filter, start, &mut place).await?,
                     };
-                    read_until_broken(opened, &sender, &mut seen).await
+                    read_until_broken(opened, &sender, &mut place).await
                 };
                 let broken = tokio::select! {
                     () = &mut stopped => break,
@@ -130,32 +137,42 @@ impl Bus {
             .map_err(|e| BusError::api(format!("following {}", stream.as_str()), e))
     }
 
-    /// A consumer that goes on after `seen`, or starts over if the stream is new.
+    /// A consumer that goes on where reading stopped, or starts over if the
+    /// stream is new: its sequence alone would not tell.
     async fn reopened(
         &self,
         stream: Stream,
         filter: &str,
         start: StartAt,
-        seen: &mut Option<u64>,
+        place: &mut Place,
     ) -> Result<PullConsumer, BusError> {
-        let last = self.last_sequence(stream).await?;
-        let start = match *seen {
-            Some(sequence) if sequence <= last => StartAt::Sequence(sequence + 1),
-            Some(sequence) => {
-                warn!("{} ends at {last} before {sequence}: it was made anew", stream.as_str());
-                *seen = None;
+        let (created, last) = self.created(stream).await?;
+        let is_new = created != place.created || place.seen.is_some_and(|seen| seen > last);
+        let start = match place.seen {
+            _ if is_new => {
+                warn!("{} was made anew; reading it from its beginning", stream.as_str());
+                *place = Place { created, seen: None };
                 StartAt::Beginning
             }
+            Some(seen) => StartAt::Sequence(seen + 1),
             None => start,
         };
         self.fact_consumer(stream, filter, start).await
+    }
+
+    /// When the stream was made, nanoseconds since the epoch, and its last sequence.
+    async fn created(&self, stream: Stream) -> Result<(i128, u64), BusError> {
+        let handle = self.jetstream.get_stream(stream.as_str()).await;
+        let handle = handle.map_err(|e| BusError::api(format!("reading stream {}", stream.as_str()), e))?;
+        let info = handle.cached_info();
+        Ok((info.created.unix_timestamp_nanos(), info.state.last_sequence))
     }
 }
 
 async fn read_until_broken(
     consumer: PullConsumer,
     sender: &mpsc::Sender<Followed>,
-    seen: &mut Option<u64>,
+    place: &mut Place,
 ) -> Result<(), BusError> {
     let action = "reading facts";
     let mut messages = consumer
@@ -172,7 +189,7 @@ async fn read_until_broken(
         let (sequence, pending) = (info.stream_sequence, info.pending);
         let followed =
             Followed { subject: message.subject.to_string(), payload: message.payload.clone(), sequence, pending };
-        *seen = Some(sequence);
+        place.seen = Some(sequence);
         if sender.send(followed).await.is_err() {
             break;
         }

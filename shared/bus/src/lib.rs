@@ -15,6 +15,7 @@ pub mod publish;
 pub mod server;
 pub mod subject;
 pub mod topology;
+pub mod usage;
 
 pub use connection::{Bus, BusError};
 pub use consume::{Delivery, Puller};

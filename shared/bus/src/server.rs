@@ -17,6 +17,33 @@ pub enum Sync {
     ServerDefault,
 }
 
+/// The nats-server to start: `TRAGEN_NATS_SERVER`, else one on PATH, else what the
+/// repository's `tools/fetch nats` finds or installs.
+///
+/// # Errors
+/// When there is none; the message says what to do.
+pub fn find_binary() -> anyhow::Result<PathBuf> {
+    const REMEDY: &str = "install nats-server 2.11 or newer, or set TRAGEN_NATS_SERVER to its path";
+    if let Some(path) = std::env::var_os("TRAGEN_NATS_SERVER") {
+        let path = PathBuf::from(path);
+        anyhow::ensure!(path.is_file(), "TRAGEN_NATS_SERVER names {}, which is not a file", path.display());
+        return Ok(path);
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    if let Some(found) = std::env::split_paths(&folders).map(|f| f.join("nats-server")).find(|p| p.is_file()) {
+        return Ok(found);
+    }
+    let here = std::env::current_dir().context("reading the current folder")?;
+    let Some(fetch) = here.ancestors().map(|folder| folder.join("tools/fetch")).find(|p| p.is_file()) else {
+        anyhow::bail!("there is no nats-server on this machine: {REMEDY}");
+    };
+    let output = Command::new(&fetch).arg("nats").stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("running {}", fetch.display()))?;
+    anyhow::ensure!(output.status.success(), "{} could not provide nats-server: {REMEDY}", fetch.display());
+    let path = String::from_utf8(output.stdout).context("reading the path of nats-server")?;
+    Ok(PathBuf::from(path.trim()))
+}
+
 /// A running nats-server; it is stopped when dropped.
 #[derive(Debug)]
 pub struct NatsServer {

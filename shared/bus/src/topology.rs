@@ -67,9 +67,6 @@ pub enum Bucket {
     Workers,
 }
 
-/// How often a message is delivered before it is a dead letter.
-pub const DELIVERIES_MAX: u64 = 5;
-
 /// A delivery not acked after this long goes to somebody else.
 pub const ACK_WAIT: Duration = Duration::from_secs(5);
 
@@ -204,6 +201,17 @@ impl Consumer {
             Self::Guard => Stream::Proposals,
             Self::Ledger | Self::CostExecutions => Stream::Executions,
             Self::CostUsage => Stream::Usage,
+        }
+    }
+
+    /// How often a message is delivered before it is a dead letter. Proposals and
+    /// executions are about money: they wait for hours of somebody's outage.
+    #[must_use]
+    pub const fn deliveries_max(self) -> u64 {
+        match self {
+            Self::WorkerPremium | Self::WorkerStandard | Self::WorkerFree => 10,
+            Self::Guard | Self::Ledger => 5_000,
+            Self::CostExecutions | Self::CostUsage => 5,
         }
     }
 

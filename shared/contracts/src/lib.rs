@@ -1,9 +1,11 @@
 //! The wire contract: generated protobuf, its JSON form, and the way between
 //! protobuf and the domain's checked types.
 
+pub mod convert;
+
 /// Messages and services of package `tragen.v1`, generated from `proto/`.
 pub mod v1 {
-    #![expect(clippy::all, clippy::pedantic, clippy::unwrap_used, clippy::too_many_lines, reason = "generated code")]
+    #![expect(clippy::all, clippy::pedantic, clippy::too_many_lines, reason = "generated code")]
     tonic::include_proto!("tragen.v1");
     include!(concat!(env!("OUT_DIR"), "/tragen.v1.serde.rs"));
 }

@@ -5,6 +5,7 @@
 //! [`market`], [`order`], [`execution`] <- [`position`] <- [`routing`],
 //! [`agents`], [`risk`], [`ledger`], [`cost`] (siblings never import each other).
 
+pub mod agents;
 pub mod cost;
 pub mod execution;
 pub mod id;

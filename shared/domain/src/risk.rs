@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The gate's rules: what may be ordered, what it holds of the buying power,
+//! and which scopes are stopped. [`decide`] looks, [`State::apply`] changes;
+//! replaying the records gives the same state.
+//!
+//! An order exists only as [`Approved`], which nothing outside this module can
+//! make; the venue client accepts nothing else. Every check fails closed: a
+//! missing or stale input denies with a reason that says which.
+
+mod account;
+mod approved;
+mod decide;
+mod denial;
+mod hold;
+mod invariant;
+mod known;
+mod limits;
+mod record;
+mod resume;
+mod scope;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use account::{AccountState, Balance, Holding, Unposted};
+pub use approved::{Approved, Order, Proposed};
+pub use decide::{decide, decide_withdrawal};
+pub use denial::{DenialReason, Denied};
+pub use hold::{fee_bound, opening_cost};
+pub use invariant::{Broken, check_invariants};
+pub use known::{Known, KnownTrade};
+pub use limits::Limits;
+pub use record::{Executed, Posted, PostedBalance, PostedPosition, Record};
+pub use resume::{ResumeProposal, ResumeRefused, confirm_resume, propose_resume};
+pub use scope::{Scope, ScopeState, TradingState, tighten};
+pub use state::{OpenOrder, State};

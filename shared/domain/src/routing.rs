@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The router's rules: what a request must look like before it may cost
+//! anybody anything, how often a caller may ask, and whose turn it is.
+//!
+//! Everything here looks at the request alone. What depends on balances, prices
+//! or trading states is decided by the guard and answered as a denied trade.
+
+pub mod agent;
+pub mod lane;
+pub mod rate;
+pub mod reason;
+pub mod request;
+pub mod request_id;
+
+pub use agent::{AgentFields, check_agent};
+pub use lane::LaneScheduler;
+pub use rate::{RateDecision, SlidingLog};
+pub use reason::{Reason, Violation};
+pub use request::{
+    CashFields, IntentFields, Lifetime, MandateFields, OrderFields, PriceKind, RequestLimits, TradeFields, check_cash,
+    check_instrument, check_page_size, check_trade, check_trade_id,
+};
+pub use request_id::{RequestId, check_request_id};

@@ -1,7 +1,7 @@
 //! The agent rules against reference figures computed by other code from real prices.
 //!
-//! The figures (`vectors/*.json`) and prices (`data/*.csv`) are not part of the project: point `TRAGEN_REFERENCE_DIR` at
-//! a folder that holds both. Without it these tests say so and pass; the closed-form cases are in the unit tests.
+//! The figures (`vectors/*.json`) and prices (`data/*.csv`) are not part of the project: point `TRAGEN_REFERENCE_DIR`
+//! at a folder that holds both. Without it these tests say so and pass; the closed-form cases are in the unit tests.
 
 use std::fs;
 use std::path::PathBuf;

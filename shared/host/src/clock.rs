@@ -9,6 +9,16 @@ pub fn now_micros() -> i64 {
     i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// Time since boot, also while suspended; never jumps. For leases.
+#[must_use]
+pub fn boot_time() -> Duration {
+    let since_boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(
+        u64::try_from(since_boot.tv_sec).unwrap_or_default(),
+        u32::try_from(since_boot.tv_nsec).unwrap_or_default(),
+    )
+}
+
 /// What is left until `deadline_micros` (0 for none), at most `cap`.
 #[must_use]
 pub fn time_left(deadline_micros: i64, cap: Duration) -> Duration {

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    #[derive(Debug, PartialEq, Deserialize)]
+    #[derive(Debug, Default, PartialEq, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     struct Example {
         router: Section,
@@ -73,11 +73,6 @@ mod tests {
     struct Section {
         listen: String,
         per_minute: u32,
-    }
-    impl Default for Example {
-        fn default() -> Self {
-            Self { router: Section::default() }
-        }
     }
     impl Default for Section {
         fn default() -> Self {

@@ -1,1 +1,11 @@
-//! tragen-venue
+//! Where approved orders are executed. The only way in is
+//! [`tragen_domain::risk::Approved`], which only the risk rules can make.
+//!
+//! A venue is idempotent by order id, remembers orders across restarts of its
+//! clients, and refuses an approval that arrives after its `valid_until`.
+
+mod paper;
+mod report;
+
+pub use paper::{PaperConfig, PaperVenue};
+pub use report::{VenueError, VenueReport};

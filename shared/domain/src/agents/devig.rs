@@ -125,8 +125,8 @@ fn solve(quoted: &[f64], fair: impl Fn(f64, f64) -> f64) -> (Vec<f64>, Option<f6
 
 /// The `x` in `[low, high]` where the falling function `sum` passes 1, so that the sum is 1 within 1e-14.
 ///
-/// Regula falsi with the Illinois correction needs about 8 steps where halving takes 50; every fifth step halves all the
-/// same, so that no odds, however strange, stop it short of the answer.
+/// Regula falsi with the Illinois correction needs about 8 steps where halving takes 50; every fifth step halves all
+/// the same, so that no odds, however strange, stop it short of the answer.
 fn falling_root(mut low: f64, mut high: f64, sum: impl Fn(f64) -> f64) -> f64 {
     let (mut at_low, mut at_high) = (sum(low) - 1.0, sum(high) - 1.0);
     let mut last_excess = 0.0;

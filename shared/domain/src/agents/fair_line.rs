@@ -186,10 +186,10 @@ fn drop_outliers(books: &mut Vec<(&Book, Opinion)>, dropped: &mut Vec<DroppedBoo
 /// The price of book `candidate` that is highest against the average of the others.
 fn highest_price(books: &[(&Book, Opinion)], candidate: usize) -> Comparison {
     let compare = |outcome: Outcome| {
-        let price = |book: &Book| outcome.of(&book.odds);
-        let odds = price(books[candidate].0);
-        let total: f64 = books.iter().map(|(book, _)| price(book)).sum();
-        Comparison { outcome, odds, average: (total - odds) / count_to_f64(books.len() - 1) }
+        let price = |(book, _): &(&Book, Opinion)| outcome.of(&book.odds);
+        let (before, rest) = books.split_at(candidate);
+        let others: f64 = before.iter().chain(&rest[1..]).map(price).sum();
+        Comparison { outcome, odds: price(&rest[0]), average: others / count_to_f64(books.len() - 1) }
     };
     let [home, draw, away] = Outcome::ALL.map(compare);
     [draw, away].into_iter().fold(home, |worst, next| if next.ratio() > worst.ratio() { next } else { worst })
@@ -240,6 +240,8 @@ mod tests {
         let (high, low) = (alone(&sharp), alone(&soft));
         let joined = check(&[sharp, soft], &[], 2).expect("usable").probabilities[0];
         assert!(low < joined && joined < high && high - joined < joined - low, "{low} {joined} {high}");
+        let equal = check(&[book("a", 1.0, [2.0, 3.5, 4.0]), book("b", 1.0, [2.4, 3.4, 3.1])], &[], 2);
+        assert!(equal.expect("usable").probabilities[0] < joined);
     }
 
     #[test]

@@ -166,14 +166,20 @@ mod tests {
     }
 
     #[test]
+    fn two_deviations_are_needed() {
+        let stretched = |close: f64| [noise(), vec![close]].concat();
+        check(&stretched(102.3), (0, None)); // z = 1.96
+        check(&stretched(102.5), (-1, Some(Reason::Entry))); // z = 2.09
+    }
+
+    #[test]
     fn trend_is_not_faded_and_warmup_is_silent() {
         let trend: Vec<f64> = (0..40_i32).map(|step| 100.0 + 0.01 * f64::from(step).powi(3)).collect();
         check(&trend, (0, None));
-        let mut early = noise()[..28].to_vec();
+        let mut early = noise()[..29].to_vec();
         early.push(104.0);
         check(&early, (0, None));
         early.insert(0, 101.0);
-        early.insert(0, 99.0);
         check(&early, (-1, Some(Reason::Entry)));
     }
 

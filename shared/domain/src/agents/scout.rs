@@ -52,7 +52,8 @@ pub struct ScoutRules {
     pub fee_rate: f64,
     /// Smallest expected return on ask + fee, in basis points.
     pub min_edge_bps: u32,
-    /// An expected return above this is a data fault, not an opportunity, in basis points.
+    /// An expected return above this is a data fault, not an opportunity, in basis points. Below the minimum it leaves
+    /// nothing to buy.
     pub max_edge_bps: u32,
 }
 
@@ -170,8 +171,8 @@ pub enum ScoutRefusal {
 
 /// Finds the quotes of a match that are worth buying.
 ///
-/// Example: Pinnacle at 2.00 / 3.60 / 4.20 (margin 1.6 %) makes the home win 49.4 % fair; a home ask of 0.46 costs 0.4675
-/// with the fee, so each contract is worth 0.0266 more than it costs: 5.7 %.
+/// Example: Pinnacle at 2.00 / 3.60 / 4.20 (margin 1.6 %) makes the home win 49.4 % fair; a home ask of 0.46 costs
+/// 0.4675 with the fee, so each contract is worth 0.0266 more than it costs: 5.7 %.
 ///
 /// # Errors
 /// [`ScoutRefusal`] when the match is not before its kick-off or no book is usable.

@@ -127,7 +127,8 @@ pub struct MandateSize {
 /// ```
 /// use tragen_domain::agents::sizing::{mandate_contracts, Mandate, SizeLimit};
 /// let mandate = Mandate {
-///     kelly_fraction: 0.024, capital: 1_000.0, wallet: 1_000.0, budget: 100.0, ask: 0.55, fee: 0.007_425, ask_size: 500.0,
+///     kelly_fraction: 0.024, capital: 1_000.0, wallet: 1_000.0, budget: 100.0,
+///     ask: 0.55, fee: 0.007_425, ask_size: 500.0,
 /// };
 /// let size = mandate_contracts(&mandate)?; // 24 / 0.557425 = 43.05
 /// assert_eq!((size.contracts, size.limited_by), (43, SizeLimit::Kelly));
@@ -221,6 +222,7 @@ mod tests {
         check(Mandate { ask_size: 10.9, ..base }, 10, SizeLimit::AskSize);
         check(Mandate { budget: 0.5, ..base }, 0, SizeLimit::Budget);
         check(Mandate { kelly_fraction: 0.0, ..base }, 0, SizeLimit::Kelly);
+        check(Mandate { kelly_fraction: 0.02, budget: 20.0, ..base }, 35, SizeLimit::Kelly);
         // Exactly affordable stays affordable: 50 / 0.1 = 500.
         check(Mandate { kelly_fraction: 1.0, ask: 0.1, fee: 0.0, ..base }, 500, SizeLimit::WalletShare);
     }

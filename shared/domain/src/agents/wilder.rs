@@ -127,6 +127,14 @@ mod tests {
     }
 
     #[test]
+    fn outside_bar_counts_for_its_longer_side_only() {
+        let mut adx = Adx::<2>::default();
+        let bars = [(10.0, 9.0), (10.5, 8.0), (11.0, 7.0), (11.5, 6.0)];
+        let last = bars.map(|(high, low)| adx.update(&bar(high, low, low)))[3];
+        assert_eq!(last, Some(100.0));
+    }
+
+    #[test]
     fn dead_market_has_no_direction() {
         let mut adx = Adx::<2>::default();
         for _ in 0..10 {

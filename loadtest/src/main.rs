@@ -1,0 +1,17 @@
+//! The command `tragen-loadtest`.
+
+use clap::Parser as _;
+use std::process::ExitCode;
+use tragen_loadtest::cli::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match Cli::parse().run().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("tragen-loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

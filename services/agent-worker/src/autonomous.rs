@@ -1,0 +1,257 @@
+//! Configured agents trading on bars. A bar is evaluated once per rule set; the
+//! signal is shared by all agents on it. The trade id is derived from agent and
+//! bar, so however often a bar is seen the guard decides once.
+
+use crate::{
+    bars::{BarBook, as_units},
+    config::Config,
+    control::{Control, Permission},
+    market_view::MarketView,
+    metrics,
+    order::{TRADING_AGENT, order_id},
+    proposal::{Decision, Origin, Proposer},
+    registry::{ConfiguredAgent, Registry},
+};
+use ::metrics::counter;
+use futures::{StreamExt as _, stream};
+use opentelemetry::trace::SpanKind;
+use prost::Message as _;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tracing::debug;
+use tragen_bus::{
+    Ask, Bus, BusError, StartAt, Stream,
+    usage::{Usage, Work},
+};
+use tragen_contracts::{convert, v1};
+use tragen_domain::{
+    agents::{
+        signal::{Direction, Signal},
+        sizing::{LotRule, StopRisk, stop_risk_quantity},
+    },
+    instrument::{Instrument, SettlementStyle},
+    market::Bar,
+    money::Quantity,
+    order::{OrderPrice, OrderTerms, Side, TimeInForce},
+};
+use tragen_host::{Context, clock};
+
+/// Share of an account's cash that one position may use; the rest pays fees and losses.
+const CASH_SHARE_MAX: f64 = 0.9;
+
+/// What autonomous trading needs of the rest of the worker.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) control: Control,
+    pub(crate) market: MarketView,
+    pub(crate) registry: Registry,
+    pub(crate) proposer: Proposer,
+    pub(crate) usage: Usage,
+}
+
+struct Desk {
+    context: Context,
+    bus: Bus,
+    config: Arc<Config>,
+    parts: Parts,
+}
+
+/// Starts evaluating bars.
+pub(crate) async fn start(context: &Context, bus: &Bus, config: &Arc<Config>, parts: Parts) -> Result<(), BusError> {
+    let mut facts = bus.follow(context, Stream::Bars, "", StartAt::Beginning).await?;
+    let desk = Arc::new(Desk { context: context.clone(), bus: bus.clone(), config: Arc::clone(config), parts });
+    context.spawn("bars", async move {
+        let mut book = BarBook::new(desk.config.bars_kept);
+        while let Some(fact) = facts.next().await {
+            match v1::Bar::decode(fact.payload).ok().and_then(|bar| Bar::try_from(&bar).ok()) {
+                Some(bar) => desk.on_bar(&mut book, &bar).await,
+                None => counter!(metrics::MALFORMED, "kind" => "bar").increment(1),
+            }
+        }
+        Ok(())
+    });
+    Ok(())
+}
+
+impl Desk {
+    async fn on_bar(self: &Arc<Self>, book: &mut BarBook, bar: &Bar) {
+        let styles = self.parts.registry.styles(&bar.instrument, bar.timeframe);
+        let started = Instant::now();
+        let signals = book.take(bar, &styles);
+        self.parts.usage.add(TRADING_AGENT, Work { cpu: started.elapsed(), messages: 1, api_calls: 0 });
+        counter!(metrics::BARS).increment(1);
+        let age_ms = (clock::now_micros() - bar.published_at.micros()) / 1_000;
+        if age_ms > self.config.bar_age_ms_max || self.parts.control.permission() != Permission::Granted {
+            return;
+        }
+        for (style, signal) in signals {
+            if !signal.changed() && signal.closed.is_none() {
+                continue;
+            }
+            counter!(metrics::SIGNALS, "strategy" => format!("{style:?}").to_lowercase()).increment(1);
+            let agents = self.parts.registry.agents(style, &bar.instrument, bar.timeframe);
+            let trades = agents.into_iter().map(|agent| self.trade(agent, bar, signal));
+            stream::iter(trades).for_each_concurrent(self.config.agents_at_once_max, std::convert::identity).await;
+        }
+    }
+
+    /// Brings one agent's position to what the signal says.
+    async fn trade(&self, agent: Arc<ConfiguredAgent>, bar: &Bar, signal: Signal) {
+        let scopes = [
+            (v1::ScopeKind::Pool, agent.pool.as_str()),
+            (v1::ScopeKind::Agent, agent.id.as_str()),
+            (v1::ScopeKind::Instrument, bar.instrument.as_str()),
+            (v1::ScopeKind::Account, agent.account.as_str()),
+        ];
+        let (state, _) = self.parts.control.state_of(&scopes);
+        if matches!(state, v1::TradingState::Halted | v1::TradingState::Unspecified) {
+            return;
+        }
+        let Some(instrument) = self.parts.market.instrument(&bar.instrument) else { return };
+        let mut span = self.context.spans.start("evaluate md.bar.{timeframe}.{instrument}", SpanKind::Internal, "");
+        span.set("agent.kind", TRADING_AGENT);
+        let Some((cash, position)) = self.account(&agent, &instrument, &span.traceparent()).await else { return };
+        let Some(order) = rebalance(&agent, &instrument, &signal, cash, position) else { return };
+        let key = trade_key(&agent, bar);
+        let Ok(id) = convert::id("order_id", &order_id(&key.trade_id)) else { return };
+        let terms = OrderTerms {
+            id,
+            instrument: bar.instrument.clone(),
+            side: order.side,
+            price: OrderPrice::Market,
+            quantity: order.quantity,
+            time_in_force: TimeInForce::Ioc,
+            is_reduce_only: order.is_reduce_only,
+        };
+        let origin = Origin {
+            agent: TRADING_AGENT,
+            agent_id: agent.id.to_string(),
+            pool: agent.pool.to_string(),
+            max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
+        };
+        let rationale = rationale(&agent, &signal);
+        let decision: Decision = self.parts.proposer.order(&terms, origin, rationale);
+        let meta = v1::Meta { event_id: key.request_id.clone(), ..v1::Meta::default() };
+        counter!(metrics::AGENT_ORDERS).increment(1);
+        if let Err(error) = self.parts.proposer.propose(key, &meta, &span, decision).await {
+            debug!("agent {}: {error}", agent.id);
+        }
+    }
+
+    /// Cash and signed position of the agent's account, asked for when needed.
+    async fn account(&self, agent: &ConfiguredAgent, instrument: &Instrument, traceparent: &str) -> Option<(f64, i64)> {
+        let ask = |question| {
+            let question = v1::LedgerQuestion {
+                account_id: agent.account.to_string(),
+                question: Some(question),
+                traceparent: traceparent.to_owned(),
+            };
+            let timeout = Duration::from_millis(self.config.question_timeout_ms);
+            async move { self.bus.ask::<_, v1::LedgerAnswer>(Ask::Ledger, &question, timeout).await.ok()?.answer }
+        };
+        let currency = instrument.settlement.currency.to_string();
+        let account = v1::GetAccountRequest { currency, min_version: 0 };
+        let positions = v1::ListPositionsRequest { page_size: 500, page_token: String::new() };
+        let (account, positions) = tokio::join!(
+            ask(v1::ledger_question::Question::GetAccount(account)),
+            ask(v1::ledger_question::Question::ListPositions(positions)),
+        );
+        let Some(v1::ledger_answer::Answer::Account(v1::GetAccountResponse { account: Some(account) })) = account
+        else {
+            debug!("agent {} has no money in {}", agent.id, instrument.settlement.currency);
+            return None;
+        };
+        let Some(v1::ledger_answer::Answer::Positions(positions)) = positions else { return None };
+        let held = positions.positions.iter().find(|p| p.instrument_id == instrument.id.as_str());
+        Some((as_units(account.cash_micros), held.map_or(0, |p| p.quantity_micros)))
+    }
+}
+
+/// The order between what is held and what the signal wants.
+struct Rebalance {
+    side: Side,
+    quantity: Quantity,
+    is_reduce_only: bool,
+}
+
+fn rebalance(
+    agent: &ConfiguredAgent,
+    instrument: &Instrument,
+    signal: &Signal,
+    cash: f64,
+    position: i64,
+) -> Option<Rebalance> {
+    let wanted = match signal.target {
+        None => 0,
+        Some(direction) => {
+            let size = size(agent, instrument, signal, cash)?;
+            match direction {
+                Direction::Long => size.micros(),
+                // A spot instrument cannot be sold short: flat is the nearest.
+                Direction::Short if instrument.settlement.style == SettlementStyle::Spot => 0,
+                Direction::Short => -size.micros(),
+            }
+        }
+    };
+    // An agent that is on the right side already keeps what it has.
+    if wanted != 0 && wanted.signum() == position.signum() {
+        return None;
+    }
+    let change = wanted.checked_sub(position)?;
+    let quantity = Quantity::from_micros(change.checked_abs()?).floor_to(instrument.lot);
+    if quantity < instrument.min_quantity {
+        return None;
+    }
+    let side = if change > 0 { Side::Buy } else { Side::Sell };
+    Some(Rebalance { side, quantity: quantity.min(instrument.max_quantity), is_reduce_only: wanted == 0 })
+}
+
+/// Quantity that loses the personality's risk at the stop, within what the cash can carry.
+fn size(agent: &ConfiguredAgent, instrument: &Instrument, signal: &Signal, cash: f64) -> Option<Quantity> {
+    let margin = match instrument.settlement.style {
+        SettlementStyle::Margined => as_units(instrument.settlement.initial_margin_ppm),
+        SettlementStyle::Prediction | SettlementStyle::Spot => 1.0,
+    };
+    let affordable = cash.max(0.0) * CASH_SHARE_MAX / (signal.reference_price * margin.max(1e-6));
+    let risk = StopRisk {
+        capital: cash.max(0.0),
+        risk_per_trade: agent.personality.risk_per_trade(),
+        entry: signal.reference_price,
+        stop: signal.stop_price?,
+        point_value: 1.0,
+    };
+    let lots = LotRule {
+        min_quantity: as_units(instrument.min_quantity.micros()),
+        max_quantity: as_units(instrument.max_quantity.micros()).min(affordable),
+        step: as_units(instrument.lot.micros()),
+    };
+    let quantity = stop_risk_quantity(&risk, &lots).ok()?;
+    let micros: Quantity = format!("{quantity:.6}").parse().ok()?;
+    Some(micros.floor_to(instrument.lot))
+}
+
+fn trade_key(agent: &ConfiguredAgent, bar: &Bar) -> v1::TradeKey {
+    let request_id = format!("{}-{}-{}", agent.id, bar.timeframe.as_str(), bar.start.micros() / 1_000_000);
+    let request_id = format!("{request_id}-{}", bar.instrument);
+    let name = format!("{}/{request_id}", agent.account);
+    v1::TradeKey {
+        trade_id: uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string(),
+        request_id,
+        account_id: agent.account.to_string(),
+        tier: v1::Tier::Standard.into(),
+        payload_hash: bytes::Bytes::new(),
+        created_at_micros: clock::now_micros(),
+    }
+}
+
+fn rationale(agent: &ConfiguredAgent, signal: &Signal) -> String {
+    let target = match signal.target {
+        Some(direction) => format!("{direction:?}").to_lowercase(),
+        None => "flat".to_owned(),
+    };
+    let why = signal.reason.or_else(|| signal.closed.as_ref().map(|closed| closed.reason));
+    let why = why.map_or_else(String::new, |reason| format!(" ({reason:?})"));
+    format!("{:?}: {target} at {:.5}{why}", agent.personality.style(), signal.reference_price)
+}

@@ -1,0 +1,107 @@
+//! Bars as the models see them, and rules started on the bars seen so far.
+
+use std::collections::{HashMap, VecDeque};
+use tragen_contracts::v1;
+use tragen_domain::{
+    agents::{
+        bar::{self, Ohlc},
+        personality::AnalysisStyle,
+        signal::Signal,
+        trading::TradingRules,
+    },
+    id::InstrumentId,
+    market::{self, Timeframe},
+    time::Timestamp,
+};
+
+/// What bars are of.
+pub(crate) type Series = (InstrumentId, Timeframe);
+
+/// One rule set for all agents of a style on a series, and the bars behind it.
+#[derive(Debug)]
+pub(crate) struct BarBook {
+    kept: usize,
+    history: HashMap<Series, History>,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    bars: VecDeque<bar::Bar>,
+    last_start: Option<Timestamp>,
+    scalper: Option<TradingRules>,
+    swing: Option<TradingRules>,
+}
+
+impl BarBook {
+    /// Keeps `kept` bars a series.
+    pub(crate) fn new(kept: usize) -> Self {
+        Self { kept, history: HashMap::new() }
+    }
+
+    /// Takes a closed bar once and gives what each style in `styles` says to it.
+    /// A bar seen before, or older than the last, changes nothing.
+    pub(crate) fn take(&mut self, bar: &market::Bar, styles: &[AnalysisStyle]) -> Vec<(AnalysisStyle, Signal)> {
+        let Some(model) = model_bar(bar) else { return Vec::new() };
+        let history = self.history.entry((bar.instrument.clone(), bar.timeframe)).or_default();
+        if history.last_start.is_some_and(|last| bar.start <= last) {
+            return Vec::new();
+        }
+        history.last_start = Some(bar.start);
+        let mut signals = Vec::new();
+        for style in styles {
+            if let Some(rules) = history.rules(*style) {
+                signals.push((*style, rules.on_bar(&model)));
+            }
+        }
+        history.bars.push_back(model);
+        if history.bars.len() > self.kept {
+            history.bars.pop_front();
+        }
+        signals
+    }
+}
+
+impl History {
+    /// The style's rules, started on the bars kept if they are new.
+    fn rules(&mut self, style: AnalysisStyle) -> Option<&mut TradingRules> {
+        let slot = match style {
+            AnalysisStyle::Scalper => &mut self.scalper,
+            AnalysisStyle::Swing => &mut self.swing,
+            AnalysisStyle::Value => return None,
+        };
+        if slot.is_none() {
+            let mut rules = TradingRules::for_style(style)?;
+            for bar in &self.bars {
+                rules.on_bar(bar);
+            }
+            *slot = Some(rules);
+        }
+        slot.as_mut()
+    }
+}
+
+/// The rule set of a configured strategy.
+pub(crate) const fn style_of(strategy: v1::Strategy) -> Option<AnalysisStyle> {
+    match strategy {
+        v1::Strategy::Scalper => Some(AnalysisStyle::Scalper),
+        v1::Strategy::Swing => Some(AnalysisStyle::Swing),
+        v1::Strategy::Value => Some(AnalysisStyle::Value),
+        v1::Strategy::Unspecified => None,
+    }
+}
+
+/// Micros as the model's floating-point number; estimates only, never money.
+#[expect(clippy::cast_precision_loss, reason = "models work on estimates; 2^53 micros are nine thousand million")]
+pub(crate) fn as_units(micros: i64) -> f64 {
+    micros as f64 / 1e6
+}
+
+fn model_bar(bar: &market::Bar) -> Option<bar::Bar> {
+    let ohlc = |side: &market::Ohlc| Ohlc {
+        open: as_units(side.open.micros()),
+        high: as_units(side.high.micros()),
+        low: as_units(side.low.micros()),
+        close: as_units(side.close.micros()),
+    };
+    bar::Bar::from_bid_ask(ohlc(&bar.bid), ohlc(&bar.ask)).ok().map(bar::Bar::uncrossed)
+}

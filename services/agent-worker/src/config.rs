@@ -1,0 +1,79 @@
+//! The worker's configuration.
+
+use serde::Deserialize;
+
+/// Every knob of the worker, with its unit in the name.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Request batches handled at the same time.
+    pub batches_at_once_max: usize,
+    /// Share of the work given to premium, standard and free while all have work.
+    pub tier_weights: [u16; 3],
+    /// A proposal decided later than this after it was made is denied, milliseconds.
+    pub proposal_valid_ms: i64,
+    /// How long market-data or the ledger may take to answer, milliseconds.
+    pub question_timeout_ms: u64,
+    /// How often the guard is asked for a lease, milliseconds.
+    pub lease_interval_ms: u64,
+    /// Bars kept per instrument and timeframe, to start a new agent's rules on.
+    pub bars_kept: usize,
+    /// A bar older than this on the wall clock only updates the rules, milliseconds.
+    pub bar_age_ms_max: i64,
+    /// Agents asked for a decision on one signal at the same time.
+    pub agents_at_once_max: usize,
+    /// Risk tolerance of mandates, 1 to 10; scales the stake.
+    pub mandate_risk_tolerance: u8,
+    /// How often work done is reported, milliseconds.
+    pub usage_interval_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            batches_at_once_max: 64,
+            tier_weights: [8, 4, 1],
+            proposal_valid_ms: 5_000,
+            question_timeout_ms: 1_000,
+            lease_interval_ms: 250,
+            bars_kept: 400,
+            bar_age_ms_max: 5_000,
+            agents_at_once_max: 64,
+            mandate_risk_tolerance: 5,
+            usage_interval_ms: 1_000,
+        }
+    }
+}
+
+/// A key with a value that cannot work.
+#[derive(Debug, thiserror::Error)]
+#[error("agent_worker.{key} must be {must}")]
+pub struct InvalidConfig {
+    key: &'static str,
+    must: &'static str,
+}
+
+impl Config {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] naming the key.
+    pub fn validate(&self) -> Result<(), InvalidConfig> {
+        let rules = [
+            ("batches_at_once_max", (1..=4_096).contains(&self.batches_at_once_max), "1 to 4096"),
+            ("tier_weights", self.tier_weights.iter().all(|w| (1..=1_000).contains(w)), "three numbers from 1 to 1000"),
+            ("proposal_valid_ms", (100..=60_000).contains(&self.proposal_valid_ms), "100 to 60000"),
+            ("question_timeout_ms", (10..=30_000).contains(&self.question_timeout_ms), "10 to 30000"),
+            ("lease_interval_ms", (50..=500).contains(&self.lease_interval_ms), "50 to 500"),
+            ("bars_kept", (300..=5_000).contains(&self.bars_kept), "300 to 5000"),
+            ("bar_age_ms_max", (100..=600_000).contains(&self.bar_age_ms_max), "100 to 600000"),
+            ("agents_at_once_max", (1..=4_096).contains(&self.agents_at_once_max), "1 to 4096"),
+            ("mandate_risk_tolerance", (1..=10).contains(&self.mandate_risk_tolerance), "1 to 10"),
+            ("usage_interval_ms", (100..=60_000).contains(&self.usage_interval_ms), "100 to 60000"),
+        ];
+        match rules.into_iter().find(|(_, is_valid, _)| !is_valid) {
+            Some((key, _, must)) => Err(InvalidConfig { key, must }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! A mandate: eplScoutAgent looks for an outcome of the match that is offered
+//! below its fair price, and stakes a fraction of the wallet on it.
+
+use crate::{
+    config::Config,
+    order::order_id,
+    proposal::{Decision, Origin, Proposer},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tragen_bus::{
+    Ask, Bus,
+    ask::NoAnswer,
+    usage::{Usage, Work},
+};
+use tragen_contracts::{
+    convert,
+    v1::{self, market_answer, market_question},
+};
+use tragen_domain::{
+    agents::{
+        consensus::{SHARP_WEIGHT, SOFT_WEIGHT},
+        fair_line::{Book, Outcome},
+        kelly::stake_fraction,
+        personality::{AnalysisStyle, Personality},
+        scout::{self, MatchPhase, MatchView, Opportunity, ScoutReport, ScoutRules},
+        sizing::{self, MAX_WALLET_SHARE, Mandate, MandateSize},
+    },
+    money::{ONE, Price, Quantity},
+    order::{OrderPrice, OrderTerms, Side, TimeInForce},
+};
+
+/// The agent that answers mandates.
+pub(crate) const SCOUT: &str = "eplScoutAgent";
+/// Its pool.
+const POOL: &str = "value";
+
+/// Where the scout gets its inputs.
+#[derive(Debug, Clone)]
+pub(crate) struct Desk {
+    bus: Bus,
+    proposer: Proposer,
+    usage: Usage,
+    timeout: Duration,
+    risk_tolerance: u8,
+}
+
+impl Desk {
+    pub(crate) fn new(bus: &Bus, config: &Arc<Config>, proposer: &Proposer, usage: &Usage) -> Self {
+        Self {
+            bus: bus.clone(),
+            proposer: proposer.clone(),
+            usage: usage.clone(),
+            timeout: Duration::from_millis(config.question_timeout_ms),
+            risk_tolerance: config.mandate_risk_tolerance,
+        }
+    }
+
+    async fn snapshot(&self, match_id: &str, traceparent: &str) -> Result<v1::MatchSnapshot, Decision> {
+        let wanted = v1::MatchSnapshotQuestion { match_id: match_id.to_owned() };
+        let question = v1::MarketQuestion {
+            question: Some(market_question::Question::MatchSnapshot(wanted)),
+            traceparent: traceparent.to_owned(),
+        };
+        let answer: Result<v1::MarketAnswer, NoAnswer> = self.bus.ask(Ask::Market, &question, self.timeout).await;
+        match answer.map(|answer| answer.answer) {
+            Ok(Some(market_answer::Answer::MatchSnapshot(snapshot))) => Ok(snapshot),
+            Ok(Some(market_answer::Answer::Error(error))) => {
+                Err(Decision::denied(SCOUT, v1::DenialCode::UnknownInstrument, error.message))
+            }
+            Ok(_) => Err(unavailable("market data gave no snapshot")),
+            Err(error) => Err(unavailable(&error.to_string())),
+        }
+    }
+
+    /// Posted cash of the account, micros; for sizing only, the guard decides on its own books.
+    async fn cash_micros(&self, account_id: &str, currency: &str, traceparent: &str) -> Result<i64, Decision> {
+        let wanted = v1::GetAccountRequest { currency: currency.to_owned(), min_version: 0 };
+        let question = v1::LedgerQuestion {
+            account_id: account_id.to_owned(),
+            question: Some(v1::ledger_question::Question::GetAccount(wanted)),
+            traceparent: traceparent.to_owned(),
+        };
+        let answer: Result<v1::LedgerAnswer, NoAnswer> = self.bus.ask(Ask::Ledger, &question, self.timeout).await;
+        match answer.map(|answer| answer.answer) {
+            Ok(Some(v1::ledger_answer::Answer::Account(v1::GetAccountResponse { account: Some(account) }))) => {
+                Ok(account.cash_micros)
+            }
+            Ok(Some(v1::ledger_answer::Answer::Error(error))) => {
+                Err(Decision::denied(SCOUT, v1::DenialCode::NoBalance, error.message))
+            }
+            Ok(_) => Err(unavailable("the ledger gave no account")),
+            Err(error) => Err(unavailable(&error.to_string())),
+        }
+    }
+}
+
+/// Decides a mandate on a fresh snapshot of the match and the account.
+pub(crate) async fn decide(desk: &Desk, key: &v1::TradeKey, mandate: &v1::Mandate, traceparent: &str) -> Decision {
+    if !mandate.agent.is_empty() && mandate.agent != SCOUT {
+        let message = format!("{:?} cannot serve a mandate; {SCOUT} can", mandate.agent);
+        return Decision::denied(SCOUT, v1::DenialCode::UnknownAgent, message);
+    }
+    let snapshot = match desk.snapshot(&mandate.match_id, traceparent).await {
+        Ok(snapshot) => snapshot,
+        Err(decision) => return decision,
+    };
+    let Some(currency) = snapshot.instruments.first().map(|instrument| instrument.currency.clone()) else {
+        return Decision::nothing(SCOUT, "the match has no market");
+    };
+    let cash_micros = match desk.cash_micros(&key.account_id, &currency, traceparent).await {
+        Ok(cash_micros) => cash_micros,
+        Err(decision) => return decision,
+    };
+    let started = Instant::now();
+    let decision = propose(desk, key, mandate, &snapshot, cash_micros);
+    desk.usage.add(SCOUT, Work { cpu: started.elapsed(), ..Work::default() });
+    decision
+}
+
+/// The pure part: books and quotes in, order or reason out.
+fn propose(
+    desk: &Desk,
+    key: &v1::TradeKey,
+    mandate: &v1::Mandate,
+    snapshot: &v1::MatchSnapshot,
+    cash_micros: i64,
+) -> Decision {
+    let Ok(personality) = Personality::new(desk.risk_tolerance, AnalysisStyle::Value, 1) else {
+        return Decision::nothing(SCOUT, "the configured risk tolerance is out of range");
+    };
+    let fee_ppm = snapshot.instruments.iter().map(|instrument| instrument.taker_fee_ppm).max().unwrap_or(0);
+    let min_edge_bps = u32::try_from(mandate.min_edge_bps).ok().filter(|bps| *bps > 0);
+    let rules = ScoutRules {
+        fee_rate: as_units(fee_ppm),
+        min_edge_bps: min_edge_bps.unwrap_or_else(|| personality.min_edge_bps()),
+        ..ScoutRules::default()
+    };
+    let books = books(snapshot);
+    let view = MatchView { phase: phase(snapshot), books: &books, quotes: Outcome::ALL.map(|o| quote(snapshot, o)) };
+    let report = match scout::scout(&view, &rules) {
+        Ok(report) => report,
+        Err(refusal) => return Decision::nothing(SCOUT, refusal.to_string()),
+    };
+    let Some(best) = report.opportunities.first() else {
+        return Decision::nothing(SCOUT, nothing_found(&report));
+    };
+    let (wallet, budget) = (as_units(cash_micros), as_units(mandate.budget_micros));
+    let stake = Mandate {
+        kelly_fraction: stake_fraction(best.priced.kelly, personality.kelly_multiplier(), MAX_WALLET_SHARE),
+        capital: wallet,
+        wallet,
+        budget,
+        ask: best.ask,
+        fee: best.priced.fee,
+        ask_size: best.ask_size,
+    };
+    match sizing::mandate_contracts(&stake) {
+        Ok(MandateSize { contracts: 0, limited_by }) => {
+            Decision::nothing(SCOUT, format!("the stake is below one contract ({limited_by:?})"))
+        }
+        Ok(size) => order(desk, key, snapshot, best, size),
+        Err(error) => Decision::nothing(SCOUT, error.to_string()),
+    }
+}
+
+fn order(
+    desk: &Desk,
+    key: &v1::TradeKey,
+    snapshot: &v1::MatchSnapshot,
+    best: &Opportunity,
+    size: MandateSize,
+) -> Decision {
+    let terms = || {
+        let instrument = instrument(snapshot, best.outcome)?;
+        let ask = snapshot.quotes.iter().find(|quote| quote.instrument_id == instrument.instrument_id)?;
+        let quantity = i64::try_from(size.contracts).ok()?.checked_mul(ONE)?;
+        Some(OrderTerms {
+            id: convert::id("order_id", &order_id(&key.trade_id)).ok()?,
+            instrument: convert::id("instrument_id", &instrument.instrument_id).ok()?,
+            side: Side::Buy,
+            price: OrderPrice::Limit(Price::from_micros(ask.ask_price_micros)),
+            quantity: Quantity::from_micros(quantity),
+            time_in_force: TimeInForce::Ioc,
+            is_reduce_only: false,
+        })
+    };
+    let Some(terms) = terms() else { return Decision::nothing(SCOUT, "the quote cannot be turned into an order") };
+    let rationale = format!(
+        "{:?} is offered at {:.3} + {:.4} fee, fair {:.3}: edge {:.1} % of cost, {} contracts by {:?}",
+        best.outcome,
+        best.ask,
+        best.priced.fee,
+        best.fair_probability,
+        best.priced.edge_ratio * 100.0,
+        size.contracts,
+        size.limited_by,
+    );
+    let origin = Origin { agent: SCOUT, pool: POOL.to_owned(), ..Origin::default() };
+    desk.proposer.order(&terms, origin, rationale)
+}
+
+fn nothing_found(report: &ScoutReport) -> String {
+    match report.best_edge_ratio() {
+        Some(edge) => format!("no outcome is cheap enough: the best edge is {:.1} % of cost", edge * 100.0),
+        None => "no outcome has a usable quote".to_owned(),
+    }
+}
+
+fn unavailable(why: &str) -> Decision {
+    Decision::denied(SCOUT, v1::DenialCode::RiskStateUnknown, why)
+}
+
+fn phase(snapshot: &v1::MatchSnapshot) -> MatchPhase {
+    match snapshot.r#match.as_ref().map(v1::Match::status) {
+        Some(v1::MatchStatus::Scheduled) => MatchPhase::PreMatch,
+        Some(v1::MatchStatus::InPlay) => MatchPhase::InPlay,
+        Some(v1::MatchStatus::Finished | v1::MatchStatus::Unspecified) | None => MatchPhase::Finished,
+    }
+}
+
+fn books(snapshot: &v1::MatchSnapshot) -> Vec<Book> {
+    let book = |odds: &v1::BookOdds| Book {
+        bookmaker: odds.bookmaker.clone(),
+        weight: if odds.is_sharp { SHARP_WEIGHT } else { SOFT_WEIGHT },
+        odds: [odds.home_odds_micros, odds.draw_odds_micros, odds.away_odds_micros].map(as_units),
+    };
+    snapshot.books.iter().map(book).collect()
+}
+
+fn instrument(snapshot: &v1::MatchSnapshot, outcome: Outcome) -> Option<&v1::Instrument> {
+    let name = match outcome {
+        Outcome::Home => "HOME",
+        Outcome::Draw => "DRAW",
+        Outcome::Away => "AWAY",
+    };
+    let is_open = |instrument: &&v1::Instrument| instrument.status() == v1::InstrumentStatus::Open;
+    snapshot.instruments.iter().find(|instrument| instrument.outcome == name).filter(is_open)
+}
+
+fn quote(snapshot: &v1::MatchSnapshot, outcome: Outcome) -> Option<scout::Quote> {
+    let instrument = instrument(snapshot, outcome)?;
+    let quote = snapshot.quotes.iter().find(|quote| quote.instrument_id == instrument.instrument_id)?;
+    (quote.ask_price_micros > 0).then(|| scout::Quote {
+        ask: as_units(quote.ask_price_micros),
+        ask_size: as_units(quote.ask_quantity_micros),
+        bid: (quote.bid_price_micros > 0).then(|| as_units(quote.bid_price_micros)),
+    })
+}
+
+/// Micros as the model's floating-point number; estimates only, never money.
+fn as_units(micros: i64) -> f64 {
+    crate::bars::as_units(micros)
+}

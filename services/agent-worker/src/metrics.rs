@@ -1,0 +1,26 @@
+//! Every metric of the worker.
+
+use metrics::{Unit, describe_counter, describe_histogram};
+
+/// Requests handled, by tier and what came of them.
+pub(crate) const REQUESTS: &str = "agent_worker_requests_total";
+/// Time from taking a batch to its last proposal stored.
+pub(crate) const BATCH_SECONDS: &str = "agent_worker_batch_seconds";
+/// Bars evaluated.
+pub(crate) const BARS: &str = "agent_worker_bars_total";
+/// Signals that changed a target, by strategy.
+pub(crate) const SIGNALS: &str = "agent_worker_signals_total";
+/// Orders proposed by configured agents.
+pub(crate) const AGENT_ORDERS: &str = "agent_worker_agent_orders_total";
+/// Messages that made no sense, by subject.
+pub(crate) const MALFORMED: &str = "agent_worker_malformed_total";
+
+/// Gives every metric its unit and meaning.
+pub(crate) fn describe() {
+    describe_counter!(REQUESTS, Unit::Count, "requests handled, by tier and outcome");
+    describe_histogram!(BATCH_SECONDS, Unit::Seconds, "from taking a batch to its last proposal stored");
+    describe_counter!(BARS, Unit::Count, "bars evaluated");
+    describe_counter!(SIGNALS, Unit::Count, "signals that changed a target, by strategy");
+    describe_counter!(AGENT_ORDERS, Unit::Count, "orders proposed by configured agents");
+    describe_counter!(MALFORMED, Unit::Count, "messages that made no sense, by kind");
+}

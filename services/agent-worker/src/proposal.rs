@@ -1,0 +1,109 @@
+//! What the worker sends to the guard: an order, or nothing with a reason.
+
+use crate::config::Config;
+use opentelemetry::trace::SpanKind;
+use tragen_bus::{
+    Bus, Source, Subject,
+    batch::{BatchError, BatchLimits, BatchPublisher},
+};
+use tragen_contracts::v1;
+use tragen_domain::{order::OrderTerms, time::Timestamp};
+use tragen_host::{Context, clock, trace::ActiveSpan};
+
+/// What an agent came to.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// This order.
+    Order(Box<v1::OrderProposed>),
+    /// Nothing, and why.
+    Nothing(v1::NoTrade),
+}
+
+/// Who proposes, and for whom.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    /// The shared agent.
+    pub(crate) agent: &'static str,
+    /// The configured agent; empty for a user's request.
+    pub(crate) agent_id: String,
+    /// The pool, for limits and states.
+    pub(crate) pool: String,
+    /// Most accepted orders a UTC day; 0 for no limit.
+    pub(crate) max_trades_per_day: i32,
+}
+
+/// Sends proposals in natural batches.
+#[derive(Debug, Clone)]
+pub(crate) struct Proposer {
+    context: Context,
+    proposals: BatchPublisher<v1::Proposal>,
+    proposal_valid_ms: i64,
+}
+
+impl Decision {
+    /// Nothing to trade, without a denial.
+    pub(crate) fn nothing(agent: &str, rationale: impl Into<String>) -> Self {
+        Self::Nothing(v1::NoTrade { agent: agent.to_owned(), rationale: rationale.into(), denial: None })
+    }
+
+    /// A no that the worker is sure of.
+    pub(crate) fn denied(agent: &str, code: v1::DenialCode, message: impl Into<String>) -> Self {
+        let denial = v1::Denial { code: code.into(), message: message.into(), limit: 0, observed: 0 };
+        Self::Nothing(v1::NoTrade { agent: agent.to_owned(), rationale: String::new(), denial: Some(denial) })
+    }
+}
+
+impl Proposer {
+    pub(crate) fn start(context: &Context, bus: &Bus, config: &Config) -> Self {
+        let subject = Subject::Proposals(Source::Worker);
+        let wrap = |proposals| v1::ProposalBatch { proposals };
+        let proposals = BatchPublisher::start(context, bus, subject, BatchLimits::default(), wrap);
+        Self { context: context.clone(), proposals, proposal_valid_ms: config.proposal_valid_ms }
+    }
+
+    /// An order proposal that the guard may decide until the validity ends.
+    pub(crate) fn order(&self, terms: &OrderTerms, origin: Origin, rationale: String) -> Decision {
+        let valid_until = Timestamp::from_micros(clock::now_micros()).plus_millis(self.proposal_valid_ms);
+        Decision::Order(Box::new(v1::OrderProposed {
+            terms: Some(terms.into()),
+            agent: origin.agent.to_owned(),
+            agent_id: origin.agent_id,
+            pool: origin.pool,
+            rationale,
+            valid_until_micros: valid_until.micros(),
+            max_trades_per_day: origin.max_trades_per_day,
+        }))
+    }
+
+    /// Sends `decision` for `key` and waits until it is stored.
+    ///
+    /// # Errors
+    /// [`BatchError`]; the request must then be delivered again.
+    pub(crate) async fn propose(
+        &self,
+        key: v1::TradeKey,
+        cause: &v1::Meta,
+        span: &ActiveSpan,
+        decision: Decision,
+    ) -> Result<(), BatchError> {
+        let traceparent = span.traceparent();
+        let mut publish = self.context.spans.start("publish prop.{source}", SpanKind::Producer, &traceparent);
+        publish.set("messaging.system", "nats");
+        publish.set("messaging.operation.name", "publish");
+        publish.set("messaging.operation.type", "send");
+        publish.set("messaging.destination.template", "prop.{source}");
+        let meta = v1::Meta {
+            event_id: format!("{}-proposal", key.trade_id),
+            traceparent: publish.traceparent(),
+            causation_id: cause.event_id.clone(),
+            occurred_at_micros: clock::now_micros(),
+            deadline_micros: cause.deadline_micros,
+        };
+        let kind = match decision {
+            Decision::Order(order) => v1::proposal::Kind::Order(*order),
+            Decision::Nothing(no_trade) => v1::proposal::Kind::NoTrade(no_trade),
+        };
+        let proposal = v1::Proposal { meta: Some(meta), key: Some(key), kind: Some(kind) };
+        self.proposals.publish(proposal, publish.traceparent()).await.map(drop)
+    }
+}

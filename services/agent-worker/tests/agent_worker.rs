@@ -1,0 +1,413 @@
+//! What the worker promises, on a real bus. The test speaks for the guard, the
+//! ledger and market-data by their bus protocols.
+
+use futures::{StreamExt as _, future::BoxFuture};
+use prost::Message as _;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use tragen_agent_worker::Config;
+use tragen_bus::{
+    Ask, Bucket, Bus, Consumer, CoreSubject, Delivery, PublishOptions, Puller, Stream, Subject,
+    server::{NatsServer, Sync, find_binary},
+};
+use tragen_contracts::v1;
+use tragen_domain::{id::InstrumentId, market::Timeframe, tier::Tier};
+use tragen_host::{Context, Lifecycle, clock, trace::Spans};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const MATCH: &str = "EPL-2026-ARS-MCI";
+
+/// The rest of the platform, as far as the worker can see it.
+#[derive(Clone)]
+struct World {
+    bus: Bus,
+    context: Context,
+    is_guard_alive: Arc<AtomicBool>,
+    epoch: Arc<AtomicI64>,
+    held_micros: Arc<AtomicI64>,
+}
+
+struct Rig {
+    world: World,
+    proposals: Puller<v1::ProposalBatch>,
+    lifecycle: Lifecycle,
+    _server: NatsServer,
+    _folder: TempDir,
+}
+
+async fn rig(workers: usize) -> Rig {
+    let folder = TempDir::new().expect("a temporary folder");
+    let binary = find_binary().expect("a nats-server");
+    let server = NatsServer::start(&binary, folder.path(), Sync::Always).await.expect("a running server");
+    let bus = Bus::connect(server.url(), "test").await.expect("a connection");
+    bus.apply(1_000).await.expect("streams");
+    let lifecycle = Lifecycle::new(10);
+    let context = lifecycle.context("test", Spans::default());
+    let world = World {
+        bus: bus.clone(),
+        context: context.clone(),
+        is_guard_alive: Arc::new(AtomicBool::new(true)),
+        epoch: Arc::new(AtomicI64::new(1)),
+        held_micros: Arc::new(AtomicI64::new(0)),
+    };
+    world.speak_for_the_others().await;
+    for _ in 0..workers {
+        let worker = lifecycle.context("agent-worker", Spans::default());
+        let bus = Bus::connect(server.url(), "agent-worker").await.expect("a connection");
+        tragen_agent_worker::run(worker, bus, Config::default()).await.expect("a started worker");
+    }
+    lifecycle.health().wait_ready("agent-worker").await;
+    let proposals = bus.pull(&context, Consumer::Guard);
+    Rig { world, proposals, lifecycle, _server: server, _folder: folder }
+}
+
+impl Rig {
+    async fn stop(self) {
+        self.lifecycle.stop_token().cancel();
+        self.lifecycle.run().await.expect("a clean end");
+    }
+
+    /// The next proposals, acked; empty if none comes in `patience`.
+    async fn next(&mut self, patience: Duration) -> Vec<v1::Proposal> {
+        let Ok(Some(delivery)) = tokio::time::timeout(patience, self.proposals.next()).await else { return Vec::new() };
+        delivery.ack().await;
+        let Delivery { message, .. } = delivery;
+        message.proposals
+    }
+
+    async fn next_one(&mut self) -> v1::Proposal {
+        let mut proposals = self.next(PATIENCE).await;
+        assert_eq!(proposals.len(), 1, "{proposals:?}");
+        proposals.remove(0)
+    }
+}
+
+impl World {
+    async fn speak_for_the_others(&self) {
+        let world = self.clone();
+        let lease = move |question: v1::LeaseQuestion| -> BoxFuture<'static, v1::LeaseAnswer> {
+            let world = world.clone();
+            Box::pin(async move {
+                // An answer to another question is as good as none.
+                let nonce = if world.is_guard_alive.load(Ordering::SeqCst) { question.nonce } else { 0 };
+                v1::LeaseAnswer { nonce, state: Some(world.state(&[])), valid_for_ms: 1_000 }
+            })
+        };
+        self.bus.answer(&self.context, Ask::Lease, lease).await.expect("listening");
+        let world = self.clone();
+        let ledger = move |question: v1::LedgerQuestion| -> BoxFuture<'static, v1::LedgerAnswer> {
+            let answer = world.ledger_answer(&question);
+            Box::pin(async move { answer })
+        };
+        self.bus.answer(&self.context, Ask::Ledger, ledger).await.expect("listening");
+        let market = |question: v1::MarketQuestion| -> BoxFuture<'static, v1::MarketAnswer> {
+            Box::pin(async move { market_answer(&question) })
+        };
+        self.bus.answer(&self.context, Ask::Market, market).await.expect("listening");
+    }
+
+    fn state(&self, scopes: &[v1::ScopeState]) -> v1::ControlState {
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        v1::ControlState { epoch, scopes: scopes.to_vec(), leader_id: "test".into() }
+    }
+
+    fn ledger_answer(&self, question: &v1::LedgerQuestion) -> v1::LedgerAnswer {
+        use v1::{ledger_answer::Answer, ledger_question::Question};
+        let answer = match &question.question {
+            Some(Question::GetAccount(_)) => {
+                let account = v1::Account { cash_micros: 10_000_000_000, ..v1::Account::default() };
+                Answer::Account(v1::GetAccountResponse { account: Some(account) })
+            }
+            _ => {
+                let quantity_micros = self.held_micros.load(Ordering::SeqCst);
+                let position =
+                    v1::Position { instrument_id: "GBPUSD".into(), quantity_micros, ..v1::Position::default() };
+                Answer::Positions(v1::ListPositionsResponse {
+                    positions: vec![position],
+                    next_page_token: String::new(),
+                })
+            }
+        };
+        v1::LedgerAnswer { answer: Some(answer) }
+    }
+
+    async fn request(&self, trade_id: &str, intent: v1::trade_requested::Intent) {
+        let request = v1::TradeRequested {
+            meta: Some(v1::Meta { event_id: trade_id.into(), ..v1::Meta::default() }),
+            key: Some(v1::TradeKey {
+                trade_id: trade_id.into(),
+                account_id: "alice".into(),
+                ..v1::TradeKey::default()
+            }),
+            intent: Some(intent),
+        };
+        let batch = v1::TradeRequestedBatch { requests: vec![request] };
+        let subject = Subject::TradeRequests(Tier::Premium);
+        self.bus.publish(&subject, &batch, &PublishOptions::default(), PATIENCE).await.expect("stored");
+    }
+
+    async fn put_agent(&self, agent_id: &str) {
+        let agent = v1::Agent {
+            agent_id: agent_id.into(),
+            strategy: v1::Strategy::Scalper.into(),
+            instrument_ids: vec!["GBPUSD".into()],
+            timeframe: "1m".into(),
+            risk_tolerance: 5,
+            max_trades_per_day: 1_000,
+            account_id: format!("agent-{agent_id}"),
+            is_enabled: true,
+            ..v1::Agent::default()
+        };
+        let agents = self.bus.bucket(Bucket::Agents).await.expect("a bucket");
+        agents.put(agent_id, agent.encode_to_vec().into()).await.expect("stored");
+    }
+
+    async fn put_instrument(&self) {
+        let subject = Subject::Instrument(InstrumentId::new("GBPUSD").expect("an id"));
+        let options = PublishOptions::default();
+        self.bus.publish(&subject, &gbpusd(), &options, PATIENCE).await.expect("stored");
+    }
+
+    async fn bar(&self, number: i64, close_micros: i64) {
+        let (low, high) = (close_micros - 50, close_micros + 50);
+        let bar = v1::Bar {
+            instrument_id: "GBPUSD".into(),
+            timeframe: "1m".into(),
+            start_micros: number * 60_000_000,
+            bid_open_micros: close_micros,
+            bid_high_micros: high,
+            bid_low_micros: low,
+            bid_close_micros: close_micros,
+            ask_open_micros: close_micros + 10,
+            ask_high_micros: high + 10,
+            ask_low_micros: low + 10,
+            ask_close_micros: close_micros + 10,
+            published_at_micros: clock::now_micros(),
+        };
+        let subject = Subject::Bar(Timeframe::Minute1, InstrumentId::new("GBPUSD").expect("an id"));
+        self.bus.publish(&subject, &bar, &PublishOptions::default(), PATIENCE).await.expect("stored");
+    }
+}
+
+fn gbpusd() -> v1::Instrument {
+    v1::Instrument {
+        instrument_id: "GBPUSD".into(),
+        settlement_style: v1::SettlementStyle::Margined.into(),
+        currency: "USD".into(),
+        tick_micros: 10,
+        lot_micros: 1_000_000,
+        min_quantity_micros: 1_000_000,
+        max_quantity_micros: 10_000_000_000_000,
+        min_price_micros: 10,
+        max_price_micros: 10_000_000,
+        initial_margin_ppm: 33_333,
+        taker_fee_ppm: 20,
+        status: v1::InstrumentStatus::Open.into(),
+        ..v1::Instrument::default()
+    }
+}
+
+/// A match whose home win is worth about 0.5 to two bookmakers and offered at 0.45.
+fn market_answer(question: &v1::MarketQuestion) -> v1::MarketAnswer {
+    use v1::{market_answer::Answer, market_question::Question};
+    let Some(Question::MatchSnapshot(wanted)) = &question.question else { panic!("not asked by the worker") };
+    if wanted.match_id != MATCH {
+        let message = format!("no match {:?}; did you mean {MATCH}?", wanted.match_id);
+        let error = v1::AskError { code: 5, reason: "MATCH_NOT_FOUND".into(), message };
+        return v1::MarketAnswer { answer: Some(Answer::Error(error)) };
+    }
+    let book = |bookmaker: &str, is_sharp| v1::BookOdds {
+        bookmaker: bookmaker.into(),
+        home_odds_micros: 1_960_000,
+        draw_odds_micros: 3_800_000,
+        away_odds_micros: 4_000_000,
+        is_sharp,
+    };
+    let instrument = |outcome: &str| v1::Instrument {
+        instrument_id: format!("{MATCH}-{outcome}"),
+        settlement_style: v1::SettlementStyle::Prediction.into(),
+        currency: "USD".into(),
+        taker_fee_ppm: 30_000,
+        status: v1::InstrumentStatus::Open.into(),
+        match_id: MATCH.into(),
+        outcome: outcome.into(),
+        ..v1::Instrument::default()
+    };
+    let quote = |outcome: &str, ask_price_micros: i64| v1::Quote {
+        instrument_id: format!("{MATCH}-{outcome}"),
+        bid_price_micros: ask_price_micros - 20_000,
+        bid_quantity_micros: 500_000_000,
+        ask_price_micros,
+        ask_quantity_micros: 500_000_000,
+        ..v1::Quote::default()
+    };
+    let snapshot = v1::MatchSnapshot {
+        r#match: Some(v1::Match {
+            match_id: MATCH.into(),
+            status: v1::MatchStatus::Scheduled.into(),
+            ..v1::Match::default()
+        }),
+        books: vec![book("sharp", true), book("soft", false)],
+        instruments: ["HOME", "DRAW", "AWAY"].map(instrument).to_vec(),
+        quotes: vec![quote("HOME", 450_000), quote("DRAW", 270_000), quote("AWAY", 260_000)],
+    };
+    v1::MarketAnswer { answer: Some(Answer::MatchSnapshot(snapshot)) }
+}
+
+fn order_intent() -> v1::trade_requested::Intent {
+    v1::trade_requested::Intent::Order(v1::OrderIntent {
+        instrument_id: format!("{MATCH}-HOME"),
+        side: v1::Side::Buy.into(),
+        order_type: v1::OrderType::Limit.into(),
+        quantity_micros: 10_000_000,
+        limit_price_micros: 550_000,
+        time_in_force: v1::TimeInForce::Ioc.into(),
+        ..v1::OrderIntent::default()
+    })
+}
+
+fn mandate(match_id: &str, agent: &str) -> v1::trade_requested::Intent {
+    let (match_id, agent) = (match_id.into(), agent.into());
+    v1::trade_requested::Intent::Mandate(v1::Mandate { match_id, budget_micros: 50_000_000, min_edge_bps: 0, agent })
+}
+
+fn order_of(proposal: &v1::Proposal) -> &v1::OrderProposed {
+    match &proposal.kind {
+        Some(v1::proposal::Kind::Order(order)) => order,
+        other => panic!("not an order: {other:?}"),
+    }
+}
+
+fn denial_of(proposal: &v1::Proposal) -> &v1::Denial {
+    match &proposal.kind {
+        Some(v1::proposal::Kind::NoTrade(v1::NoTrade { denial: Some(denial), .. })) => denial,
+        other => panic!("not a denial: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_order_becomes_one_proposal_with_the_trades_order_id() {
+    let mut rig = rig(1).await;
+    rig.world.request("t-1", order_intent()).await;
+    let proposal = rig.next_one().await;
+    let order = order_of(&proposal);
+    let terms = order.terms.as_ref().expect("terms");
+    assert_eq!(terms.order_id, "t-1-o");
+    assert_eq!((terms.quantity_micros, terms.limit_price_micros), (10_000_000, 550_000));
+    assert_eq!(order.agent, "eplTradingAgent");
+    assert!(order.valid_until_micros > clock::now_micros());
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mandate_buys_the_outcome_below_its_fair_price_within_the_budget() {
+    let mut rig = rig(1).await;
+    rig.world.request("t-2", mandate(MATCH, "")).await;
+    let proposal = rig.next_one().await;
+    let order = order_of(&proposal);
+    let terms = order.terms.as_ref().expect("terms");
+    assert_eq!(order.agent, "eplScoutAgent");
+    assert_eq!(terms.instrument_id, format!("{MATCH}-HOME"));
+    assert_eq!(terms.limit_price_micros, 450_000);
+    assert_eq!(terms.quantity_micros % 1_000_000, 0, "whole contracts");
+    assert!((1_000_000..=111_000_000).contains(&terms.quantity_micros), "{}", terms.quantity_micros);
+    assert!(order.rationale.contains("edge"), "{}", order.rationale);
+
+    rig.world.request("t-3", mandate("EPL-2026-ARS-MCX", "")).await;
+    assert!(denial_of(&rig.next_one().await).message.contains(MATCH), "the nearest name is offered");
+    rig.world.request("t-4", mandate(MATCH, "noSuchAgent")).await;
+    assert_eq!(denial_of(&rig.next_one().await).code(), v1::DenialCode::UnknownAgent);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_halted_worker_confirms_and_proposes_no_order() {
+    let mut rig = rig(1).await;
+    let mut acks =
+        rig.world.bus.listen::<v1::ControlAck>(&CoreSubject::ControlAcks { epoch: 2 }).await.expect("listening");
+    rig.world.epoch.store(2, Ordering::SeqCst);
+    let scope = v1::Scope { kind: v1::ScopeKind::Global.into(), id: String::new() };
+    let halted = v1::ScopeState {
+        scope: Some(scope),
+        state: v1::TradingState::Halted.into(),
+        epoch: 2,
+        reason: "drill".into(),
+        ..v1::ScopeState::default()
+    };
+    let started = Instant::now();
+    rig.world.bus.broadcast(&CoreSubject::ControlState, &rig.world.state(&[halted])).await.expect("sent");
+    let ack = tokio::time::timeout(PATIENCE, acks.next()).await.expect("in time").expect("an ack");
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert_eq!(ack.epoch, 2);
+    rig.world.request("t-5", order_intent()).await;
+    let proposal = rig.next_one().await;
+    let denial = denial_of(&proposal);
+    assert_eq!(denial.code(), v1::DenialCode::TradingHalted);
+    assert!(denial.message.contains("drill"), "{}", denial.message);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_takes_no_work_while_the_guard_is_silent() {
+    let mut rig = rig(1).await;
+    rig.world.is_guard_alive.store(false, Ordering::SeqCst);
+    let context = rig.world.context.clone();
+    let not_ready = async {
+        while context.health.is_ready() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, not_ready).await.expect("the lease ends");
+    rig.world.request("t-6", order_intent()).await;
+    rig.world.request("t-7", order_intent()).await;
+    let early = rig.next(Duration::from_millis(1_500)).await;
+    assert!(early.is_empty(), "{early:?}");
+    rig.world.is_guard_alive.store(true, Ordering::SeqCst);
+    let mut trades = Vec::new();
+    while trades.len() < 2 {
+        let proposals = rig.next(PATIENCE).await;
+        assert!(!proposals.is_empty(), "nothing was lost");
+        trades.extend(proposals.into_iter().filter_map(|p| p.key).map(|key| key.trade_id));
+    }
+    trades.sort();
+    assert_eq!(trades, ["t-6", "t-7"]);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_trade_a_signal_once_however_many_workers_see_the_bar() {
+    let mut rig = rig(2).await;
+    rig.world.put_instrument().await;
+    rig.world.put_agent("a1").await;
+    rig.world.put_agent("a2").await;
+    // A market that goes nowhere, then one fall out of its range that the scalper fades.
+    for number in 0..60 {
+        rig.world.bar(number, 1_500_000 + (number % 2) * 200).await;
+    }
+    rig.world.bar(60, 1_499_500).await;
+    let mut orders = std::collections::BTreeMap::<String, Vec<v1::OrderTerms>>::new();
+    while orders.values().map(Vec::len).sum::<usize>() < 4 {
+        let proposals = rig.next(PATIENCE).await;
+        assert!(!proposals.is_empty(), "both workers see the bar: {orders:?}");
+        for proposal in proposals {
+            let order = order_of(&proposal).clone();
+            assert_eq!((order.agent.as_str(), order.pool.as_str()), ("tradingAgent", "scalper"));
+            orders.entry(order.agent_id.clone()).or_default().extend(order.terms);
+        }
+    }
+    assert_eq!(orders.keys().collect::<Vec<_>>(), ["a1", "a2"]);
+    for (agent, terms) in orders {
+        assert_eq!(terms.len(), 2, "{agent}");
+        assert_eq!(terms[0].order_id, terms[1].order_id, "the guard decides once");
+        assert_eq!(terms[0].side(), v1::Side::Buy);
+    }
+    let bars = rig.world.bus.last_sequence(Stream::Bars).await.expect("readable");
+    assert_eq!(bars, 61);
+    rig.stop().await;
+}

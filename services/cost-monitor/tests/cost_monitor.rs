@@ -1,0 +1,8 @@
+//! The promises of the cost monitor, on a real bus.
+
+#[path = "cost_monitor/costs.rs"]
+mod costs;
+#[path = "cost_monitor/rig.rs"]
+mod rig;
+#[path = "cost_monitor/traces.rs"]
+mod traces;

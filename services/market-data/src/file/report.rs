@@ -1,0 +1,118 @@
+//! What became of the rows of one file.
+
+use super::FileError;
+use metrics::counter;
+use tracing::{info, warn};
+
+/// Refused rows that are logged one by one; the rest is only counted.
+const REFUSALS_SHOWN: usize = 20;
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// Results and bookmakers' odds.
+    Matches,
+    /// Goals and cards.
+    Events,
+    /// Open, high, low and close of intervals.
+    Bars,
+}
+
+/// What became of the rows of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileReport {
+    /// The file's name.
+    pub file: String,
+    /// What it holds.
+    pub kind: FileKind,
+    /// Rows that are used.
+    pub accepted: u64,
+    /// Rows that are not.
+    pub skipped: u64,
+    /// Single values inside used rows that were left out or put right, e.g. a bookmaker's impossible price.
+    pub repaired: u64,
+    /// The first 20 faults as `file:line:field: reason`.
+    pub faults: Vec<String>,
+}
+
+/// What is wrong with a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BadField {
+    field: String,
+    reason: String,
+}
+
+impl BadField {
+    pub(super) fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
+    }
+}
+
+impl FileKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Matches => "matches",
+            Self::Events => "events",
+            Self::Bars => "bars",
+        }
+    }
+}
+
+impl FileReport {
+    pub(super) fn new(file: &str, kind: FileKind) -> Self {
+        Self { file: file.to_owned(), kind, accepted: 0, skipped: 0, repaired: 0, faults: Vec::new() }
+    }
+
+    /// The row at `line` is not used.
+    pub(super) fn refuse(&mut self, line: usize, bad: &BadField) {
+        self.skipped += 1;
+        self.name(line, bad, "skipped");
+    }
+
+    /// One value of the row at `line` is left out or put right.
+    pub(super) fn repair(&mut self, line: usize, bad: &BadField) {
+        self.repaired += 1;
+        self.name(line, bad, "repaired");
+    }
+
+    fn name(&mut self, line: usize, bad: &BadField, verdict: &str) {
+        if self.faults.len() < REFUSALS_SHOWN {
+            let fault = format!("{}:{line}:{}: {}", self.file, bad.field, bad.reason);
+            warn!("{verdict} {fault}");
+            self.faults.push(fault);
+        }
+    }
+
+    /// Share of rows that are used, 0 to 1.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        let float = |rows: u64| f64::from(u32::try_from(rows).unwrap_or(u32::MAX));
+        let rows = self.accepted + self.skipped;
+        if rows == 0 { 0.0 } else { float(self.accepted) / float(rows) }
+    }
+
+    /// Counts and logs the whole file.
+    ///
+    /// # Errors
+    /// [`FileError::NoUsableRow`].
+    pub(super) fn conclude(&self) -> Result<(), FileError> {
+        let kind = self.kind.as_str();
+        counter!("market_data_rows_total", "kind" => kind, "result" => "accepted").increment(self.accepted);
+        counter!("market_data_rows_total", "kind" => kind, "result" => "skipped").increment(self.skipped);
+        counter!("market_data_values_repaired_total", "kind" => kind).increment(self.repaired);
+        if self.accepted == 0 {
+            let first = self.faults.first().cloned().unwrap_or_else(|| "it has no rows".to_owned());
+            return Err(FileError::NoUsableRow { file: self.file.clone(), rows: self.skipped, first });
+        }
+        info!(
+            file.rows_accepted = self.accepted,
+            file.rows_skipped = self.skipped,
+            "read {}: {} rows of {kind}, {} skipped, {} values repaired",
+            self.file,
+            self.accepted,
+            self.skipped,
+            self.repaired
+        );
+        Ok(())
+    }
+}

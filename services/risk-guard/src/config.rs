@@ -1,0 +1,302 @@
+//! Every number of the guard, with its unit in its name.
+
+use serde::Deserialize;
+use std::{path::PathBuf, time::Duration};
+use tragen_domain::{
+    money::{Money, Price},
+    risk::Limits,
+    time::Timestamp,
+};
+use tragen_host::clock;
+use tragen_venue::PaperConfig;
+
+/// How the guard runs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What may be ordered.
+    pub limits: LimitsConfig,
+    /// Where the paper venue keeps its file.
+    pub venue_folder: PathBuf,
+    /// Makes the paper venue's latencies repeatable.
+    pub venue_seed: u64,
+    /// Shortest way to the paper venue, microseconds.
+    pub venue_latency_micros_min: u64,
+    /// Longest way to the paper venue, microseconds.
+    pub venue_latency_micros_max: u64,
+    /// Finished orders the paper venue remembers.
+    pub venue_finished_orders_max: usize,
+    /// The paper venue's file is written anew when it is longer, bytes.
+    pub venue_log_bytes_max: u64,
+    /// Most proposals decided at once, in one journal message.
+    pub batch_proposals_max: usize,
+    /// Most orders on their way to the venue; more proposals wait.
+    pub in_flight_orders_max: usize,
+    /// Most reports that wait to be stored; more proposals wait.
+    pub waiting_reports_max: usize,
+    /// Most reports in one message.
+    pub batch_reports_max: usize,
+    /// Reports kept to answer repeats.
+    pub stored_reports_max: usize,
+    /// Commands that may wait.
+    pub waiting_commands_max: usize,
+    /// How often the leader renews its lease, milliseconds; it ends 2 s after the last renewal.
+    pub lease_renew_ms: u64,
+    /// How often a standby tries to lead, milliseconds.
+    pub lease_poll_ms: u64,
+    /// How long a worker may rely on a lease, milliseconds from its question.
+    pub worker_lease_ms: u32,
+    /// How long a journal message is tried before the guard steps down, milliseconds.
+    pub journal_patience_ms: u64,
+    /// How long the ledger may take to answer a question, milliseconds.
+    pub ledger_answer_ms: u64,
+    /// How long reading the market may take at the start, milliseconds.
+    pub market_read_ms: u64,
+    /// Accounts in one page of the ledger.
+    pub accounts_page: u16,
+    /// How long the venue may take to answer before a halt goes on without it, milliseconds.
+    pub venue_settle_ms: u64,
+    /// How often resting orders are looked after, milliseconds.
+    pub tick_ms: u64,
+    /// How long a halt waits for workers when the caller does not say, milliseconds.
+    pub halt_wait_ms_default: u32,
+    /// How long a halt waits for workers at most, milliseconds.
+    pub halt_wait_ms_max: u32,
+}
+
+/// Thresholds of the gate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Most an order may be worth, 1e-6 of its currency.
+    pub order_value_max_micros: i64,
+    /// How old a quote may be when the instrument does not say, milliseconds.
+    pub quote_age_max_ms: i64,
+    /// How far a prediction's limit may be beyond the reference price, 1e-6.
+    pub prediction_collar_micros: i64,
+    /// How far a spot limit may be beyond the reference price, parts per million of it.
+    pub spot_collar_ppm: i64,
+    /// How far a margined limit may be beyond the reference price, parts per million of it.
+    pub margined_collar_ppm: i64,
+    /// Most resting orders of one account.
+    pub resting_orders_max: usize,
+    /// How long an approval may be sent, milliseconds.
+    pub approval_valid_ms: i64,
+    /// Trades remembered so that a repeat is not decided again.
+    pub known_trades_max: usize,
+    /// How long a proposed resume may be confirmed, milliseconds.
+    pub resume_valid_ms: i64,
+    /// How long a scope stays tightened at least, milliseconds.
+    pub resume_cooldown_ms: i64,
+    /// Most resumes proposed at the same time.
+    pub resume_proposals_max: usize,
+}
+
+/// A value that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} is {value}, it must be {rule}")]
+pub struct ConfigError {
+    /// The key, as written in the file.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What it must be.
+    pub rule: &'static str,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: LimitsConfig::default(),
+            venue_folder: "data/paper-venue".into(),
+            venue_seed: 7,
+            venue_latency_micros_min: 0,
+            venue_latency_micros_max: 2_000,
+            venue_finished_orders_max: 100_000,
+            venue_log_bytes_max: 256 << 20,
+            batch_proposals_max: 256,
+            in_flight_orders_max: 4_096,
+            waiting_reports_max: 8_192,
+            batch_reports_max: 256,
+            stored_reports_max: 50_000,
+            waiting_commands_max: 64,
+            lease_renew_ms: 500,
+            lease_poll_ms: 100,
+            worker_lease_ms: 1_000,
+            journal_patience_ms: 5_000,
+            ledger_answer_ms: 2_000,
+            market_read_ms: 2_000,
+            accounts_page: 5_000,
+            venue_settle_ms: 1_000,
+            tick_ms: 100,
+            halt_wait_ms_default: 1_000,
+            halt_wait_ms_max: 10_000,
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            order_value_max_micros: limits.order_value_max.micros(),
+            quote_age_max_ms: limits.quote_age_max_ms,
+            prediction_collar_micros: limits.prediction_collar.micros(),
+            spot_collar_ppm: limits.spot_collar_ppm,
+            margined_collar_ppm: limits.margined_collar_ppm,
+            resting_orders_max: limits.resting_orders_max,
+            approval_valid_ms: limits.approval_valid_ms,
+            known_trades_max: limits.known_trades_max,
+            resume_valid_ms: limits.resume_valid_ms,
+            resume_cooldown_ms: limits.resume_cooldown_ms,
+            resume_proposals_max: limits.resume_proposals_max,
+        }
+    }
+}
+
+impl Config {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the first key that makes no sense.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.limits.validate()?;
+        above_zero("batch_proposals_max", self.batch_proposals_max)?;
+        above_zero("in_flight_orders_max", self.in_flight_orders_max)?;
+        above_zero("batch_reports_max", self.batch_reports_max)?;
+        above_zero("stored_reports_max", self.stored_reports_max)?;
+        above_zero("waiting_commands_max", self.waiting_commands_max)?;
+        above_zero("venue_finished_orders_max", self.venue_finished_orders_max)?;
+        above_zero("venue_log_bytes_max", self.venue_log_bytes_max)?;
+        above_zero("lease_poll_ms", self.lease_poll_ms)?;
+        above_zero("journal_patience_ms", self.journal_patience_ms)?;
+        above_zero("ledger_answer_ms", self.ledger_answer_ms)?;
+        above_zero("market_read_ms", self.market_read_ms)?;
+        above_zero("accounts_page", self.accounts_page)?;
+        above_zero("venue_settle_ms", self.venue_settle_ms)?;
+        above_zero("tick_ms", self.tick_ms)?;
+        let checks = [
+            (
+                "waiting_reports_max",
+                self.waiting_reports_max.to_string(),
+                "at least twice batch_proposals_max",
+                self.waiting_reports_max >= 2 * self.batch_proposals_max,
+            ),
+            (
+                "venue_latency_micros_min",
+                self.venue_latency_micros_min.to_string(),
+                "at most venue_latency_micros_max",
+                self.venue_latency_micros_min <= self.venue_latency_micros_max,
+            ),
+            (
+                "lease_renew_ms",
+                self.lease_renew_ms.to_string(),
+                "1 to 1000, so that a lease of 2 s survives a lost renewal",
+                (1..=1_000).contains(&self.lease_renew_ms),
+            ),
+            (
+                "worker_lease_ms",
+                self.worker_lease_ms.to_string(),
+                "1 to 1000, so that an unreachable worker stops within a second",
+                (1..=1_000).contains(&self.worker_lease_ms),
+            ),
+            (
+                "halt_wait_ms_default",
+                self.halt_wait_ms_default.to_string(),
+                "at most halt_wait_ms_max",
+                self.halt_wait_ms_default <= self.halt_wait_ms_max,
+            ),
+        ];
+        match checks.into_iter().find(|(.., is_sound)| !is_sound) {
+            Some((key, value, rule, _)) => Err(ConfigError { key, value, rule }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn paper(&self) -> PaperConfig {
+        PaperConfig {
+            folder: self.venue_folder.clone(),
+            seed: self.venue_seed,
+            latency_micros_min: self.venue_latency_micros_min,
+            latency_micros_max: self.venue_latency_micros_max,
+            finished_orders_max: self.venue_finished_orders_max,
+            log_bytes_max: self.venue_log_bytes_max,
+            clock: now,
+        }
+    }
+
+    pub(crate) const fn journal_patience(&self) -> Duration {
+        Duration::from_millis(self.journal_patience_ms)
+    }
+}
+
+impl LimitsConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        above_zero("limits.order_value_max_micros", self.order_value_max_micros)?;
+        above_zero("limits.quote_age_max_ms", self.quote_age_max_ms)?;
+        above_zero("limits.prediction_collar_micros", self.prediction_collar_micros)?;
+        above_zero("limits.spot_collar_ppm", self.spot_collar_ppm)?;
+        above_zero("limits.margined_collar_ppm", self.margined_collar_ppm)?;
+        above_zero("limits.resting_orders_max", self.resting_orders_max)?;
+        above_zero("limits.approval_valid_ms", self.approval_valid_ms)?;
+        above_zero("limits.known_trades_max", self.known_trades_max)?;
+        above_zero("limits.resume_valid_ms", self.resume_valid_ms)?;
+        above_zero("limits.resume_proposals_max", self.resume_proposals_max)?;
+        if self.resume_cooldown_ms < 0 {
+            let value = self.resume_cooldown_ms.to_string();
+            return Err(ConfigError { key: "limits.resume_cooldown_ms", value, rule: "0 or more" });
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn limits(&self) -> Limits {
+        Limits {
+            order_value_max: Money::from_micros(self.order_value_max_micros),
+            quote_age_max_ms: self.quote_age_max_ms,
+            prediction_collar: Price::from_micros(self.prediction_collar_micros),
+            spot_collar_ppm: self.spot_collar_ppm,
+            margined_collar_ppm: self.margined_collar_ppm,
+            resting_orders_max: self.resting_orders_max,
+            approval_valid_ms: self.approval_valid_ms,
+            known_trades_max: self.known_trades_max,
+            resume_valid_ms: self.resume_valid_ms,
+            resume_cooldown_ms: self.resume_cooldown_ms,
+            resume_proposals_max: self.resume_proposals_max,
+        }
+    }
+}
+
+/// The guard's clock.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_micros(clock::now_micros())
+}
+
+fn above_zero<T: Default + PartialOrd + ToString>(key: &'static str, value: T) -> Result<(), ConfigError> {
+    if value > T::default() {
+        return Ok(());
+    }
+    Err(ConfigError { key, value: value.to_string(), rule: "above 0" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl Fn(&mut Config), key: &str) {
+        let mut config = Config::default();
+        change(&mut config);
+        assert_eq!(config.validate().expect_err("refused").key, key);
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_nonsense_is_named() {
+        assert_eq!(Config::default().validate(), Ok(()));
+        check(|c| c.tick_ms = 0, "tick_ms");
+        check(|c| c.lease_renew_ms = 1_001, "lease_renew_ms");
+        check(|c| c.worker_lease_ms = 1_001, "worker_lease_ms");
+        check(|c| c.waiting_reports_max = 511, "waiting_reports_max");
+        check(|c| c.venue_latency_micros_min = 2_001, "venue_latency_micros_min");
+        check(|c| c.limits.resume_cooldown_ms = -1, "limits.resume_cooldown_ms");
+        check(|c| c.limits.spot_collar_ppm = 0, "limits.spot_collar_ppm");
+    }
+}

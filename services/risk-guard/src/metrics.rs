@@ -1,0 +1,31 @@
+//! What the guard counts and measures.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+pub(crate) const DECISIONS: &str = "risk_guard_decisions_total";
+pub(crate) const DECISION_SECONDS: &str = "risk_guard_decision_seconds";
+pub(crate) const BATCH_PROPOSALS: &str = "risk_guard_batch_proposals";
+pub(crate) const JOURNAL_SECONDS: &str = "risk_guard_journal_append_seconds";
+pub(crate) const VENUE_SECONDS: &str = "risk_guard_venue_answer_seconds";
+pub(crate) const OPEN_ORDERS: &str = "risk_guard_open_orders";
+pub(crate) const HELD_MICROS: &str = "risk_guard_held_micros";
+pub(crate) const REPORTS: &str = "risk_guard_reports_total";
+pub(crate) const HALTS: &str = "risk_guard_halts_total";
+pub(crate) const GATE_CLOSED_SECONDS: &str = "risk_guard_gate_closed_seconds";
+pub(crate) const LEADER: &str = "risk_guard_is_leader";
+pub(crate) const REPEATS: &str = "risk_guard_repeated_proposals_total";
+
+pub(crate) fn describe() {
+    describe_counter!(DECISIONS, "Decisions by code: APPROVED, NO_TRADE or the denial");
+    describe_histogram!(DECISION_SECONDS, Unit::Seconds, "Deciding one batch, without journal and venue");
+    describe_histogram!(BATCH_PROPOSALS, "Proposals decided at once");
+    describe_histogram!(JOURNAL_SECONDS, Unit::Seconds, "Appending one message to the journal");
+    describe_histogram!(VENUE_SECONDS, Unit::Seconds, "From sending an order to the venue's answer");
+    describe_gauge!(OPEN_ORDERS, "Approved orders without a final report");
+    describe_gauge!(HELD_MICROS, "Buying power held, 1e-6, all currencies added up");
+    describe_counter!(REPORTS, "Reports by status");
+    describe_counter!(HALTS, "Halts by kind of scope");
+    describe_histogram!(GATE_CLOSED_SECONDS, Unit::Seconds, "From the receipt of a halt to the journaled closing");
+    describe_gauge!(LEADER, "1 while this guard leads");
+    describe_counter!(REPEATS, "Proposals of trades that were decided before");
+}

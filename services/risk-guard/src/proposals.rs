@@ -1,0 +1,353 @@
+//! Deciding what was proposed: all that waits in one go, one journal message
+//! for all of it, and only then the effects.
+
+use crate::{
+    config::now,
+    gate::{Ended, Gate},
+    metrics, outcome,
+    reports::Stored,
+    wire::{Key, Ticket, agent_and_pool, approved_record, denial},
+};
+use ::metrics::{counter, histogram};
+use futures::FutureExt as _;
+use opentelemetry::trace::SpanKind;
+use std::time::Instant;
+use tokio::sync::oneshot;
+use tragen_bus::Delivery;
+use tragen_contracts::{
+    convert::{InvalidField, id, required},
+    v1,
+};
+use tragen_domain::{
+    id::{OrderId, TradeId},
+    money::Money,
+    order::OrderTerms,
+    risk::{Approved, DenialReason, Denied, KnownTrade, Order, Proposed, Record, decide, decide_withdrawal},
+    time::Timestamp,
+};
+use tragen_host::trace::ActiveSpan;
+
+/// Everything one round decides.
+#[derive(Default)]
+struct Round {
+    records: Vec<v1::JournalRecord>,
+    approved: Vec<(Approved<Order>, String)>,
+    /// Kept until the decision is journaled.
+    spans: Vec<ActiveSpan>,
+}
+
+/// What one delivery waits for before it is acked.
+#[derive(Default)]
+struct Effects {
+    reports: Vec<v1::ExecutionReport>,
+    cancels: Vec<OrderId>,
+    malformed: Option<InvalidField>,
+}
+
+impl Gate {
+    /// Decides, journals, acts, and acks last.
+    ///
+    /// # Errors
+    /// [`Ended`]: nothing of it has had any effect, and nothing is acked.
+    pub(crate) async fn take(&mut self, deliveries: Vec<Delivery<v1::ProposalBatch>>) -> Result<(), Ended> {
+        let started = Instant::now();
+        let decided_at = now();
+        let mut round = Round::default();
+        let mut all_effects = Vec::with_capacity(deliveries.len());
+        let mut count = 0_u32;
+        for delivery in &deliveries {
+            let mut effects = Effects::default();
+            for proposal in &delivery.message.proposals {
+                count += 1;
+                if let Err(malformed) = self.decide_one(proposal, decided_at, &mut round, &mut effects)? {
+                    effects.malformed = Some(malformed);
+                }
+            }
+            all_effects.push(effects);
+        }
+        histogram!(metrics::BATCH_PROPOSALS).record(f64::from(count));
+        histogram!(metrics::DECISION_SECONDS).record(started.elapsed().as_secs_f64());
+
+        let Round { mut records, approved, spans } = round;
+        if !records.is_empty() {
+            records.append(&mut self.work.closed);
+            self.journal.append(records, decided_at).await?;
+        }
+        drop(spans);
+        for (order, traceparent) in approved {
+            self.submit(order, traceparent);
+        }
+        for (delivery, effects) in deliveries.into_iter().zip(all_effects) {
+            self.settle(delivery, effects).await;
+        }
+        Ok(())
+    }
+
+    /// Acks a delivery once nothing of it can be lost or done twice any more.
+    ///
+    /// Killed before the journal has it: it is delivered again and decided for
+    /// the first time. Killed after: the trade is known from the journal, so it is
+    /// never decided again. An approval needs no more than that, because its
+    /// outcome is found at the venue. A refusal or a withdrawal exists nowhere
+    /// else, so its delivery is acked only when its report is stored: until then
+    /// the repeat finds the journaled report and publishes it again. A cancel is
+    /// acked when the venue has answered, and canceling twice changes nothing.
+    async fn settle(&mut self, delivery: Delivery<v1::ProposalBatch>, effects: Effects) {
+        let mut stored: Vec<Stored> = Vec::with_capacity(effects.reports.len());
+        for report in effects.reports {
+            stored.push(self.reports.send(report).await);
+        }
+        for order in effects.cancels {
+            let (done, answered) = oneshot::channel();
+            self.cancel(&order, Some(done));
+            stored.push(answered);
+        }
+        let malformed = effects.malformed;
+        let acking = async move {
+            for report in stored {
+                if report.await.is_err() {
+                    return None;
+                }
+            }
+            match malformed {
+                None => delivery.ack().await,
+                Some(malformed) => delivery.dead_letter(&format!("malformed proposal: {malformed}")).await,
+            }
+            None
+        };
+        self.work.storing.push(acking.boxed());
+    }
+
+    fn decide_one(
+        &mut self,
+        proposal: &v1::Proposal,
+        decided_at: Timestamp,
+        round: &mut Round,
+        effects: &mut Effects,
+    ) -> Result<Result<(), InvalidField>, Ended> {
+        use v1::proposal::Kind;
+        let (key, kind) = match parse(proposal) {
+            Ok(parsed) => parsed,
+            Err(malformed) => return Ok(Err(malformed)),
+        };
+        if let Kind::Cancel(cancel) = kind {
+            return Ok(self.decide_cancel(&key, cancel, effects));
+        }
+        if let Some(known) = self.state.known(&key.trade) {
+            counter!(metrics::REPEATS).increment(1);
+            match known {
+                // Its outcome will be told when the venue has told it.
+                KnownTrade::InFlight(_) => {}
+                KnownTrade::Finished => effects.reports.extend(self.last_reports.get(&key.trade).cloned()),
+            }
+            return Ok(Ok(()));
+        }
+        let cause = proposal.meta.clone().unwrap_or_default();
+        let span = self.context.spans.start("decide", SpanKind::Consumer, &cause.traceparent);
+        let own = span.traceparent();
+        let traceparent = if own.is_empty() { cause.traceparent.clone() } else { own };
+        round.spans.push(span);
+        let meta = v1::Meta { traceparent, ..cause };
+        let decided = match kind {
+            Kind::Order(order) => self.decide_order(&key, &meta, order, decided_at, round, effects),
+            Kind::NoTrade(no_trade) => self.decide_no_trade(&key, &meta, no_trade, round, effects).map(Ok),
+            Kind::Withdrawal(asked) => self.decide_withdrawal(&key, &meta, asked, round, effects),
+            Kind::Cancel(_) => Ok(Ok(())),
+        };
+        if let (Ok(Err(malformed)), Some(span)) = (&decided, round.spans.last_mut()) {
+            span.fail("malformed", malformed.to_string());
+        }
+        decided
+    }
+
+    fn decide_order(
+        &mut self,
+        key: &Key,
+        meta: &v1::Meta,
+        order: &v1::OrderProposed,
+        decided_at: Timestamp,
+        round: &mut Round,
+        effects: &mut Effects,
+    ) -> Result<Result<(), InvalidField>, Ended> {
+        let denied = match proposed(key, order) {
+            Ok(proposed) => match decide(&self.state, &proposed, decided_at) {
+                Ok(approved) => return self.approve(key, meta, order, approved, round).map(Ok),
+                Err(denied) => denied,
+            },
+            Err(malformed) => match unanswerable(&malformed, order) {
+                Some(denied) => denied,
+                None => return Ok(Err(malformed)),
+            },
+        };
+        counter!(metrics::DECISIONS, "code" => denied.reason.as_str()).increment(1);
+        let instrument = order.terms.as_ref().and_then(|terms| id("instrument_id", &terms.instrument_id).ok());
+        let settlement = instrument.and_then(|instrument| self.state.instrument(&instrument));
+        let report = v1::TradeReport {
+            terms: order.terms.clone(),
+            settlement: settlement.map(|instrument| (&instrument.settlement).into()),
+            status: v1::TradeStatus::Denied.into(),
+            denial: Some(denial(denied)),
+            agent: order.agent.clone(),
+            agent_id: order.agent_id.clone(),
+            rationale: order.rationale.clone(),
+            ..v1::TradeReport::default()
+        };
+        self.refuse(key, meta, report, round, effects).map(Ok)
+    }
+
+    fn approve(
+        &mut self,
+        key: &Key,
+        meta: &v1::Meta,
+        proposed: &v1::OrderProposed,
+        order: Approved<Order>,
+        round: &mut Round,
+    ) -> Result<(), Ended> {
+        counter!(metrics::DECISIONS, "code" => "APPROVED").increment(1);
+        let quote = self.state.quote(&order.terms.instrument);
+        let approved = approved_record(&order, proposed, quote);
+        if let Some(ticket) = Ticket::new(Some(meta), &key.sent, &approved) {
+            self.tickets.insert(order.terms.id.clone(), ticket);
+        }
+        round.records.push(journaled(key, meta, v1::journal_record::Kind::Approved(approved)));
+        self.apply(Record::Approved(Box::new(Order::clone(&order))))?;
+        round.approved.push((order, meta.traceparent.clone()));
+        Ok(())
+    }
+
+    fn decide_no_trade(
+        &mut self,
+        key: &Key,
+        meta: &v1::Meta,
+        no_trade: &v1::NoTrade,
+        round: &mut Round,
+        effects: &mut Effects,
+    ) -> Result<(), Ended> {
+        let status = if no_trade.denial.is_some() { v1::TradeStatus::Denied } else { v1::TradeStatus::NoTrade };
+        counter!(metrics::DECISIONS, "code" => "NO_TRADE").increment(1);
+        let report = v1::TradeReport {
+            status: status.into(),
+            denial: no_trade.denial.clone(),
+            agent: no_trade.agent.clone(),
+            rationale: no_trade.rationale.clone(),
+            ..v1::TradeReport::default()
+        };
+        self.refuse(key, meta, report, round, effects)
+    }
+
+    fn refuse(
+        &mut self,
+        key: &Key,
+        meta: &v1::Meta,
+        report: v1::TradeReport,
+        round: &mut Round,
+        effects: &mut Effects,
+    ) -> Result<(), Ended> {
+        let refused = v1::TradeRefused { report: Some(report.clone()) };
+        round.records.push(journaled(key, meta, v1::journal_record::Kind::Refused(refused)));
+        self.apply(Record::Refused { trade: key.trade.clone() })?;
+        self.tell(key, outcome::refused(Some(meta), &key.sent, report), effects);
+        Ok(())
+    }
+
+    fn decide_withdrawal(
+        &mut self,
+        key: &Key,
+        meta: &v1::Meta,
+        asked: &v1::WithdrawalRequested,
+        round: &mut Round,
+        effects: &mut Effects,
+    ) -> Result<Result<(), InvalidField>, Ended> {
+        let currency = match id("currency", &asked.currency) {
+            Ok(currency) => currency,
+            Err(malformed) => return Ok(Err(malformed)),
+        };
+        let amount = Money::from_micros(asked.amount_micros);
+        let decided = decide_withdrawal(&self.state, &key.account, &currency, amount);
+        let code = decided.map_or_else(|denied| denied.reason.as_str(), |()| "WITHDRAWAL_APPROVED");
+        counter!(metrics::DECISIONS, "code" => code).increment(1);
+        let report = v1::WithdrawalReport {
+            amount_micros: asked.amount_micros,
+            currency: asked.currency.clone(),
+            denial: decided.err().map(denial),
+        };
+        let journal = v1::WithdrawalDecided { report: Some(report.clone()) };
+        round.records.push(journaled(key, meta, v1::journal_record::Kind::Withdrawal(journal)));
+        self.apply(Record::Withdrawal {
+            trade: key.trade.clone(),
+            account: key.account.clone(),
+            currency,
+            held: decided.is_ok().then_some(amount),
+        })?;
+        self.tell(key, outcome::withdrawal(Some(meta), &key.sent, report), effects);
+        Ok(Ok(()))
+    }
+
+    /// Only the account that placed an order may cancel it; others change nothing.
+    fn decide_cancel(
+        &mut self,
+        key: &Key,
+        cancel: &v1::CancelRequested,
+        effects: &mut Effects,
+    ) -> Result<(), InvalidField> {
+        let trade: TradeId = id("cancel.trade_id", &cancel.trade_id)?;
+        match self.state.known(&trade) {
+            Some(KnownTrade::InFlight(order)) => {
+                let own = self.state.order(order).filter(|open| open.order.account == key.account);
+                effects.cancels.extend(own.map(|open| open.order.terms.id.clone()));
+            }
+            Some(KnownTrade::Finished) => {
+                let own = |report: &&v1::ExecutionReport| {
+                    report.key.as_ref().is_some_and(|own| own.account_id == key.account.as_str())
+                };
+                effects.reports.extend(self.last_reports.get(&trade).filter(own).cloned());
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, key: &Key, report: v1::ExecutionReport, effects: &mut Effects) {
+        self.last_reports.keep(key.trade.clone(), report.clone());
+        effects.reports.push(report);
+    }
+}
+
+fn parse(proposal: &v1::Proposal) -> Result<(Key, &v1::proposal::Kind), InvalidField> {
+    Ok((Key::parse(proposal.key.as_ref())?, required("kind", proposal.kind.as_ref())?))
+}
+
+fn proposed(key: &Key, order: &v1::OrderProposed) -> Result<Proposed, InvalidField> {
+    let terms = required("terms", order.terms.as_ref())?;
+    let terms = OrderTerms::try_from(terms).map_err(|e| e.inside("terms"))?;
+    // One trade has one order, whoever proposes: a repeat can never become a second one.
+    if terms.id.as_str() != format!("{}-o", key.trade) {
+        return Err(InvalidField::new("terms.order_id", "ORDER_ID_FOREIGN", "does not belong to the trade"));
+    }
+    let (agent, pool) = agent_and_pool(&order.agent_id, &order.pool)?;
+    Ok(Proposed {
+        trade: key.trade.clone(),
+        account: key.account.clone(),
+        terms,
+        agent,
+        pool,
+        valid_until: Timestamp::from_micros(order.valid_until_micros),
+        trades_per_day_max: u32::try_from(order.max_trades_per_day).ok().filter(|max| *max > 0),
+    })
+}
+
+/// What the caller can be told about terms that mean nothing; `None` for what only a bug can make.
+fn unanswerable(malformed: &InvalidField, order: &v1::OrderProposed) -> Option<Denied> {
+    let terms = order.terms.as_ref()?;
+    let denied = |reason, limit, observed| Some(Denied { reason, limit, observed });
+    match malformed.field.as_str() {
+        "terms.quantity_micros" => denied(DenialReason::QuantityTooSmall, 1, terms.quantity_micros),
+        "terms.limit_price_micros" => denied(DenialReason::PriceOutOfRange, 1, terms.limit_price_micros),
+        "terms.instrument_id" => denied(DenialReason::UnknownInstrument, 0, 0),
+        _ => None,
+    }
+}
+
+fn journaled(key: &Key, meta: &v1::Meta, kind: v1::journal_record::Kind) -> v1::JournalRecord {
+    v1::JournalRecord { meta: Some(meta.clone()), key: Some(key.sent.clone()), kind: Some(kind) }
+}

@@ -1,0 +1,66 @@
+//! Between the bus's messages and the gate's records.
+
+mod fact;
+mod order;
+mod scope;
+
+pub(crate) use fact::{fact_records, snapshot_records};
+pub(crate) use order::{Ticket, agent_and_pool, approved_record, closed_record, executed_record, journal_record};
+pub(crate) use scope::{parse_scope, parse_state, scope_state, state_change, trading_state};
+
+use tragen_contracts::{
+    convert::{InvalidField, id, required},
+    v1,
+};
+use tragen_domain::{
+    id::{AccountId, TradeId},
+    risk::Denied,
+};
+
+/// Who asked, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    pub(crate) trade: TradeId,
+    pub(crate) account: AccountId,
+    pub(crate) sent: v1::TradeKey,
+}
+
+impl Key {
+    pub(crate) fn parse(key: Option<&v1::TradeKey>) -> Result<Self, InvalidField> {
+        let key = required("key", key)?;
+        Ok(Self {
+            trade: id("key.trade_id", &key.trade_id)?,
+            account: id("key.account_id", &key.account_id)?,
+            sent: key.clone(),
+        })
+    }
+}
+
+/// A denial as it is told.
+pub(crate) fn denial(denied: Denied) -> v1::Denial {
+    let name = format!("DENIAL_CODE_{}", denied.reason.as_str());
+    let code = v1::DenialCode::from_str_name(&name).unwrap_or_default();
+    v1::Denial {
+        code: code.into(),
+        message: denied.reason.sentence().to_owned(),
+        limit: denied.limit,
+        observed: denied.observed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tragen_domain::risk::DenialReason;
+
+    #[test]
+    fn every_denial_has_its_code_on_the_wire() {
+        let mut codes: Vec<i32> = DenialReason::ALL
+            .into_iter()
+            .map(|reason| denial(Denied { reason, limit: 0, observed: 0 }).code)
+            .collect();
+        codes.sort_unstable();
+        let all: Vec<i32> = (1..=23).collect();
+        assert_eq!(codes, all);
+    }
+}

@@ -1,0 +1,75 @@
+//! Scopes and their states.
+
+use tragen_contracts::{
+    convert::{InvalidField, id},
+    v1,
+};
+use tragen_domain::{
+    risk::{Record, Scope, ScopeState, TradingState},
+    time::Timestamp,
+};
+
+pub(crate) const fn trading_state(state: TradingState) -> v1::TradingState {
+    match state {
+        TradingState::Active => v1::TradingState::Active,
+        TradingState::Reducing => v1::TradingState::Reducing,
+        TradingState::Halted => v1::TradingState::Halted,
+    }
+}
+
+/// A state that is asked for; `None` when it is not set.
+pub(crate) fn parse_state(number: i32) -> Result<Option<TradingState>, InvalidField> {
+    match v1::TradingState::try_from(number) {
+        Ok(v1::TradingState::Unspecified) => Ok(None),
+        Ok(v1::TradingState::Active) => Ok(Some(TradingState::Active)),
+        Ok(v1::TradingState::Reducing) => Ok(Some(TradingState::Reducing)),
+        Ok(v1::TradingState::Halted) => Ok(Some(TradingState::Halted)),
+        Err(_) => Err(InvalidField::new("target", "ENUM_UNKNOWN", format!("{number} is not a trading state"))),
+    }
+}
+
+/// A scope that is named; everything when it is not.
+pub(crate) fn parse_scope(scope: Option<&v1::Scope>) -> Result<Scope, InvalidField> {
+    let Some(scope) = scope else { return Ok(Scope::Global) };
+    let unknown = || InvalidField::new("scope.kind", "ENUM_UNSPECIFIED", "must be set");
+    match v1::ScopeKind::try_from(scope.kind).map_err(|_| unknown())? {
+        v1::ScopeKind::Unspecified => Err(unknown()),
+        v1::ScopeKind::Global if scope.id.is_empty() => Ok(Scope::Global),
+        v1::ScopeKind::Global => Err(InvalidField::new("scope.id", "ID_NOT_EMPTY", "must be empty for global")),
+        v1::ScopeKind::Pool => id("scope.id", &scope.id).map(Scope::Pool),
+        v1::ScopeKind::Agent => id("scope.id", &scope.id).map(Scope::Agent),
+        v1::ScopeKind::Instrument => id("scope.id", &scope.id).map(Scope::Instrument),
+        v1::ScopeKind::Account => id("scope.id", &scope.id).map(Scope::Account),
+    }
+}
+
+pub(crate) fn scope_state(state: &ScopeState) -> v1::ScopeState {
+    let (kind, id) = match &state.scope {
+        Scope::Global => (v1::ScopeKind::Global, String::new()),
+        Scope::Pool(id) => (v1::ScopeKind::Pool, id.to_string()),
+        Scope::Agent(id) => (v1::ScopeKind::Agent, id.to_string()),
+        Scope::Instrument(id) => (v1::ScopeKind::Instrument, id.to_string()),
+        Scope::Account(id) => (v1::ScopeKind::Account, id.to_string()),
+    };
+    v1::ScopeState {
+        scope: Some(v1::Scope { kind: kind.into(), id }),
+        state: trading_state(state.state).into(),
+        epoch: state.epoch,
+        changed_by: state.changed_by.clone(),
+        reason: state.reason.clone(),
+        changed_at_micros: state.changed_at.micros(),
+    }
+}
+
+/// A journaled change of a scope.
+pub(crate) fn state_change(state: &v1::ScopeState) -> Result<Record, InvalidField> {
+    let unset = || InvalidField::new("state", "ENUM_UNSPECIFIED", "must be set");
+    Ok(Record::ScopeChanged(ScopeState {
+        scope: parse_scope(state.scope.as_ref())?,
+        state: parse_state(state.state)?.ok_or_else(unset)?,
+        epoch: state.epoch,
+        changed_by: state.changed_by.clone(),
+        reason: state.reason.clone(),
+        changed_at: Timestamp::from_micros(state.changed_at_micros),
+    }))
+}

@@ -1,0 +1,15 @@
+//! What the guard promises, on a real bus. The test speaks for the ledger, the
+//! workers and market-data by their bus protocols.
+
+#[path = "risk_guard/control.rs"]
+mod control;
+#[path = "risk_guard/crash.rs"]
+mod crash;
+#[path = "risk_guard/decisions.rs"]
+mod decisions;
+#[path = "risk_guard/leadership.rs"]
+mod leadership;
+#[path = "risk_guard/ledger.rs"]
+mod ledger;
+#[path = "risk_guard/rig.rs"]
+mod rig;

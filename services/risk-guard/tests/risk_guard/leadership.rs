@@ -1,0 +1,76 @@
+//! One guard decides; another takes over; a deposed one is fenced.
+
+use crate::rig::{Rig, buy, eventually, trade_of};
+use std::time::{Duration, Instant};
+use tragen_bus::{PublishOptions, Subject};
+use tragen_contracts::v1;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_takes_over_within_three_seconds() {
+    let mut rig = Rig::start().await;
+    let first = rig.guard().await;
+    let second = rig.standby(rig.config());
+    let proposed = buy("r-1", 1, 520_000);
+    let trade = trade_of(&proposed);
+    rig.propose(vec![proposed]).await;
+    rig.outcomes.of(&trade).await;
+    assert!(first.context.health.is_ready());
+    assert!(!second.context.health.is_ready(), "only one leads");
+
+    let killed = Instant::now();
+    first.kill();
+    let proposed = buy("r-2", 1, 520_000);
+    let trade = trade_of(&proposed);
+    rig.propose(vec![proposed]).await;
+    assert_eq!(rig.outcomes.of(&trade).await.status(), v1::TradeStatus::Filled);
+    let took = killed.elapsed();
+    println!("the standby had filled a trade {} ms after the leader was killed", took.as_millis());
+    // Proposals the dead one was handed come back after the ack wait of 5 s; this one was not.
+    second.wait_ready().await;
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    second.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orderly_end_hands_over_at_once() {
+    let rig = Rig::start().await;
+    let first = rig.guard().await;
+    let second = rig.standby(rig.config());
+    let stopping = Instant::now();
+    first.stop().await;
+    second.wait_ready().await;
+    println!("handed over in {} ms", stopping.elapsed().as_millis());
+    assert!(stopping.elapsed() < Duration::from_millis(1_900), "without waiting for the lease to end");
+    second.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guard_that_has_not_seen_the_whole_journal_decides_nothing() {
+    let mut rig = Rig::start().await;
+    let guard = rig.guard().await;
+    // Somebody else leads and halts: this guard does not know.
+    let halted = v1::ScopeState {
+        scope: Some(v1::Scope { kind: v1::ScopeKind::Global.into(), id: String::new() }),
+        state: v1::TradingState::Halted.into(),
+        epoch: 2,
+        changed_by: "the other guard".into(),
+        reason: "test".into(),
+        changed_at_micros: 1,
+    };
+    let record = v1::JournalRecord { kind: Some(v1::journal_record::Kind::StateChanged(halted)), ..Default::default() };
+    let batch = v1::JournalBatch { leader_id: "the other guard".into(), decided_at_micros: 1, records: vec![record] };
+    let options = PublishOptions::default();
+    rig.bus.publish(&Subject::Journal, &batch, &options, Duration::from_secs(5)).await.expect("stored");
+
+    let proposed = buy("r-1", 1, 520_000);
+    let trade = trade_of(&proposed);
+    rig.propose(vec![proposed]).await;
+    let report = rig.outcomes.of(&trade).await;
+    assert_eq!(report.denial.expect("a denial").code(), v1::DenialCode::TradingHalted, "it obeys what it had missed");
+    assert_eq!(rig.venue_lines(), Vec::<String>::new(), "and nothing of the fenced decision was sent");
+    eventually("it leads again", async || guard.context.health.is_ready()).await;
+    guard.stop().await;
+    rig.stop().await;
+}

@@ -1,0 +1,204 @@
+//! The ledger's side of the bus: books reports by the domain's own arithmetic,
+//! tells its facts, and answers the questions a guard asks at its start.
+
+use crate::rig::{ONE, PATIENCE, Shared};
+use futures::FutureExt as _;
+use std::collections::{BTreeMap, BTreeSet};
+use tragen_bus::{Ask, Bus, Consumer, PublishOptions, Subject};
+use tragen_contracts::v1;
+use tragen_domain::{
+    execution::Fill,
+    instrument::SettlementTerms,
+    money::Money,
+    order::Side,
+    position::Position,
+};
+use tragen_host::Context;
+
+#[derive(Clone, Default)]
+pub(crate) struct Ledger {
+    books: Shared<Books>,
+}
+
+#[derive(Default)]
+struct Books {
+    accounts: BTreeMap<String, Book>,
+    facts: BTreeMap<String, v1::LedgerFact>,
+    executions: BTreeSet<String>,
+    finished: BTreeSet<String>,
+    sequence: i64,
+}
+
+#[derive(Default, Clone)]
+struct Book {
+    cash: Money,
+    version: i64,
+    positions: BTreeMap<String, Position>,
+}
+
+impl Ledger {
+    pub(crate) fn deposit(&self, account: &str, micros: i64) {
+        let mut books = self.books.lock().expect("not poisoned");
+        let book = books.accounts.entry(account.into()).or_default();
+        book.cash = book.cash.plus(Money::from_micros(micros)).expect("fits");
+        book.version += 1;
+    }
+
+    pub(crate) fn cash(&self, account: &str) -> i64 {
+        self.books.lock().expect("not poisoned").accounts[account].cash.micros()
+    }
+
+    pub(crate) fn contracts(&self, account: &str, instrument: &str) -> i64 {
+        let books = self.books.lock().expect("not poisoned");
+        books.accounts[account].positions.get(instrument).map_or(0, |position| position.quantity.micros() / ONE)
+    }
+
+    /// Starts booking and answering.
+    pub(crate) async fn serve(&self, context: &Context, bus: &Bus) {
+        let own = self.clone();
+        bus.answer(context, Ask::Ledger, move |question: v1::LedgerQuestion| {
+            let answer = own.answer(&question);
+            async move { v1::LedgerAnswer { answer } }.boxed()
+        })
+        .await
+        .expect("a subject");
+        let (own, bus) = (self.clone(), bus.clone());
+        let mut reports = bus.pull::<v1::ExecutionBatch>(context, Consumer::Ledger);
+        context.spawn("ledger", async move {
+            while let Some(delivery) = reports.next().await {
+                let facts: Vec<_> = delivery.message.reports.iter().filter_map(|report| own.book(report)).collect();
+                if !facts.is_empty() {
+                    let batch = v1::LedgerFactBatch { facts };
+                    let subject = Subject::LedgerFacts(0);
+                    bus.publish(&subject, &batch, &PublishOptions::default(), PATIENCE).await?;
+                }
+                delivery.ack().await;
+            }
+            Ok(())
+        });
+    }
+
+    fn answer(&self, question: &v1::LedgerQuestion) -> Option<v1::ledger_answer::Answer> {
+        let books = self.books.lock().expect("not poisoned");
+        match question.question.as_ref()? {
+            v1::ledger_question::Question::AccountsPage(_) => {
+                let accounts = books.accounts.iter().map(|(id, book)| v1::AccountSnapshot {
+                    balances: vec![account(id, book)],
+                    positions: book.positions.iter().map(|(id, position)| position_of(id, position)).collect(),
+                });
+                let accounts = accounts.collect();
+                let page = v1::AccountsPage { accounts, next_account_id: String::new() };
+                Some(v1::ledger_answer::Answer::AccountsPage(page))
+            }
+            v1::ledger_question::Question::Outcomes(asked) => {
+                let facts = asked.trade_ids.iter().filter_map(|trade| books.facts.get(trade).cloned()).collect();
+                Some(v1::ledger_answer::Answer::Outcomes(v1::Outcomes { facts }))
+            }
+            _ => None,
+        }
+    }
+
+    fn book(&self, report: &v1::ExecutionReport) -> Option<v1::LedgerFact> {
+        let mut books = self.books.lock().expect("not poisoned");
+        let key = report.key.clone()?;
+        let kind = report.kind.clone()?;
+        books.sequence += 1;
+        let sequence = books.sequence;
+        let fact = match kind {
+            v1::execution_report::Kind::Trade(trade) => books.book_trade(&key, &trade),
+            v1::execution_report::Kind::Withdrawal(withdrawal) => books.book_withdrawal(&key, &withdrawal),
+        };
+        let fact = v1::LedgerFact { sequence, ..fact };
+        books.facts.insert(key.trade_id, fact.clone());
+        Some(fact)
+    }
+}
+
+impl Books {
+    fn book_trade(&mut self, key: &v1::TradeKey, report: &v1::TradeReport) -> v1::LedgerFact {
+        let book = self.accounts.entry(key.account_id.clone()).or_default();
+        let mut instrument = String::new();
+        if let (Some(terms), Some(settlement)) = (&report.terms, &report.settlement) {
+            instrument.clone_from(&terms.instrument_id);
+            let settlement = SettlementTerms::try_from(settlement).expect("settlement");
+            let side: Side = terms.side().try_into().expect("a side");
+            let position = book.positions.entry(instrument.clone()).or_default();
+            for fill in &report.fills {
+                if self.executions.insert(fill.execution_id.clone()) {
+                    let fill = Fill::try_from(fill).expect("a fill");
+                    let effect = position.apply(side, &fill, &settlement).expect("applies");
+                    book.cash = book.cash.plus(effect.cash_change(settlement.style).expect("fits")).expect("fits");
+                    assert!(!book.cash.is_negative(), "the guard let {} overspend", key.account_id);
+                }
+            }
+        }
+        book.version += 1;
+        let is_final = !matches!(report.status(), v1::TradeStatus::Working);
+        if is_final {
+            self.finished.insert(key.trade_id.clone());
+        }
+        let trade = v1::Trade {
+            trade_id: key.trade_id.clone(),
+            request_id: key.request_id.clone(),
+            account_id: key.account_id.clone(),
+            status: report.status,
+            instrument_id: instrument.clone(),
+            ..v1::Trade::default()
+        };
+        let posted = v1::TradePosted {
+            trade: Some(trade),
+            execution_ids: report.fills.iter().map(|fill| fill.execution_id.clone()).collect(),
+            ..v1::TradePosted::default()
+        };
+        let position = book.positions.get(&instrument).map(|position| v1::PositionChanged {
+            account_id: key.account_id.clone(),
+            position: Some(position_of(&instrument, position)),
+            account_version: book.version,
+        });
+        v1::LedgerFact {
+            kind: Some(v1::ledger_fact::Kind::Trade(posted)),
+            balances: vec![v1::BalanceChanged { account: Some(account(&key.account_id, book)) }],
+            positions: position.into_iter().collect(),
+            ..v1::LedgerFact::default()
+        }
+    }
+
+    fn book_withdrawal(&mut self, key: &v1::TradeKey, report: &v1::WithdrawalReport) -> v1::LedgerFact {
+        let book = self.accounts.entry(key.account_id.clone()).or_default();
+        if report.denial.is_none() && self.finished.insert(key.trade_id.clone()) {
+            book.cash = book.cash.minus(Money::from_micros(report.amount_micros)).expect("fits");
+            assert!(!book.cash.is_negative(), "the guard let {} overspend", key.account_id);
+            book.version += 1;
+        }
+        let cash = v1::CashPosted {
+            request_id: key.request_id.clone(),
+            trade_id: key.trade_id.clone(),
+            amount_micros: -report.amount_micros,
+            account: Some(account(&key.account_id, book)),
+            ..v1::CashPosted::default()
+        };
+        v1::LedgerFact { kind: Some(v1::ledger_fact::Kind::Cash(cash)), ..v1::LedgerFact::default() }
+    }
+}
+
+fn account(id: &str, book: &Book) -> v1::Account {
+    v1::Account {
+        account_id: id.into(),
+        currency: "USD".into(),
+        cash_micros: book.cash.micros(),
+        margin_micros: 0,
+        version: book.version,
+        is_frozen: false,
+    }
+}
+
+fn position_of(instrument: &str, position: &Position) -> v1::Position {
+    v1::Position {
+        instrument_id: instrument.into(),
+        quantity_micros: position.quantity.micros(),
+        average_price_micros: position.average_price().unwrap_or_default().micros(),
+        realized_pnl_micros: position.realized_pnl.micros(),
+        fee_micros: position.fees.micros(),
+        margin_micros: position.margin.micros(),
+    }
+}

@@ -1,0 +1,101 @@
+//! Following the ledger: every committed fact ends the waits for it and goes to
+//! whoever watches. What was missed is asked for.
+
+use crate::{api::Api, desk::Posted, metrics as names, refusal::Refusal};
+use metrics::counter;
+use prost::Message as _;
+use std::{sync::Arc, time::Duration};
+use tokio::time::MissedTickBehavior;
+use tracing::{debug, warn};
+use tragen_bus::{Follower, StartAt, Stream};
+use tragen_contracts::v1::{LedgerFact, LedgerFactBatch, ledger_fact::Kind};
+use tragen_domain::time::Timestamp;
+use tragen_host::clock::now_micros;
+
+/// How often unanswered waits are looked at, and how old they are then.
+const LOOKUP_PERIOD: Duration = Duration::from_secs(1);
+/// Most trades in one question to the ledger.
+const LOOKUP_MAX: usize = 1_000;
+
+/// How often they are looked at while the process stops.
+const DRAIN_PERIOD: Duration = Duration::from_millis(100);
+
+/// Starts following.
+///
+/// # Errors
+/// When the stream cannot be read.
+pub(crate) async fn start(api: &Arc<Api>) -> anyhow::Result<()> {
+    let follower = api.bus.follow(&api.context, Stream::Ledger, "", StartAt::Now).await?;
+    api.context.spawn("facts", follow(Arc::clone(api), follower));
+    api.context.spawn("lookups", look_up_overdue(Arc::clone(api)));
+    Ok(())
+}
+
+async fn follow(api: Arc<Api>, mut follower: Follower) -> anyhow::Result<()> {
+    while let Some(message) = follower.next().await {
+        match LedgerFactBatch::decode(message.payload) {
+            Ok(batch) => batch.facts.into_iter().for_each(|fact| api.on_fact(fact)),
+            Err(error) => warn!("a message on {} is no batch of facts: {error}", message.subject),
+        }
+    }
+    Ok(())
+}
+
+async fn look_up_overdue(api: Arc<Api>) -> anyhow::Result<()> {
+    let stopped = api.context.stopped();
+    tokio::pin!(stopped);
+    let mut ticks = tokio::time::interval(LOOKUP_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            _ = ticks.tick() => {}
+        }
+        look_up_older(&api, LOOKUP_PERIOD).await;
+    }
+    drain(&api).await;
+    Ok(())
+}
+
+/// After the stop signal facts are no longer followed, so what is on its way is
+/// asked for until nobody waits or the time is over.
+async fn drain(api: &Api) {
+    let end = tokio::time::Instant::now() + Duration::from_millis(api.config.drain_ms);
+    let mut ticks = tokio::time::interval(DRAIN_PERIOD);
+    while look_up_older(api, Duration::ZERO).await > 0 && tokio::time::Instant::now() < end {
+        ticks.tick().await;
+    }
+    api.desk
+        .close(&Refusal::unavailable("SHUTTING_DOWN", "this router is stopping; repeat the request with the same id"));
+}
+
+/// Asks for what has waited for `age`; returns how much that is.
+async fn look_up_older(api: &Api, age: Duration) -> usize {
+    let overdue = api.desk.overdue(Timestamp::from_micros(now_micros()), age, LOOKUP_MAX);
+    let count = overdue.len();
+    if count > 0 {
+        match api.look_up(overdue, "").await {
+            Ok(found) => counter!(names::LOOKED_UP).increment(u64::try_from(found).unwrap_or(u64::MAX)),
+            Err(refusal) => debug!("looking up outcomes: {}", refusal.message()),
+        }
+    }
+    count
+}
+
+impl Api {
+    /// Something is committed.
+    pub(crate) fn on_fact(&self, fact: LedgerFact) {
+        counter!(names::FACTS).increment(1);
+        match fact.kind {
+            Some(Kind::Trade(posted)) => {
+                // Only a copy for watchers: without one it would be made for nobody.
+                if self.changes.receiver_count() > 0 {
+                    let _ = self.changes.send(Arc::new(posted.clone()));
+                }
+                self.desk.resolve(&Arc::new(Posted::Trade(Box::new(posted))));
+            }
+            Some(Kind::Cash(posted)) => self.desk.resolve(&Arc::new(Posted::Cash(Box::new(posted)))),
+            None => {}
+        }
+    }
+}

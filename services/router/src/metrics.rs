@@ -1,0 +1,32 @@
+//! Every metric of the router, once.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Calls by method and canonical code.
+pub(crate) const CALLS: &str = "router_calls_total";
+/// Time from a call's arrival to its answer.
+pub(crate) const CALL_SECONDS: &str = "router_call_seconds";
+/// Refused calls by reason.
+pub(crate) const REFUSALS: &str = "router_refusals_total";
+/// Trades on their way.
+pub(crate) const WAITING: &str = "router_waiting_trades";
+/// Ledger facts read.
+pub(crate) const FACTS: &str = "router_facts_total";
+/// Trades whose outcome was found by asking the ledger.
+pub(crate) const LOOKED_UP: &str = "router_outcomes_looked_up_total";
+/// Open streams of trade changes.
+pub(crate) const WATCHERS: &str = "router_watchers";
+
+/// Describes all of them; call it once.
+pub(crate) fn describe() {
+    describe_counter!(CALLS, "Calls by method and canonical code");
+    describe_histogram!(CALL_SECONDS, Unit::Seconds, "Time from a call's arrival to its answer");
+    describe_counter!(REFUSALS, "Refused calls by reason");
+    describe_gauge!(WAITING, "Trades on their way");
+    describe_counter!(FACTS, "Ledger facts read");
+    describe_counter!(LOOKED_UP, "Trades whose outcome was found by asking the ledger");
+    describe_gauge!(WATCHERS, "Open streams of trade changes");
+    describe_counter!("cache_lookups_total", "Lookups by cache and outcome");
+    describe_counter!("cache_rate_limited_total", "Requests over a rate limit, by budget");
+    describe_counter!("cache_rate_fallbacks_total", "Requests limited in the process because Redis did not answer");
+}

@@ -1,0 +1,85 @@
+//! `tragen market`: instruments and their prices.
+
+use super::{ClientArgs, pages};
+use crate::{
+    Verdict,
+    api::ask,
+    output::{decimal, decimal_or_blank, moment, word},
+};
+use anyhow::Context as _;
+use clap::Subcommand;
+use tragen_contracts::v1;
+
+/// What to see of the market.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MarketCommand {
+    /// What can be traded.
+    #[command(after_help = "Example:\n  tragen market ls --match EPL-2026-ARS-MCI")]
+    Ls {
+        /// Only this match.
+        #[arg(long = "match", value_name = "MATCH", default_value = "")]
+        match_id: String,
+        /// At most this many.
+        #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(i32).range(1..))]
+        limit: i32,
+    },
+    /// The newest prices of one instrument.
+    #[command(after_help = "Example:\n  tragen market quote GBPUSD")]
+    Quote {
+        /// The instrument.
+        instrument: String,
+    },
+}
+
+impl MarketCommand {
+    pub(super) async fn run(self, client: &ClientArgs) -> anyhow::Result<Verdict> {
+        let mut markets = client.connect().await?.markets();
+        match self {
+            Self::Ls { match_id, limit } => {
+                let instruments = pages(limit, async |page_size, page_token| {
+                    let question =
+                        v1::ListInstrumentsRequest { match_id: match_id.clone(), page_size, page_token };
+                    let page = markets.list_instruments(ask(question)).await?.into_inner();
+                    Ok((page.instruments, page.next_page_token))
+                });
+                let headers = ["INSTRUMENT", "NAME", "STYLE", "CURRENCY", "TICK", "LOT", "MAXIMUM", "STATUS"];
+                client.output.list("instruments", &instruments.await?, &headers, row)?;
+            }
+            Self::Quote { instrument } => {
+                let question = v1::GetQuoteRequest { instrument_id: instrument };
+                let answer = markets.get_quote(ask(question)).await?.into_inner();
+                let quote = answer.quote.as_ref().context("the answer has no quote")?;
+                client.output.record(&answer, &fields(quote))?;
+            }
+        }
+        Ok(Verdict::Good)
+    }
+}
+
+fn row(instrument: &v1::Instrument) -> Vec<String> {
+    vec![
+        instrument.instrument_id.clone(),
+        instrument.name.clone(),
+        word(instrument.settlement_style().as_str_name(), "SETTLEMENT_STYLE_"),
+        instrument.currency.clone(),
+        decimal(instrument.tick_micros),
+        decimal(instrument.lot_micros),
+        decimal(instrument.max_quantity_micros),
+        word(instrument.status().as_str_name(), "INSTRUMENT_STATUS_"),
+    ]
+}
+
+fn fields(quote: &v1::Quote) -> Vec<(&'static str, String)> {
+    let level = |price: i64, quantity: i64| match price {
+        0 => "none".to_owned(),
+        price => format!("{} x {}", decimal(price), decimal(quantity)),
+    };
+    vec![
+        ("instrument", quote.instrument_id.clone()),
+        ("bid", level(quote.bid_price_micros, quote.bid_quantity_micros)),
+        ("ask", level(quote.ask_price_micros, quote.ask_quantity_micros)),
+        ("last", decimal_or_blank(quote.last_price_micros)),
+        ("market time", moment(quote.event_time_micros / 1_000_000)),
+        ("published", moment(quote.published_at_micros / 1_000_000)),
+    ]
+}

@@ -1,0 +1,72 @@
+//! `tragen serve`: one service against a given bus and database, as the
+//! containers run it.
+
+use crate::{
+    Verdict,
+    config::Settings,
+    host::{Host, connect, wait_ready},
+    ready::{Ready, ReadyFile},
+    service::Service,
+};
+use clap::Args;
+use std::net::SocketAddr;
+
+/// Which service, and where everything is.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  tragen serve ledger --nats nats://127.0.0.1:4222 --store postgres://tragen:secret@127.0.0.1/tragen"
+)]
+pub(crate) struct ServeArgs {
+    /// Which service.
+    service: Service,
+    /// The bus.
+    #[arg(long, env = "TRAGEN_NATS_URL", value_name = "URL", default_value = "nats://127.0.0.1:4222")]
+    nats: String,
+    /// Where health and metrics of a service are served; the router has them at its own address.
+    #[arg(long, env = "TRAGEN_HTTP", value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    http: SocketAddr,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl ServeArgs {
+    pub(super) async fn run(self) -> anyhow::Result<Verdict> {
+        let (config, data_dir) = self.settings.load(SocketAddr::from(([127, 0, 0, 1], 8080)))?;
+        let file = ReadyFile::pending(self.settings.ready_file.as_deref())?;
+        let host = Host::install(&self.settings, "info")?;
+        let context = host.context(self.service.name())?;
+        let metrics = host.telemetry.metrics.clone();
+        let start = async {
+            let bus = connect(&self.nats, self.service.name()).await?;
+            bus.apply(config.market_data.lane_messages_max).await?;
+            // Health first, so that a probe can tell what a slow start waits for.
+            let health = match self.service {
+                Service::Router => None,
+                Service::AgentWorker
+                | Service::RiskGuard
+                | Service::MarketData
+                | Service::CostMonitor
+                | Service::Ledger => Some(tragen_host::http::serve(&context, self.http, metrics.clone()).await?),
+            };
+            let api = self.service.start(context.clone(), bus, &config, metrics).await?;
+            let url = |address: Option<SocketAddr>| address.map(|a| format!("http://{a}")).unwrap_or_default();
+            let ready = Ready {
+                grpc: url(api),
+                http: url(api.or(health)),
+                nats: self.nats.clone(),
+                pid: std::process::id(),
+                data_dir,
+            };
+            // A guard that stands by is not ready, however long it does.
+            if self.service != Service::RiskGuard {
+                wait_ready(&context.health, &[self.service]).await?;
+            } else {
+                context.health.wait_ready(self.service.name()).await;
+            }
+            tracing::info!("{} is ready, health at {}", self.service.name(), ready.http);
+            file.write(&ready)
+        };
+        host.run(start).await?;
+        Ok(Verdict::Good)
+    }
+}

@@ -1,0 +1,321 @@
+//! `tragen trade`: places, follows and cancels trades.
+
+use super::{ClientArgs, amount::positive, pages, request_id};
+use crate::{
+    Verdict,
+    api::{ask, within},
+    output::{Format, decimal, decimal_or_blank, moment, word},
+};
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+use std::time::Duration;
+use tonic::Request;
+use tragen_contracts::v1;
+use tragen_domain::money::{Money, MoneyUnit, Price, PriceUnit, Quantity, QuantityUnit};
+use uuid::Uuid;
+
+/// What to do with trades.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TradeCommand {
+    /// Trades an instrument; a limit order with --limit, else a market order.
+    #[command(
+        after_help = "Example:\n  tragen trade place --instrument GBPUSD --side buy --quantity 1000 --limit 1.28\n\nExit code 3: denied by the risk guard or rejected by the venue."
+    )]
+    Place(PlaceArgs),
+    /// Gives an agent a budget for a match.
+    #[command(
+        after_help = "Example:\n  tragen trade mandate --match EPL-2026-ARS-MCI --budget 50\n\nExit code 3: denied by the risk guard or rejected by the venue."
+    )]
+    Mandate(MandateArgs),
+    /// One trade, by the trade's id or the request's.
+    #[command(after_help = "Example:\n  tragen trade get 01890a5d-ac96-774b-bcce-b302099a8057")]
+    Get {
+        /// A request id is a UUIDv7, a trade id a UUIDv5.
+        id: Uuid,
+    },
+    /// The account's trades, newest first.
+    #[command(after_help = "Example:\n  tragen trade list --limit 20")]
+    List {
+        /// At most this many.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..))]
+        limit: i32,
+    },
+    /// Every change of the account's trades from now on.
+    #[command(after_help = "Example:\n  tragen trade watch --all -o json")]
+    Watch {
+        /// Everybody's trades; needs the role operator.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Cancels a resting order.
+    #[command(after_help = "Example:\n  tragen trade cancel 6f1c8a52-3a4e-5b6f-8e9d-0c1b2a394857")]
+    Cancel {
+        /// The trade's id.
+        trade_id: Uuid,
+    },
+}
+
+/// An order.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// What to trade, e.g. GBPUSD.
+    #[arg(long)]
+    instrument: String,
+    /// Which way.
+    #[arg(long)]
+    side: Side,
+    /// How much, in contracts or base units, e.g. 10.
+    #[arg(long, value_parser = positive::<QuantityUnit>, allow_negative_numbers = true)]
+    quantity: Quantity,
+    /// Worst price, e.g. 0.55; a market order without it.
+    #[arg(long, value_parser = positive::<PriceUnit>, allow_negative_numbers = true)]
+    limit: Option<Price>,
+    /// How long it may rest.
+    #[arg(long, default_value = "ioc")]
+    tif: TimeInForce,
+    /// Only shrink the position.
+    #[arg(long)]
+    reduce_only: bool,
+    #[command(flatten)]
+    request: RequestArgs,
+}
+
+/// A budget for an agent.
+#[derive(Debug, Args)]
+pub(crate) struct MandateArgs {
+    /// The match, e.g. EPL-2026-ARS-MCI.
+    #[arg(long = "match", value_name = "MATCH")]
+    match_id: String,
+    /// The most the trade may cost with fees, e.g. 50.
+    #[arg(long, value_parser = positive::<MoneyUnit>, allow_negative_numbers = true)]
+    budget: Money,
+    /// Smallest edge after fees, basis points of the cost; 0 for the agent's own.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..=10_000))]
+    min_edge_bps: i32,
+    /// Which agent decides; the scout without it.
+    #[arg(long, default_value = "")]
+    agent: String,
+    #[command(flatten)]
+    request: RequestArgs,
+}
+
+/// What every request for a trade has.
+#[derive(Debug, Args)]
+pub(crate) struct RequestArgs {
+    /// Repeat a request by its id, a UUIDv7; a new one without it.
+    #[arg(long)]
+    request_id: Option<Uuid>,
+    /// How long to wait for the outcome, seconds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=30))]
+    wait: u64,
+}
+
+/// Which way an order goes.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Side {
+    Buy,
+    Sell,
+}
+
+/// How long an order may rest.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TimeInForce {
+    /// Fill what is there now, cancel the rest.
+    Ioc,
+    /// Fill everything now or nothing.
+    Fok,
+    /// Rest until canceled.
+    Gtc,
+}
+
+impl TradeCommand {
+    pub(super) async fn run(self, client: &ClientArgs) -> anyhow::Result<Verdict> {
+        let format = client.output;
+        let mut trading = client.connect().await?.trading();
+        let trade = match self {
+            Self::Place(args) => {
+                let (question, wait) = args.request();
+                trading.place_trade(within(question, wait)).await?.into_inner().trade
+            }
+            Self::Mandate(args) => {
+                let (question, wait) = args.request();
+                trading.place_trade(within(question, wait)).await?.into_inner().trade
+            }
+            Self::Get { id } => {
+                trading.get_trade(ask(v1::GetTradeRequest { key: Some(key(id)) })).await?.into_inner().trade
+            }
+            Self::Cancel { trade_id } => {
+                let question = v1::CancelTradeRequest { trade_id: trade_id.to_string() };
+                trading.cancel_trade(ask(question)).await?.into_inner().trade
+            }
+            Self::List { limit } => {
+                let trades = pages(limit, async |page_size, page_token| {
+                    let page = trading.list_trades(ask(v1::ListTradesRequest { page_size, page_token })).await?;
+                    let page = page.into_inner();
+                    Ok((page.trades, page.next_page_token))
+                });
+                let headers = ["CREATED", "TRADE", "INSTRUMENT", "SIDE", "FILLED", "OF", "PRICE", "STATUS", "DENIAL"];
+                format.list("trades", &trades.await?, &headers, row)?;
+                return Ok(Verdict::Good);
+            }
+            Self::Watch { all } => {
+                let question = v1::WatchTradesRequest { is_all_accounts: all };
+                let mut changes = trading.watch_trades(Request::new(question)).await?.into_inner();
+                while let Some(change) = changes.message().await? {
+                    let trade = change.trade.context("the change has no trade")?;
+                    format.event(&trade, || line(&trade))?;
+                }
+                anyhow::bail!("the API has ended the stream of trades");
+            }
+        };
+        show(format, &trade.context("the answer has no trade")?)
+    }
+}
+
+impl PlaceArgs {
+    fn request(self) -> (v1::PlaceTradeRequest, Duration) {
+        let side = match self.side {
+            Side::Buy => v1::Side::Buy,
+            Side::Sell => v1::Side::Sell,
+        };
+        let time_in_force = match self.tif {
+            TimeInForce::Ioc => v1::TimeInForce::Ioc,
+            TimeInForce::Fok => v1::TimeInForce::Fok,
+            TimeInForce::Gtc => v1::TimeInForce::Gtc,
+        };
+        let order_type = if self.limit.is_some() { v1::OrderType::Limit } else { v1::OrderType::Market };
+        let order = v1::OrderIntent {
+            instrument_id: self.instrument,
+            side: side.into(),
+            order_type: order_type.into(),
+            quantity_micros: self.quantity.micros(),
+            limit_price_micros: self.limit.map_or(0, Price::micros),
+            time_in_force: time_in_force.into(),
+            expire_at: None,
+            is_reduce_only: self.reduce_only,
+        };
+        self.request.of(v1::place_trade_request::Intent::Order(order))
+    }
+}
+
+impl MandateArgs {
+    fn request(self) -> (v1::PlaceTradeRequest, Duration) {
+        let mandate = v1::Mandate {
+            match_id: self.match_id,
+            budget_micros: self.budget.micros(),
+            min_edge_bps: self.min_edge_bps,
+            agent: self.agent,
+        };
+        self.request.of(v1::place_trade_request::Intent::Mandate(mandate))
+    }
+}
+
+impl RequestArgs {
+    fn of(self, intent: v1::place_trade_request::Intent) -> (v1::PlaceTradeRequest, Duration) {
+        let request = v1::PlaceTradeRequest { request_id: request_id(self.request_id), intent: Some(intent) };
+        (request, Duration::from_secs(self.wait))
+    }
+}
+
+fn key(id: Uuid) -> v1::get_trade_request::Key {
+    match id.get_version_num() {
+        7 => v1::get_trade_request::Key::RequestId(id.to_string()),
+        _ => v1::get_trade_request::Key::TradeId(id.to_string()),
+    }
+}
+
+fn show(format: Format, trade: &v1::Trade) -> anyhow::Result<Verdict> {
+    format.record(trade, &fields(trade))?;
+    Ok(match trade.status() {
+        v1::TradeStatus::Denied | v1::TradeStatus::Rejected => Verdict::Refused,
+        v1::TradeStatus::Unspecified
+        | v1::TradeStatus::Pending
+        | v1::TradeStatus::Working
+        | v1::TradeStatus::Filled
+        | v1::TradeStatus::PartiallyFilled
+        | v1::TradeStatus::Expired
+        | v1::TradeStatus::Canceled
+        | v1::TradeStatus::NoTrade => Verdict::Good,
+    })
+}
+
+fn fields(trade: &v1::Trade) -> Vec<(&'static str, String)> {
+    let ordered = [side(trade), decimal_or_blank(trade.quantity_micros), trade.instrument_id.clone()].join(" ");
+    vec![
+        ("trade", trade.trade_id.clone()),
+        ("request", trade.request_id.clone()),
+        ("account", trade.account_id.clone()),
+        ("status", status(trade)),
+        ("denial", denial(trade)),
+        ("rejection", trade.rejection.clone()),
+        ("order", ordered.trim().to_owned()),
+        ("limit", decimal_or_blank(trade.limit_price_micros)),
+        ("filled", decimal(trade.filled_quantity_micros)),
+        ("average", decimal_or_blank(trade.average_price_micros)),
+        ("fee", decimal_or_blank(trade.fee_micros)),
+        ("cash", decimal_or_blank(trade.cash_change_micros)),
+        ("agent", trade.agent.clone()),
+        ("rationale", trade.rationale.clone()),
+        ("trace", trade.trace_id.clone()),
+        ("created", moment(trade.created_at.as_ref().map_or(0, |at| at.seconds))),
+        ("updated", moment(trade.updated_at.as_ref().map_or(0, |at| at.seconds))),
+    ]
+}
+
+fn row(trade: &v1::Trade) -> Vec<String> {
+    vec![
+        moment(trade.created_at.as_ref().map_or(0, |at| at.seconds)),
+        trade.trade_id.clone(),
+        trade.instrument_id.clone(),
+        side(trade),
+        decimal(trade.filled_quantity_micros),
+        decimal(trade.quantity_micros),
+        decimal_or_blank(trade.average_price_micros),
+        status(trade),
+        trade.denial.as_ref().map(|d| word(d.code().as_str_name(), "DENIAL_CODE_")).unwrap_or_default(),
+    ]
+}
+
+/// A trade on one line: time, account, instrument, side, quantity@price, status.
+pub(crate) fn line(trade: &v1::Trade) -> String {
+    let time = moment(trade.updated_at.as_ref().map_or(0, |at| at.seconds));
+    let (quantity, price) = match trade.filled_quantity_micros {
+        0 => (trade.quantity_micros, trade.limit_price_micros),
+        filled => (filled, trade.average_price_micros),
+    };
+    let price = if price == 0 { "market".to_owned() } else { decimal(price) };
+    let amount = if quantity == 0 { String::new() } else { format!("{}@{price}", decimal(quantity)) };
+    let text = format!(
+        "{}  {:<26} {:<22} {:<4} {amount:<22} {}  {}",
+        time.get(11..).unwrap_or("        "),
+        trade.account_id,
+        trade.instrument_id,
+        side(trade),
+        status(trade),
+        remark(trade),
+    );
+    text.trim_end().to_owned()
+}
+
+/// Why nothing was traded; empty when something was.
+fn remark(trade: &v1::Trade) -> String {
+    let is_idle = trade.status() == v1::TradeStatus::NoTrade;
+    denial(trade) + &trade.rejection + if is_idle { &trade.rationale } else { "" }
+}
+
+fn side(trade: &v1::Trade) -> String {
+    word(trade.side().as_str_name(), "SIDE_")
+}
+
+fn status(trade: &v1::Trade) -> String {
+    word(trade.status().as_str_name(), "TRADE_STATUS_")
+}
+
+fn denial(trade: &v1::Trade) -> String {
+    match &trade.denial {
+        Some(denial) => {
+            format!("{}: {}", word(denial.code().as_str_name(), "DENIAL_CODE_"), denial.message)
+        }
+        None => String::new(),
+    }
+}

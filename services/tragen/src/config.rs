@@ -1,0 +1,212 @@
+//! The configuration of all services: a file with one section each, variables
+//! over it (`TRAGEN__ROUTER__LISTEN`), and flags over both. Nothing starts
+//! before all of it is valid.
+
+use crate::service::store_in;
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use std::{net::SocketAddr, path::PathBuf};
+use tragen_host::telemetry::{LogFormat, TraceConfig};
+use tragen_market_data::Feed;
+
+/// One section for each service.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) router: tragen_router::Config,
+    pub(crate) agent_worker: tragen_agent_worker::Config,
+    pub(crate) risk_guard: tragen_risk_guard::Config,
+    pub(crate) market_data: tragen_market_data::Config,
+    pub(crate) cost_monitor: tragen_cost_monitor::Config,
+    pub(crate) ledger: tragen_ledger::Config,
+}
+
+/// What `tragen up` and `tragen serve` have in common; flags win over the file.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// A TOML file with the sections router, agent_worker, risk_guard, market_data, cost_monitor and ledger.
+    #[arg(long, env = "TRAGEN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where everything is kept [default: data].
+    #[arg(long, env = "TRAGEN_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// What plays: `sample`, `none`, or CSV files and folders of them [default: sample].
+    #[arg(long, env = "TRAGEN_FEED", value_name = "FEED", num_args = 1.., value_delimiter = ',')]
+    feed: Vec<String>,
+    /// Market seconds in a second; 0 for as fast as possible [default: 60].
+    #[arg(long, env = "TRAGEN_SPEED", value_name = "N")]
+    speed: Option<f64>,
+    /// Where the books are: `sqlite` for a file in the data folder, or a postgres:// address [default: sqlite].
+    #[arg(long, env = "TRAGEN_STORE", value_name = "STORE", hide_env_values = true)]
+    store: Option<String>,
+    /// Where limits are counted: `memory`, or a redis:// address that routers share [default: memory].
+    #[arg(long, env = "TRAGEN_CACHE", value_name = "CACHE", hide_env_values = true)]
+    cache: Option<String>,
+    /// Where the API is served; port 0 takes a free one.
+    #[arg(long, env = "TRAGEN_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where traces are sent, OTLP over gRPC, e.g. http://127.0.0.1:4317.
+    #[arg(long, env = "TRAGEN_OTLP", value_name = "URL")]
+    otlp: Option<String>,
+    /// Share of the traces that are recorded, 0 to 1.
+    #[arg(long, env = "TRAGEN_TRACE_RATIO", value_name = "RATIO", default_value_t = 1.0, value_parser = ratio)]
+    trace_ratio: f64,
+    /// How a line of the log looks; TRAGEN_LOG says what is in it, e.g. `info,tragen_router=debug`.
+    #[arg(long, env = "TRAGEN_LOG_FORMAT", value_name = "FORMAT", default_value = "human")]
+    log_format: Lines,
+    /// Written when everything is ready, as JSON: {grpc, http, nats, pid, data_dir}.
+    #[arg(long, env = "TRAGEN_READY_FILE", value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Lines {
+    Human,
+    Json,
+}
+
+impl Settings {
+    /// The configuration of this process, and its data folder.
+    ///
+    /// # Errors
+    /// The first key or flag that cannot be used, by name.
+    pub(crate) fn load(&self, default_listen: SocketAddr) -> anyhow::Result<(Config, PathBuf)> {
+        let mut config: Config = tragen_host::config::load(self.config.as_deref(), "TRAGEN", std::env::vars())?;
+        let data_dir = self.data_dir.clone().unwrap_or_else(|| config.router.data_dir.clone());
+        let untouched = Config::default();
+        if self.data_dir.is_some() {
+            config.router.data_dir.clone_from(&data_dir);
+            config.market_data.data_dir.clone_from(&data_dir);
+            config.risk_guard.venue_folder = data_dir.join("paper-venue");
+        }
+        if let Some(feed) = self.feed()? {
+            config.market_data.feed = feed;
+        }
+        if let Some(speed) = self.speed {
+            config.market_data.speed = speed;
+        }
+        match self.store.as_deref() {
+            Some("sqlite") => config.ledger.store_url = store_in(&data_dir)?.url,
+            Some(url) => url.clone_into(&mut config.ledger.store_url),
+            None if config.ledger.store_url == untouched.ledger.store_url => {
+                config.ledger.store_url = store_in(&data_dir)?.url;
+            }
+            None => {}
+        }
+        match self.cache.as_deref() {
+            Some("memory") => config.router.cache_url.clear(),
+            Some(url) => url.clone_into(&mut config.router.cache_url),
+            None => {}
+        }
+        if let Some(listen) = self.listen {
+            config.router.listen = listen;
+        } else if config.router.listen == untouched.router.listen {
+            config.router.listen = default_listen;
+        }
+        config.validate()?;
+        Ok((config, data_dir))
+    }
+
+    /// Where spans go, if anywhere.
+    pub(crate) fn traces(&self) -> Option<TraceConfig> {
+        let otlp_endpoint = self.otlp.clone().filter(|url| !url.is_empty())?;
+        Some(TraceConfig { otlp_endpoint, sample_ratio: self.trace_ratio })
+    }
+
+    /// How a line of the log looks.
+    pub(crate) const fn log_format(&self) -> LogFormat {
+        match self.log_format {
+            Lines::Human => LogFormat::Human,
+            Lines::Json => LogFormat::Json,
+        }
+    }
+
+    fn feed(&self) -> anyhow::Result<Option<Feed>> {
+        match self.feed.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(Feed::parse(one).context("--feed")?)),
+            paths if paths.iter().any(|path| path == "sample" || path == "none") => {
+                anyhow::bail!("--feed: `sample` and `none` stand alone")
+            }
+            paths => Ok(Some(Feed::Files(paths.iter().map(PathBuf::from).collect()))),
+        }
+    }
+}
+
+impl Config {
+    fn validate(&self) -> anyhow::Result<()> {
+        self.router.validate()?;
+        self.agent_worker.validate()?;
+        self.risk_guard.validate().context("risk_guard")?;
+        self.market_data.validate()?;
+        self.cost_monitor.validate()?;
+        self.ledger.validate()?;
+        Ok(())
+    }
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => Err("expected a number from 0 to 1".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn load(flags: &[&str]) -> anyhow::Result<(Config, PathBuf)> {
+        let line = Line::try_parse_from([&["tragen"], flags].concat())?;
+        line.settings.load(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("tragen.toml");
+        std::fs::write(&file, "[router]\nlisten = \"127.0.0.1:9\"\nwait_max_ms = 20000\n[market_data]\nspeed = 2.0\n")
+            .expect("a file");
+        let file = file.to_str().expect("a path");
+        let data_dir = folder.path().join("d");
+        let data = data_dir.to_str().expect("a path");
+        let (config, found) = load(&["--config", file, "--data-dir", data, "--speed", "3"]).expect("valid");
+        assert_eq!(found, data_dir);
+        assert_eq!(config.router.listen.port(), 9, "the file wins over the default");
+        assert_eq!(config.router.wait_max_ms, 20_000);
+        assert!((config.market_data.speed - 3.0).abs() < f64::EPSILON);
+        assert_eq!(config.risk_guard.venue_folder, data_dir.join("paper-venue"));
+        assert!(config.ledger.store_url.ends_with("/d/ledger.db"), "{}", config.ledger.store_url);
+        let (config, _) = load(&["--listen", "127.0.0.1:7", "--config", file]).expect("valid");
+        assert_eq!(config.router.listen.port(), 7);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("tragen.toml");
+        for (text, name) in [
+            ("[router]\nlisen = 1", "lisen"),
+            ("[rooter]\n", "rooter"),
+            ("[router]\nwait_max_ms = 1", "wait_max_ms"),
+            ("[risk_guard]\ntick_ms = 0", "tick_ms"),
+        ] {
+            std::fs::write(&file, text).expect("a file");
+            let refused = load(&["--config", file.to_str().expect("a path")]).expect_err("refused");
+            assert!(format!("{refused:#}").contains(name), "{refused:#}");
+        }
+        for (flags, name) in [(["--feed", "sample,x.csv"], "--feed"), (["--speed", "-1"], "speed")] {
+            let refused = load(&flags).expect_err("refused");
+            assert!(format!("{refused:#}").contains(name), "{refused:#}");
+        }
+    }
+}

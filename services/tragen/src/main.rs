@@ -1,0 +1,7 @@
+//! The program `tragen`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tragen::run()
+}

@@ -1,0 +1,137 @@
+//! Everything in one process: an own bus, all six services, a demo that trades
+//! through the public API, and a screen that shows what happens.
+
+pub(crate) mod bus;
+mod data_dir;
+mod demo;
+mod equity;
+mod pick;
+mod screen;
+
+use crate::{
+    api::{Api, Bearer},
+    config::{Config, Settings},
+    host::{Host, connect, wait_ready},
+    output::print,
+    ready::{Ready, ReadyFile},
+    service::Service,
+};
+use anyhow::Context as _;
+use bus::OwnOrGiven;
+use data_dir::DataDir;
+use futures::future::try_join_all;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::{net::SocketAddr, path::Path, sync::Arc};
+use tragen_domain::{id::AccountId, tier::Tier};
+use tragen_host::Context;
+use tragen_router::token::{Claims, Keys, Role};
+
+/// What is logged besides what the screen shows: troubles. That connections of
+/// services in this process open and close is none.
+const LOG_FILTER: &str = "warn,tragen_bus::connection=error";
+
+/// What happens besides the services.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shows {
+    /// Whether demo users and agents trade.
+    pub(crate) demo: bool,
+    /// Whether trades and equities are printed.
+    pub(crate) screen: bool,
+}
+
+/// Runs everything until a signal comes, then drains and stops the bus last.
+///
+/// # Errors
+/// What keeps it from starting, or the first failure of a part.
+pub(crate) async fn run(
+    settings: &Settings,
+    config: Config,
+    data_dir: &Path,
+    nats_url: Option<String>,
+    shows: Shows,
+) -> anyhow::Result<()> {
+    let folder = DataDir::open(data_dir)?;
+    let file = ReadyFile::pending(settings.ready_file.as_deref())?;
+    let host = Host::install(settings, LOG_FILTER)?;
+    let crew = Crew::new(&host, config)?;
+    let bus = OwnOrGiven::start(nats_url, folder.path()).await?;
+    let screen = host.context("screen")?;
+    let ended = host
+        .run(async {
+            let api = crew.start(bus.url()).await?;
+            let ready = Ready {
+                grpc: format!("http://{api}"),
+                http: format!("http://{api}"),
+                nats: bus.url().to_owned(),
+                pid: std::process::id(),
+                data_dir: folder.path().to_owned(),
+            };
+            file.write(&ready)?;
+            show(&screen, &ready, shows).await
+        })
+        .await;
+    bus.stop();
+    ended?;
+    print("drained")
+}
+
+/// The six services of this process.
+struct Crew {
+    contexts: Vec<(Service, Context)>,
+    config: Config,
+    metrics: PrometheusHandle,
+}
+
+impl Crew {
+    fn new(host: &Host, config: Config) -> anyhow::Result<Self> {
+        let contexts = Service::ALL.into_iter().map(|service| Ok((service, host.context(service.name())?)));
+        Ok(Self { contexts: contexts.collect::<anyhow::Result<_>>()?, config, metrics: host.telemetry.metrics.clone() })
+    }
+
+    /// Starts all services at once and waits until a trade can be accepted.
+    async fn start(&self, nats_url: &str) -> anyhow::Result<SocketAddr> {
+        let first = connect(nats_url, "up").await?;
+        first.apply(self.config.market_data.lane_messages_max).await?;
+        let starts = self.contexts.iter().map(async |(service, context)| {
+            let bus = connect(nats_url, service.name()).await?;
+            service.start(context.clone(), bus, &self.config, self.metrics.clone()).await
+        });
+        let addresses = try_join_all(starts).await?;
+        if let Some((_, context)) = self.contexts.first() {
+            wait_ready(&context.health, &Service::ALL).await?;
+        }
+        addresses.into_iter().flatten().next().context("the router has no address")
+    }
+}
+
+/// Says where everything is, then lets the demo trade and shows what happens.
+async fn show(context: &Context, ready: &Ready, shows: Shows) -> anyhow::Result<()> {
+    print(&welcome(ready))?;
+    let keys = Arc::new(Keys::load_or_create(&ready.data_dir)?);
+    let operator = Claims::new(AccountId::new("tragen-up")?, Tier::Premium, Role::Operator);
+    let api = Api::connect(&ready.grpc, Bearer::issued(&keys, operator)).await?;
+    if shows.screen {
+        context.spawn("trades", screen::trades(context.clone(), api.clone()));
+        context.spawn("equity", screen::equities(context.clone(), api.clone(), Arc::clone(&keys)));
+    }
+    if shows.demo {
+        context.spawn("demo", demo::run(context.clone(), api, keys));
+    }
+    Ok(())
+}
+
+fn welcome(ready: &Ready) -> String {
+    let (grpc, folder) = (&ready.grpc, ready.data_dir.display());
+    format!(
+        "Tragen trades on paper.\n\
+         \x20 API (gRPC, JSON)  {grpc}\n\
+         \x20 health, metrics   {grpc}/ready {grpc}/metrics\n\
+         \x20 bus               {}\n\
+         \x20 data              {folder}\n\
+         Try it in another terminal:\n\
+         \x20 export TRAGEN_ENDPOINT={grpc} TRAGEN_TOKEN=$(tragen token --data-dir {folder} --account demo)\n\
+         \x20 tragen trade place --instrument GBPUSD --side buy --quantity 1000\n\
+         Ctrl-C stops it.",
+        ready.nats
+    )
+}

@@ -1,0 +1,181 @@
+//! The house rules that a machine can check: which way the arrows point, how
+//! long files are, and that every bus message has a subject, a test and a page.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Longest Rust file, lines.
+const FILE_LINES_MAX: usize = 600;
+/// Longest `main.rs`, lines.
+const MAIN_LINES_MAX: usize = 60;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository")
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a readable folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if path.is_dir() && !name.starts_with('.') && name != "target" && name != "data" {
+            found.extend(files(&path, ending));
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn rust_files() -> Vec<PathBuf> {
+    ["shared", "services", "loadtest"].iter().flat_map(|folder| files(&root().join(folder), ".rs")).collect()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn report(rule: &str, offenders: &[String]) {
+    assert!(offenders.is_empty(), "{rule}:\n  {}", offenders.join("\n  "));
+}
+
+/// Workspace crates that a manifest names under `[dependencies]`.
+fn dependencies(manifest: &Path) -> BTreeSet<String> {
+    let text = read(manifest);
+    let after = text.split("\n[dependencies]").nth(1).unwrap_or_default();
+    let section = after.split("\n[").next().unwrap_or_default();
+    section.lines().filter_map(|line| line.split('.').next()).filter(|n| n.starts_with("tragen-")).map(str::to_owned).collect()
+}
+
+#[test]
+fn arrows_point_one_way() {
+    let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("shared/domain", &[][..]),
+        ("shared/contracts", &["tragen-domain"][..]),
+        ("shared/host", &[][..]),
+        ("shared/bus", &["tragen-contracts", "tragen-domain", "tragen-host"][..]),
+        ("shared/cache", &["tragen-domain"][..]),
+        ("shared/venue", &["tragen-domain"][..]),
+        ("loadtest", &["tragen-contracts"][..]),
+    ]);
+    let mut offenders = Vec::new();
+    for manifest in files(&root(), "Cargo.toml") {
+        let folder = manifest.parent().expect("a folder").strip_prefix(root()).expect("inside").to_string_lossy().into_owned();
+        if folder.is_empty() || folder == "services/tragen" {
+            continue;
+        }
+        for dependency in dependencies(&manifest) {
+            let is_service = root().join("services").join(dependency.trim_start_matches("tragen-")).exists();
+            let is_allowed = match allowed.get(folder.as_str()) {
+                Some(list) => list.contains(&dependency.as_str()),
+                None => folder.starts_with("services/") && !is_service,
+            };
+            if !is_allowed {
+                offenders.push(format!("{folder} -> {dependency}"));
+            }
+        }
+    }
+    report("a crate depends on one it must not know", &offenders);
+}
+
+#[test]
+fn domain_siblings_do_not_know_each_other() {
+    let siblings = ["routing", "agents", "risk", "ledger", "cost"];
+    let mut offenders = Vec::new();
+    for path in files(&root().join("shared/domain/src"), ".rs") {
+        let inside = path.strip_prefix(root().join("shared/domain/src")).expect("inside").to_string_lossy().into_owned();
+        let own = siblings.iter().find(|s| inside == format!("{s}.rs") || inside.starts_with(&format!("{s}/")));
+        let text = read(&path);
+        for sibling in siblings.iter().filter(|s| Some(s) != own.as_ref()) {
+            let is_core = own.is_none() && inside == "lib.rs";
+            if !is_core && text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(&format!("crate::{sibling}"))) {
+                offenders.push(format!("{inside} -> {sibling}"));
+            }
+        }
+    }
+    report("a domain module imports a sibling, or the core imports a rule", &offenders);
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are_for() {
+    let mut offenders = Vec::new();
+    for path in rust_files() {
+        let text = read(&path);
+        let (name, lines) = (path.strip_prefix(root()).expect("inside").display().to_string(), text.lines().count());
+        if !text.starts_with("//!") {
+            offenders.push(format!("{name}: does not start with a //! line"));
+        }
+        if lines > FILE_LINES_MAX {
+            offenders.push(format!("{name}: {lines} lines, at most {FILE_LINES_MAX}"));
+        }
+        if name.ends_with("/main.rs") && lines > MAIN_LINES_MAX {
+            offenders.push(format!("{name}: {lines} lines, at most {MAIN_LINES_MAX}"));
+        }
+    }
+    report("a file breaks the shape rules", &offenders);
+}
+
+#[test]
+fn every_thing_has_a_name() {
+    let nameless = ["utils", "util", "helpers", "helper", "common", "misc", "manager", "mod"];
+    let stem = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    // The harness of an integration test is the one place where Cargo asks for a mod.rs.
+    let is_harness = |path: &PathBuf| path.to_string_lossy().contains("/tests/");
+    let offenders: Vec<String> = rust_files()
+        .into_iter()
+        .filter(|path| nameless.contains(&stem(path).as_str()) && !is_harness(path))
+        .map(|path| path.display().to_string())
+        .collect();
+    report("a file has a name that says nothing", &offenders);
+}
+
+#[test]
+fn nothing_is_left_to_do_silently() {
+    let marker = ["TO", "DO"].concat();
+    let offenders: Vec<String> =
+        rust_files().into_iter().filter(|p| read(p).contains(&marker)).map(|p| p.display().to_string()).collect();
+    report("a note to do something later", &offenders);
+}
+
+#[test]
+fn every_bus_message_has_a_subject_a_page_and_a_test() {
+    let subjects = read(&root().join("shared/bus/src/subject.rs"));
+    let page = read(&root().join("docs/messages.md"));
+    let protos: String = files(&root().join("proto"), ".proto").iter().map(|p| read(p)).collect();
+    let tests: String =
+        rust_files().iter().filter(|p| p.to_string_lossy().contains("/tests/")).map(|p| read(p)).collect();
+
+    let mut offenders = Vec::new();
+    let templates: Vec<&str> = subjects
+        .split("pub const fn template")
+        .nth(1)
+        .expect("the list of templates")
+        .lines()
+        .take_while(|line| !line.starts_with("    }"))
+        .filter_map(|line| line.split('"').nth(1))
+        .collect();
+    assert!(templates.len() >= 10, "{templates:?}");
+    for template in templates {
+        if !page.contains(&format!("### `{template}`")) {
+            offenders.push(format!("docs/messages.md has no section for {template}"));
+        }
+    }
+    let first_line = |section: &str| section.lines().nth(1).unwrap_or_default().to_owned();
+    for section in page.split("\n### ").skip(1) {
+        let messages = first_line(section);
+        let named = messages.split('`').skip(1).step_by(2).filter(|w| w.chars().next().is_some_and(char::is_uppercase));
+        for message in named.filter(|word| !word.starts_with("Tragen-") && word.chars().all(char::is_alphanumeric)) {
+            if !protos.contains(&format!("message {message} {{")) {
+                offenders.push(format!("{message} is on the page but in no proto file"));
+            }
+            if !tests.contains(message) {
+                offenders.push(format!("{message} is in no test"));
+            }
+        }
+    }
+    report("a bus message without subject, page or test", &offenders);
+}

@@ -1,0 +1,243 @@
+//! What the bus promises, on a real server: nothing accepted is lost, nothing
+//! that cannot be handled stands in the way.
+
+use prost::Message as _;
+use std::{collections::BTreeSet, time::Duration};
+use tempfile::TempDir;
+use tragen_bus::{
+    Ask, Bus, Consumer, PublishError, PublishOptions, Source, StartAt, Stream, Subject,
+    batch::{BatchLimits, BatchPublisher},
+    server::{NatsServer, Sync, find_binary},
+};
+use tragen_contracts::v1;
+use tragen_domain::{id::InstrumentId, tier::Tier};
+use tragen_host::{Context, Lifecycle, trace::Spans};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Rig {
+    server: NatsServer,
+    bus: Bus,
+    context: Context,
+    lifecycle: Lifecycle,
+    _folder: TempDir,
+}
+
+async fn rig() -> Rig {
+    rig_with_lanes(1_000).await
+}
+
+async fn rig_with_lanes(lane_messages_max: i64) -> Rig {
+    let folder = TempDir::new().expect("a temporary folder");
+    let binary = find_binary().expect("a nats-server");
+    let server = NatsServer::start(&binary, folder.path(), Sync::Always).await.expect("a running server");
+    let bus = Bus::connect(server.url(), "test").await.expect("a connection");
+    bus.apply(lane_messages_max).await.expect("streams");
+    let lifecycle = Lifecycle::new(10);
+    let context = lifecycle.context("test", Spans::default());
+    Rig { server, bus, context, lifecycle, _folder: folder }
+}
+
+impl Rig {
+    async fn stop(self) {
+        self.lifecycle.stop_token().cancel();
+        self.lifecycle.run().await.expect("a clean end");
+    }
+}
+
+fn batch_of(event_id: &str) -> v1::ProposalBatch {
+    let meta = v1::Meta { event_id: event_id.to_owned(), ..v1::Meta::default() };
+    v1::ProposalBatch { proposals: vec![v1::Proposal { meta: Some(meta), key: None, kind: None }] }
+}
+
+fn event_ids(batch: &v1::ProposalBatch) -> Vec<String> {
+    batch.proposals.iter().filter_map(|p| p.meta.as_ref()).map(|meta| meta.event_id.clone()).collect()
+}
+
+async fn publish(bus: &Bus, subject: &Subject, message: &v1::ProposalBatch) -> Result<u64, PublishError> {
+    bus.publish(subject, message, &PublishOptions::default(), PATIENCE).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_restart_under_load_loses_nothing() {
+    let mut rig = rig().await;
+    let mut puller = rig.bus.pull::<v1::ProposalBatch>(&rig.context, Consumer::Guard);
+    let publisher = BatchPublisher::start(
+        &rig.context,
+        &rig.bus,
+        Subject::Proposals(Source::Worker),
+        BatchLimits { patience: PATIENCE, ..BatchLimits::default() },
+        |proposals| v1::ProposalBatch { proposals },
+    );
+    let sender = tokio::spawn(async move {
+        for number in 0..500 {
+            let item = batch_of(&format!("e{number}")).proposals.remove(0);
+            publisher.publish(item, String::new()).await.expect("stored in the end");
+        }
+    });
+    let mut seen = BTreeSet::new();
+    let mut is_restarted = false;
+    while seen.len() < 500 {
+        let delivery = tokio::time::timeout(PATIENCE, puller.next()).await.expect("in time").expect("running");
+        seen.extend(event_ids(&delivery.message));
+        delivery.ack().await;
+        if seen.len() >= 100 && !is_restarted {
+            is_restarted = true;
+            rig.server.restart().await.expect("a new start on the same port");
+        }
+    }
+    sender.await.expect("all sent");
+    assert!(is_restarted);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poison_message_is_set_aside_on_every_consumer_and_the_next_one_handled() {
+    let rig = rig().await;
+    let poison = [0xff_u8; 32].to_vec();
+    let client = async_nats::connect(rig.server.url()).await.expect("a raw connection");
+    let jetstream = async_nats::jetstream::new(client);
+    for consumer in Consumer::ALL {
+        let subject = match consumer {
+            Consumer::WorkerPremium => Subject::TradeRequests(Tier::Premium),
+            Consumer::WorkerStandard => Subject::TradeRequests(Tier::Standard),
+            Consumer::WorkerFree => Subject::TradeRequests(Tier::Free),
+            Consumer::Guard => Subject::Proposals(Source::Worker),
+            Consumer::Ledger | Consumer::CostExecutions => Subject::Executions("paper"),
+            Consumer::CostUsage => Subject::Usage("test"),
+        };
+        let sent = jetstream.publish(subject.to_string(), poison.clone().into()).await.expect("sent");
+        let poisoned = sent.await.expect("stored").sequence;
+        let good = batch_of(consumer.as_str());
+        publish(&rig.bus, &subject, &good).await.expect("stored");
+        let mut puller = rig.bus.pull::<v1::ProposalBatch>(&rig.context, consumer);
+        let delivery = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let delivery = puller.next().await.expect("running");
+                delivery.ack().await;
+                if event_ids(&delivery.message) == [consumer.as_str()] {
+                    break delivery;
+                }
+            }
+        });
+        let delivery = delivery.await.expect("the next message is handled");
+        assert!(delivery.sequence > poisoned);
+        let letters = rig.bus.dead_letters(None, 1).await.expect("listed");
+        assert_eq!(letters[0].consumer, consumer.as_str());
+        assert_eq!(letters[0].subject, subject.to_string());
+        assert_eq!(letters[0].payload, poison);
+        assert!(letters[0].reason.contains("not decodable"), "{}", letters[0].reason);
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_replayed_to_its_subject_and_removed() {
+    let rig = rig().await;
+    let subject = Subject::Proposals(Source::Router);
+    publish(&rig.bus, &subject, &batch_of("once")).await.expect("stored");
+    let mut puller = rig.bus.pull::<v1::ProposalBatch>(&rig.context, Consumer::Guard);
+    let delivery = puller.next().await.expect("delivered");
+    delivery.dead_letter("first\r\nreason").await;
+    let letter = rig.bus.dead_letters(None, 10).await.expect("listed").remove(0);
+    assert_eq!(letter.reason, "first  reason");
+    let sent_to = rig.bus.replay_dead_letter(letter.sequence).await.expect("replayed");
+    assert_eq!(sent_to.as_deref(), Some("prop.router"));
+    let again = puller.next().await.expect("delivered again");
+    assert_eq!(event_ids(&again.message), ["once"]);
+    again.ack().await;
+    assert!(rig.bus.dead_letters(None, 10).await.expect("listed").is_empty());
+    assert_eq!(rig.bus.replay_dead_letter(letter.sequence).await.expect("no failure"), None);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposed_writer_cannot_append() {
+    let rig = rig().await;
+    let append = |expected| {
+        let options = PublishOptions { expected_last_sequence: Some(expected), ..PublishOptions::default() };
+        let (bus, message) = (rig.bus.clone(), v1::JournalBatch::default());
+        async move { bus.publish(&Subject::Journal, &message, &options, PATIENCE).await }
+    };
+    assert_eq!(append(0).await.expect("the first record"), 1);
+    assert_eq!(append(1).await.expect("the second record"), 2);
+    assert!(matches!(append(1).await, Err(PublishError::Fenced { .. })));
+    assert_eq!(rig.bus.last_sequence(Stream::Journal).await.expect("readable"), 2);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_lane_refuses_and_other_lanes_go_on() {
+    let rig = rig_with_lanes(2).await;
+    let free = Subject::TradeRequests(Tier::Free);
+    for _ in 0..2 {
+        publish(&rig.bus, &free, &batch_of("x")).await.expect("there is room");
+    }
+    assert!(matches!(publish(&rig.bus, &free, &batch_of("x")).await, Err(PublishError::Full { .. })));
+    let premium = Subject::TradeRequests(Tier::Premium);
+    publish(&rig.bus, &premium, &batch_of("y")).await.expect("another lane has room");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_back_on_stop_goes_to_the_next_worker_at_once() {
+    let rig = rig().await;
+    for number in 0..10 {
+        publish(&rig.bus, &Subject::Proposals(Source::Worker), &batch_of(&number.to_string())).await.expect("stored");
+    }
+    let first_life = Lifecycle::new(10);
+    let mut first = rig.bus.pull::<v1::ProposalBatch>(&first_life.context("first", Spans::default()), Consumer::Guard);
+    first.next().await.expect("delivered").ack().await;
+    first_life.stop_token().cancel();
+    first.give_back().await;
+    first_life.run().await.expect("a clean end");
+
+    let mut second = rig.bus.pull::<v1::ProposalBatch>(&rig.context, Consumer::Guard);
+    let started = std::time::Instant::now();
+    for _ in 0..9 {
+        let delivery = tokio::time::timeout(PATIENCE, second.next()).await.expect("in time").expect("running");
+        delivery.ack().await;
+    }
+    assert!(started.elapsed() < Duration::from_secs(3), "without waiting for the ack wait of 5 s");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_goes_on_after_a_restart_and_starts_over_on_a_new_stream() {
+    let mut rig = rig().await;
+    let quote = |price: i64| v1::Quote { bid_price_micros: price, ..v1::Quote::default() };
+    let subject = Subject::Quote(InstrumentId::new("GBPUSD").expect("an id"));
+    let options = PublishOptions::default();
+    rig.bus.publish(&subject, &quote(1), &options, PATIENCE).await.expect("stored");
+    let mut quotes =
+        rig.bus.follow(&rig.context, Stream::Market, "md.quote.>", StartAt::NewestOfEach).await.expect("followed");
+    let next = async |quotes: &mut tragen_bus::Follower| {
+        let fact = tokio::time::timeout(PATIENCE, quotes.next()).await.expect("in time").expect("running");
+        v1::Quote::decode(fact.payload).expect("a quote").bid_price_micros
+    };
+    assert_eq!(next(&mut quotes).await, 1);
+    // MARKET is in memory: the restart loses it, its owner makes it anew.
+    rig.server.restart().await.expect("a new start");
+    tokio::time::timeout(PATIENCE, async { while rig.bus.apply(1_000).await.is_err() {} })
+        .await
+        .expect("streams again");
+    rig.bus.publish(&subject, &quote(2), &options, PATIENCE).await.expect("stored");
+    assert_eq!(next(&mut quotes).await, 2);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_are_answered_and_a_missing_service_is_said_at_once() {
+    let rig = rig().await;
+    let patience = Duration::from_secs(5);
+    let question = v1::GetCostsRequest {};
+    let unanswered: Result<v1::GetCostsResponse, _> = rig.bus.ask(Ask::Cost, &question, patience).await;
+    assert!(matches!(unanswered, Err(tragen_bus::ask::NoAnswer::NoResponder { .. })));
+    let answer = |_: v1::GetCostsRequest| -> futures::future::BoxFuture<'static, v1::GetCostsResponse> {
+        Box::pin(async { v1::GetCostsResponse { trades: 7, ..v1::GetCostsResponse::default() } })
+    };
+    rig.bus.answer(&rig.context, Ask::Cost, answer).await.expect("listening");
+    let answered: v1::GetCostsResponse = rig.bus.ask(Ask::Cost, &question, patience).await.expect("answered");
+    assert_eq!(answered.trades, 7);
+    rig.stop().await;
+}

@@ -1,0 +1,52 @@
+//! Every key that is written to the shared cache, with its time to live.
+
+use std::{fmt, time::Duration};
+use tragen_domain::id::AccountId;
+
+/// What a caller is limited in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Budget {
+    /// Placing trades.
+    Place,
+    /// Canceling trades: kept apart, so that risk can be taken off at any time.
+    Cancel,
+    /// Reading.
+    Read,
+    /// Deposits and withdrawals.
+    Cash,
+}
+
+impl Budget {
+    /// As written in keys and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Place => "place",
+            Self::Cancel => "cancel",
+            Self::Read => "read",
+            Self::Cash => "cash",
+        }
+    }
+}
+
+/// The log of one account's requests: `tragen:rate:<budget>:<account>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RateKey {
+    /// What is limited.
+    pub budget: Budget,
+    /// Who is limited.
+    pub account: AccountId,
+}
+
+impl RateKey {
+    /// Over which time requests are counted.
+    pub const WINDOW: Duration = Duration::from_secs(60);
+    /// How long the log is kept after the last request: the window and a second for slow clocks.
+    pub const TIME_TO_LIVE: Duration = Duration::from_secs(61);
+}
+
+impl fmt::Display for RateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tragen:rate:{}:{}", self.budget.as_str(), self.account)
+    }
+}

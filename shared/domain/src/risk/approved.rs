@@ -1,0 +1,76 @@
+//! What is proposed, and the order that only the gate can make of it.
+
+use crate::{
+    id::{AccountId, AgentId, PoolId, TradeId},
+    instrument::SettlementTerms,
+    money::{Money, Price},
+    order::OrderTerms,
+    time::Timestamp,
+};
+use std::ops::Deref;
+
+/// Something that passed every check of the gate; only [`super::decide`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approved<T>(T);
+
+impl<T> Approved<T> {
+    pub(super) const fn new(inner: T) -> Self {
+        Self(inner)
+    }
+}
+
+impl<T> Deref for Approved<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// An order somebody would like to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposed {
+    /// The trade it serves.
+    pub trade: TradeId,
+    /// Who pays.
+    pub account: AccountId,
+    /// The order.
+    pub terms: OrderTerms,
+    /// The configured agent; `None` for user requests.
+    pub agent: Option<AgentId>,
+    /// The pool or strategy, if any.
+    pub pool: Option<PoolId>,
+    /// Decided later than this, it is denied.
+    pub valid_until: Timestamp,
+    /// Most accepted orders of the agent in one UTC day; `None` for no limit.
+    pub trades_per_day_max: Option<u32>,
+}
+
+/// An order as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The trade it serves.
+    pub trade: TradeId,
+    /// Who pays.
+    pub account: AccountId,
+    /// The order as it was proposed.
+    pub terms: OrderTerms,
+    /// Worst price it may execute at; the collar price for market orders.
+    pub limit: Price,
+    /// How money moves.
+    pub settlement: SettlementTerms,
+    /// Taker fee, parts per million, as at the decision.
+    pub taker_fee_ppm: i64,
+    /// The reference price it was decided on.
+    pub reference: Price,
+    /// The configured agent; `None` for user requests.
+    pub agent: Option<AgentId>,
+    /// The pool or strategy, if any.
+    pub pool: Option<PoolId>,
+    /// Buying power it takes at approval, >= 0.
+    pub hold: Money,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// Never sent after this.
+    pub valid_until: Timestamp,
+}

@@ -1,0 +1,91 @@
+//! What must hold between any two records. Checked in tests and debug builds.
+
+use super::{AccountState, State};
+use crate::{
+    id::{AccountId, OrderId},
+    money::{Money, Overflow},
+};
+
+/// A broken invariant: a bug of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// A sum does not fit.
+    #[error(transparent)]
+    Overflow(#[from] Overflow),
+    /// What an account holds is not what its orders and withdrawals need.
+    #[error("{account} holds {held} {currency} but its orders and withdrawals need {needed}")]
+    Hold {
+        /// The account.
+        account: AccountId,
+        /// The currency.
+        currency: String,
+        /// What is held.
+        held: Money,
+        /// What should be.
+        needed: Money,
+    },
+    /// Something that cannot be negative is.
+    #[error("{account} has a negative hold or spending")]
+    Negative {
+        /// The account.
+        account: AccountId,
+    },
+    /// An order is listed but not there, or filled beyond its quantity.
+    #[error("order {order} is not as it is listed")]
+    Order {
+        /// The order.
+        order: OrderId,
+    },
+    /// There are more or fewer open orders than are listed.
+    #[error("{listed} orders are listed, {found} are open")]
+    OrderCount {
+        /// Listed.
+        listed: usize,
+        /// Found.
+        found: usize,
+    },
+}
+
+/// Open holds match open orders, and nothing is negative.
+///
+/// # Errors
+/// The first [`Broken`] invariant found.
+pub fn check_invariants(state: &State) -> Result<(), Broken> {
+    let mut found = 0;
+    for (id, account) in state.accounts() {
+        check_account(id, account)?;
+        for (_, holding) in account.holdings() {
+            for open in holding.orders() {
+                found += 1;
+                let id = &open.order.terms.id;
+                if state.order(id) != Some(open) || open.filled > open.order.terms.quantity {
+                    return Err(Broken::Order { order: id.clone() });
+                }
+            }
+        }
+    }
+    let listed = state.open_orders();
+    if found == listed { Ok(()) } else { Err(Broken::OrderCount { listed, found }) }
+}
+
+fn check_account(id: &AccountId, account: &AccountState) -> Result<(), Broken> {
+    for (currency, balance) in account.balances() {
+        let mut needed = Money::ZERO;
+        let mut spent = Money::ZERO;
+        for (_, holding) in account.holdings().filter(|(_, holding)| holding.currency() == Some(currency)) {
+            if holding.hold().is_negative() || holding.spent().is_negative() {
+                return Err(Broken::Negative { account: id.clone() });
+            }
+            needed = needed.plus(holding.hold_with(None)?)?;
+            spent = spent.plus(holding.spent())?;
+        }
+        for (_, _, amount) in account.withdrawals().filter(|(_, own, _)| *own == currency) {
+            needed = needed.plus(amount)?;
+        }
+        if balance.held != needed || balance.unposted != spent {
+            let currency = currency.to_string();
+            return Err(Broken::Hold { account: id.clone(), currency, held: balance.held, needed });
+        }
+    }
+    Ok(())
+}

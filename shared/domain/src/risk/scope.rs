@@ -1,0 +1,122 @@
+//! Trading states by scope: the most severe one of all scopes of an order wins.
+
+use super::{Order, Proposed, State};
+use crate::{
+    id::{AccountId, AgentId, InstrumentId, PoolId},
+    time::Timestamp,
+};
+use std::fmt;
+
+/// What may be done, from mild to severe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TradingState {
+    /// Orders may increase positions.
+    Active,
+    /// Only orders that shrink a position.
+    Reducing,
+    /// No orders; cancels only.
+    Halted,
+}
+
+impl TradingState {
+    /// One level milder; `None` for the mildest.
+    #[must_use]
+    pub const fn milder(self) -> Option<Self> {
+        match self {
+            Self::Active => None,
+            Self::Reducing => Some(Self::Active),
+            Self::Halted => Some(Self::Reducing),
+        }
+    }
+}
+
+/// What a state applies to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Everything.
+    Global,
+    /// A pool or strategy.
+    Pool(PoolId),
+    /// One configured agent.
+    Agent(AgentId),
+    /// One instrument.
+    Instrument(InstrumentId),
+    /// One account.
+    Account(AccountId),
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Global => f.write_str("global"),
+            Self::Pool(id) => write!(f, "pool:{id}"),
+            Self::Agent(id) => write!(f, "agent:{id}"),
+            Self::Instrument(id) => write!(f, "instrument:{id}"),
+            Self::Account(id) => write!(f, "account:{id}"),
+        }
+    }
+}
+
+/// The state of one scope, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeState {
+    /// The scope.
+    pub scope: Scope,
+    /// Its state.
+    pub state: TradingState,
+    /// Grows by one with every change of any scope.
+    pub epoch: i64,
+    /// Who changed it.
+    pub changed_by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub changed_at: Timestamp,
+}
+
+/// The change that puts `scope` into `state` now; to be journaled, then applied.
+/// A scope that is stricter already stays as strict as it is.
+#[must_use]
+pub fn tighten(
+    state: &State,
+    scope: Scope,
+    to: TradingState,
+    changed_by: &str,
+    reason: &str,
+    now: Timestamp,
+) -> ScopeState {
+    let to = to.max(state.state_of(&scope));
+    ScopeState {
+        scope,
+        state: to,
+        epoch: state.epoch() + 1,
+        changed_by: changed_by.to_owned(),
+        reason: if reason.is_empty() { "UNSPECIFIED".to_owned() } else { reason.to_owned() },
+        changed_at: now,
+    }
+}
+
+impl Proposed {
+    pub(super) fn scopes(&self) -> impl Iterator<Item = Scope> {
+        scopes(&self.account, &self.terms.instrument, self.agent.as_ref(), self.pool.as_ref())
+    }
+}
+
+impl Order {
+    /// Whether the order belongs to `scope`.
+    #[must_use]
+    pub fn is_in(&self, scope: &Scope) -> bool {
+        let (agent, pool) = (self.agent.as_ref(), self.pool.as_ref());
+        scopes(&self.account, &self.terms.instrument, agent, pool).any(|own| own == *scope)
+    }
+}
+
+fn scopes(
+    account: &AccountId,
+    instrument: &InstrumentId,
+    agent: Option<&AgentId>,
+    pool: Option<&PoolId>,
+) -> impl Iterator<Item = Scope> {
+    let always = [Scope::Global, Scope::Instrument(instrument.clone()), Scope::Account(account.clone())];
+    always.into_iter().chain(agent.cloned().map(Scope::Agent)).chain(pool.cloned().map(Scope::Pool))
+}

@@ -1,0 +1,283 @@
+//! The gate's memory and how records change it.
+
+use super::{
+    AccountState, Executed, Known, KnownTrade, Limits, Order, Posted, Record, ResumeProposal, Scope, ScopeState,
+    TradingState, Unposted,
+};
+use crate::{
+    id::{AccountId, AgentId, ExecutionId, InstrumentId, OrderId, TradeId},
+    instrument::Instrument,
+    market::Quote,
+    money::{Money, Overflow, Quantity},
+    time::Timestamp,
+};
+use std::collections::{BTreeMap, HashMap};
+
+/// An order that may still execute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenOrder {
+    /// The order.
+    pub order: Order,
+    /// Filled so far.
+    pub filled: Quantity,
+    /// Its executions so far.
+    pub executions: Vec<ExecutionId>,
+}
+
+impl OpenOrder {
+    /// What may still fill, >= 0.
+    #[must_use]
+    pub fn remaining(&self) -> Quantity {
+        self.order.terms.quantity.minus(self.filled).unwrap_or_default().max(Quantity::ZERO)
+    }
+}
+
+/// Everything the gate decides with; see [`super::decide`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    limits: Limits,
+    instruments: HashMap<InstrumentId, Instrument>,
+    quotes: HashMap<InstrumentId, Quote>,
+    accounts: HashMap<AccountId, AccountState>,
+    /// Where each open order lives.
+    open: HashMap<OrderId, (AccountId, InstrumentId)>,
+    known: Known,
+    /// Scopes that are not ACTIVE.
+    scopes: BTreeMap<Scope, ScopeState>,
+    epoch: i64,
+    /// Approved orders of each agent on the UTC day of its last one.
+    agent_trades: HashMap<AgentId, (i64, u32)>,
+    pub(super) resumes: Vec<ResumeProposal>,
+}
+
+impl State {
+    /// An empty memory: it denies everything until a trading state is recorded.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// The thresholds.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The newest epoch; 0 until a trading state is recorded.
+    #[must_use]
+    pub const fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    /// Every scope that is not ACTIVE, sorted.
+    pub fn scopes(&self) -> impl Iterator<Item = &ScopeState> {
+        self.scopes.values()
+    }
+
+    /// The entry of a scope that is not ACTIVE.
+    #[must_use]
+    pub fn scope(&self, scope: &Scope) -> Option<&ScopeState> {
+        self.scopes.get(scope)
+    }
+
+    /// The state of one scope by itself.
+    #[must_use]
+    pub fn state_of(&self, scope: &Scope) -> TradingState {
+        self.scope(scope).map_or(TradingState::Active, |entry| entry.state)
+    }
+
+    /// An instrument's definition.
+    #[must_use]
+    pub fn instrument(&self, instrument: &InstrumentId) -> Option<&Instrument> {
+        self.instruments.get(instrument)
+    }
+
+    /// An instrument's newest quote.
+    #[must_use]
+    pub fn quote(&self, instrument: &InstrumentId) -> Option<&Quote> {
+        self.quotes.get(instrument)
+    }
+
+    /// An account the gate has heard of.
+    #[must_use]
+    pub fn account(&self, account: &AccountId) -> Option<&AccountState> {
+        self.accounts.get(account)
+    }
+
+    /// Every account the gate has heard of, in no order.
+    pub fn accounts(&self) -> impl Iterator<Item = (&AccountId, &AccountState)> {
+        self.accounts.iter()
+    }
+
+    /// What became of a trade.
+    #[must_use]
+    pub fn known(&self, trade: &TradeId) -> Option<&KnownTrade> {
+        self.known.get(trade)
+    }
+
+    /// An open order.
+    #[must_use]
+    pub fn order(&self, order: &OrderId) -> Option<&OpenOrder> {
+        let (account, instrument) = self.open.get(order)?;
+        let orders = self.accounts.get(account)?.holding(instrument)?.orders();
+        orders.iter().find(|open| open.order.terms.id == *order)
+    }
+
+    /// Every open order, in no order.
+    pub fn orders(&self) -> impl Iterator<Item = &OpenOrder> {
+        self.open.keys().filter_map(|order| self.order(order))
+    }
+
+    /// How many orders are open.
+    #[must_use]
+    pub fn open_orders(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Sum of everything held by open orders and withdrawals, all currencies added up.
+    #[must_use]
+    pub fn held(&self) -> Money {
+        let balances = self.accounts.values().flat_map(AccountState::balances);
+        balances.fold(Money::ZERO, |sum, (_, balance)| sum.plus(balance.held).unwrap_or(sum))
+    }
+
+    /// Trades and withdrawals that the ledger has still to post.
+    #[must_use]
+    pub fn unposted(&self) -> Vec<TradeId> {
+        let mut trades = Vec::new();
+        for account in self.accounts.values() {
+            let fills = account.holdings().flat_map(|(_, holding)| holding.unposted());
+            trades.extend(fills.map(|unposted| unposted.trade.clone()));
+            trades.extend(account.withdrawals().map(|(trade, ..)| trade.clone()));
+        }
+        trades.sort();
+        trades.dedup();
+        trades
+    }
+
+    /// Orders of `agent` that were approved on the UTC day of `now`.
+    #[must_use]
+    pub fn agent_trades(&self, agent: &AgentId, now: Timestamp) -> u32 {
+        self.agent_trades.get(agent).filter(|(day, _)| *day == now.utc_day()).map_or(0, |(_, count)| *count)
+    }
+
+    /// Applies one change. The order of records of one source matters, that
+    /// between sources does not.
+    ///
+    /// # Errors
+    /// [`Overflow`]: the records contradict each other; the state is of no use then.
+    pub fn apply(&mut self, record: Record) -> Result<(), Overflow> {
+        match record {
+            Record::Approved(order) => self.approve(*order),
+            Record::Refused { trade } => {
+                self.known.set(trade, KnownTrade::Finished, self.limits.known_trades_max);
+                Ok(())
+            }
+            Record::Executed(executed) => self.execute(*executed),
+            Record::Closed { order, trade } => self.close(&order, trade),
+            Record::Withdrawal { trade, account, currency, held } => {
+                self.known.set(trade.clone(), KnownTrade::Finished, self.limits.known_trades_max);
+                let Some(amount) = held else { return Ok(()) };
+                self.accounts.entry(account).or_default().hold_withdrawal(trade, &currency, amount)
+            }
+            Record::ScopeChanged(change) => {
+                self.epoch = self.epoch.max(change.epoch);
+                match change.state {
+                    TradingState::Active => self.scopes.remove(&change.scope),
+                    TradingState::Reducing | TradingState::Halted => self.scopes.insert(change.scope.clone(), change),
+                };
+                Ok(())
+            }
+            Record::Posted(posted) => self.post(&posted),
+            Record::Instrument(instrument) => {
+                self.instruments.insert(instrument.id.clone(), *instrument);
+                Ok(())
+            }
+            Record::Quote(quote) => {
+                self.quotes.insert(quote.instrument.clone(), quote);
+                Ok(())
+            }
+        }
+    }
+
+    fn approve(&mut self, order: Order) -> Result<(), Overflow> {
+        if self.open.contains_key(&order.terms.id) {
+            return Ok(());
+        }
+        if let Some(agent) = &order.agent {
+            let count = self.agent_trades(agent, order.decided_at) + 1;
+            self.agent_trades.insert(agent.clone(), (order.decided_at.utc_day(), count));
+        }
+        let in_flight = KnownTrade::InFlight(order.terms.id.clone());
+        self.known.set(order.trade.clone(), in_flight, self.limits.known_trades_max);
+        let (account, instrument) = (order.account.clone(), order.terms.instrument.clone());
+        self.open.insert(order.terms.id.clone(), (account.clone(), instrument.clone()));
+        let currency = order.settlement.currency.clone();
+        let open = OpenOrder { order, filled: Quantity::ZERO, executions: Vec::new() };
+        self.accounts.entry(account).or_default().change(&instrument, Some(&currency), |holding| holding.open(open))
+    }
+
+    fn execute(&mut self, executed: Executed) -> Result<(), Overflow> {
+        let Executed { trade, order, account, instrument, side, settlement, fills, status } = executed;
+        let currency = settlement.currency.clone();
+        let mut is_sound = Ok(());
+        self.accounts.entry(account).or_default().change(&instrument, Some(&currency), |holding| {
+            for fill in fills {
+                if holding.knows(&fill.id) {
+                    continue;
+                }
+                if let Some(open) = holding.order_mut(&order) {
+                    if open.executions.contains(&fill.id) {
+                        continue;
+                    }
+                    open.executions.push(fill.id.clone());
+                    match open.filled.plus(fill.quantity) {
+                        Ok(filled) => open.filled = filled,
+                        Err(overflow) => is_sound = Err(overflow),
+                    }
+                }
+                holding.fill(Unposted { trade: trade.clone(), side, settlement: settlement.clone(), fill });
+            }
+            if status.is_final() {
+                holding.close(&order);
+            }
+        })?;
+        is_sound?;
+        if status.is_final() {
+            self.open.remove(&order);
+            self.known.set(trade, KnownTrade::Finished, self.limits.known_trades_max);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, order: &OrderId, trade: TradeId) -> Result<(), Overflow> {
+        self.known.set(trade, KnownTrade::Finished, self.limits.known_trades_max);
+        let Some((account, instrument)) = self.open.remove(order) else { return Ok(()) };
+        self.accounts.entry(account).or_default().change(&instrument, None, |holding| holding.close(order))
+    }
+
+    fn post(&mut self, posted: &Posted) -> Result<(), Overflow> {
+        let account = self.accounts.entry(posted.account.clone()).or_default();
+        for balance in &posted.balances {
+            let own = account.balance_mut(&balance.currency);
+            if own.posted.is_none() || balance.version >= own.version {
+                (own.posted, own.version) = (Some(balance.cash), balance.version);
+                own.is_frozen = balance.is_frozen;
+            }
+        }
+        for position in &posted.positions {
+            let mut is_sound = Ok(());
+            account.change(&position.instrument, None, |holding| is_sound = holding.set_posted(position))?;
+            is_sound?;
+        }
+        let Some(trade) = &posted.trade else { return Ok(()) };
+        for instrument in account.unposted_of(trade) {
+            account.change(&instrument, None, |holding| {
+                holding.post(|unposted| {
+                    unposted.trade == *trade && (posted.is_final || posted.executions.contains(&unposted.fill.id))
+                });
+            })?;
+        }
+        account.release_withdrawal(trade)
+    }
+}

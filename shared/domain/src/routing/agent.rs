@@ -1,0 +1,128 @@
+//! What a configured agent must look like.
+
+use crate::{
+    id::{AccountId, AgentId, IdError, InstrumentId, PoolId},
+    market::Timeframe,
+    routing::reason::{Reason, Violation},
+};
+
+/// A configured agent as it was sent.
+#[derive(Debug, Clone, Copy)]
+pub struct AgentFields<'a> {
+    /// Its id.
+    pub agent_id: &'a str,
+    /// Whether a known strategy is set.
+    pub has_strategy: bool,
+    /// What it may trade.
+    pub instrument_ids: &'a [String],
+    /// Length of its bars.
+    pub timeframe: &'a str,
+    /// From 1 (careful) to 10 (bold).
+    pub risk_tolerance: i32,
+    /// Most accepted orders per UTC day.
+    pub max_trades_per_day: i32,
+    /// Whose money it uses.
+    pub account_id: &'a str,
+    /// Its pool; empty for the strategy's name.
+    pub pool: &'a str,
+}
+
+/// Most instruments of one agent.
+const INSTRUMENTS_MAX: usize = 100;
+
+/// Checks all fields of a configured agent.
+///
+/// # Errors
+/// Every violation, in the order of the fields; never empty.
+pub fn check_agent(agent: &AgentFields<'_>) -> Result<(), Vec<Violation>> {
+    let mut violations = Vec::new();
+    let mut refuse = |field, reason, message: &str| violations.push(Violation::new(field, reason, message));
+    if agent.agent_id.is_empty() {
+        refuse("agent.agent_id", Reason::AgentIdMissing, "an agent needs an id");
+    } else if AgentId::new(agent.agent_id).is_err() {
+        refuse("agent.agent_id", Reason::AgentIdInvalid, "at most 64 letters, digits, '-' and '_'");
+    }
+    if !agent.has_strategy {
+        refuse("agent.strategy", Reason::StrategyMissing, "a known strategy is needed");
+    }
+    if agent.instrument_ids.is_empty() {
+        refuse("agent.instrument_ids", Reason::InstrumentMissing, "at least one instrument is needed");
+    } else if agent.instrument_ids.len() > INSTRUMENTS_MAX {
+        refuse("agent.instrument_ids", Reason::InstrumentsTooMany, "at most 100 instruments are allowed");
+    } else if let Some(error) = agent.instrument_ids.iter().find_map(|id| InstrumentId::new(id).err()) {
+        refuse("agent.instrument_ids", instrument_reason(&error), &error.to_string());
+    }
+    if Timeframe::parse(agent.timeframe).is_none() {
+        refuse("agent.timeframe", Reason::TimeframeInvalid, "one of 1m, 5m, 1h, 4h, 1d");
+    }
+    if !(1..=10).contains(&agent.risk_tolerance) {
+        refuse("agent.risk_tolerance", Reason::RiskToleranceOutOfBounds, "from 1 to 10");
+    }
+    if agent.max_trades_per_day <= 0 {
+        refuse("agent.max_trades_per_day", Reason::MaxTradesNotPositive, "at least 1");
+    }
+    if AccountId::new(agent.account_id).is_err() {
+        refuse("agent.account_id", Reason::AccountInvalid, "an account is needed");
+    }
+    if !agent.pool.is_empty() && PoolId::new(agent.pool).is_err() {
+        refuse("agent.pool", Reason::PoolInvalid, "at most 64 letters, digits, '-' and '_'");
+    }
+    if violations.is_empty() { Ok(()) } else { Err(violations) }
+}
+
+pub(super) const fn instrument_reason(error: &IdError) -> Reason {
+    match error {
+        IdError::Missing { .. } => Reason::InstrumentMissing,
+        IdError::TooLong { .. } => Reason::InstrumentTooLong,
+        IdError::Charset { .. } => Reason::InstrumentBadCharset,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good(instruments: &[String]) -> AgentFields<'_> {
+        AgentFields {
+            agent_id: "swing-7",
+            has_strategy: true,
+            instrument_ids: instruments,
+            timeframe: "4h",
+            risk_tolerance: 5,
+            max_trades_per_day: 20,
+            account_id: "fund",
+            pool: "",
+        }
+    }
+
+    #[test]
+    fn all_bad_fields_are_named_together() {
+        let instruments = vec!["GBPUSD".to_owned()];
+        assert_eq!(check_agent(&good(&instruments)), Ok(()));
+        let bad = AgentFields {
+            agent_id: "a.b",
+            has_strategy: false,
+            instrument_ids: &[],
+            timeframe: "3m",
+            risk_tolerance: 11,
+            max_trades_per_day: 0,
+            account_id: "",
+            pool: " ",
+        };
+        let violations = check_agent(&bad).expect_err("refused");
+        let fields: Vec<_> = violations.iter().map(|v| v.field.trim_start_matches("agent.")).collect();
+        assert_eq!(
+            fields,
+            [
+                "agent_id",
+                "strategy",
+                "instrument_ids",
+                "timeframe",
+                "risk_tolerance",
+                "max_trades_per_day",
+                "account_id",
+                "pool"
+            ]
+        );
+    }
+}

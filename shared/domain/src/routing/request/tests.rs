@@ -1,0 +1,150 @@
+//! Each refused field by name, and the values just inside the limits.
+
+use super::*;
+
+const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+/// The id's own time.
+const NOW: Timestamp = Timestamp::from_micros(1_688_045_890_710_000);
+const NOW_SECONDS: i64 = 1_688_045_890;
+
+fn good() -> OrderFields<'static> {
+    OrderFields {
+        instrument_id: "EPL-2026-ARS-MCI-HOME",
+        side: Some(Side::Buy),
+        order_type: Some(PriceKind::Limit),
+        quantity_micros: 10_000_000,
+        limit_price_micros: 550_000,
+        time_in_force: Some(Lifetime::Gtd),
+        expire_at: Some((NOW_SECONDS + 60, 0)),
+    }
+}
+
+fn reasons(intent: IntentFields<'_>) -> Vec<&'static str> {
+    let request = TradeFields { request_id: ID, intent };
+    match check_trade(&request, &RequestLimits::default(), NOW) {
+        Ok(_) => Vec::new(),
+        Err(violations) => violations.iter().map(|v| v.reason.as_str()).collect(),
+    }
+}
+
+fn check(change: impl Fn(&mut OrderFields<'static>), expected: &[&str]) {
+    let mut order = good();
+    change(&mut order);
+    assert_eq!(reasons(IntentFields::Order(order)), expected, "{order:?}");
+}
+
+#[test]
+fn sizes_are_positive_bounded_and_do_not_overflow() {
+    check(|_| {}, &[]);
+    check(|o| o.quantity_micros = 0, &["QUANTITY_NOT_POSITIVE"]);
+    check(|o| o.quantity_micros = i64::MIN, &["QUANTITY_NOT_POSITIVE"]);
+    check(
+        |o| (o.quantity_micros, o.limit_price_micros) = (1_000_000_000_000, 500_000),
+        &[], // exactly both limits
+    );
+    check(|o| (o.quantity_micros, o.limit_price_micros) = (1_000_000_000_001, 1), &["ORDER_SIZE_LIMIT"]);
+    check(|o| (o.quantity_micros, o.limit_price_micros) = (1_000_000_000_000, 500_001), &["ORDER_VALUE_LIMIT"]);
+    check(|o| (o.quantity_micros, o.limit_price_micros) = (i64::MAX, 1_000_001), &["NOTIONAL_OVERFLOW"]);
+    check(|o| o.quantity_micros = i64::MAX, &["ORDER_SIZE_LIMIT", "ORDER_VALUE_LIMIT"]);
+}
+
+#[test]
+fn prices_belong_to_limit_orders() {
+    check(|o| o.limit_price_micros = 0, &["PRICE_OUT_OF_BOUNDS"]);
+    check(|o| o.limit_price_micros = -1, &["PRICE_OUT_OF_BOUNDS"]);
+    check(|o| (o.limit_price_micros, o.quantity_micros) = (10_000_000_000_001, 1), &["PRICE_OUT_OF_BOUNDS"]);
+    let market = |price| {
+        move |o: &mut OrderFields<'static>| {
+            (o.order_type, o.limit_price_micros) = (Some(PriceKind::Market), price);
+            (o.time_in_force, o.expire_at) = (Some(Lifetime::Ioc), None);
+        }
+    };
+    check(market(0), &[]);
+    check(market(1), &["PRICE_UNEXPECTED"]);
+}
+
+#[test]
+fn lifetimes_end_in_reach() {
+    check(|o| o.time_in_force = None, &["TIF_MISSING"]);
+    check(|o| o.expire_at = None, &["EXPIRY_MISSING"]);
+    check(|o| o.time_in_force = Some(Lifetime::Gtc), &["EXPIRY_UNEXPECTED"]);
+    check(|o| o.expire_at = Some((NOW_SECONDS, 710_000_000)), &["EXPIRY_IN_PAST"]);
+    check(|o| o.expire_at = Some((NOW_SECONDS, 710_001_000)), &[]);
+    check(|o| o.expire_at = Some((NOW_SECONDS + 400 * 86_400, 710_000_000)), &[]);
+    check(|o| o.expire_at = Some((NOW_SECONDS + 400 * 86_400, 710_001_000)), &["EXPIRY_TOO_FAR"]);
+    check(|o| o.expire_at = Some((253_402_300_799, 0)), &["EXPIRY_TOO_FAR"]);
+    check(|o| o.expire_at = Some((253_402_300_800, 0)), &["TIMESTAMP_INVALID"]);
+    check(|o| o.expire_at = Some((i64::MIN, 0)), &["TIMESTAMP_INVALID"]);
+    check(|o| o.expire_at = Some((NOW_SECONDS + 60, -1)), &["TIMESTAMP_INVALID"]);
+    check(|o| o.expire_at = Some((NOW_SECONDS + 60, 1_000_000_000)), &["TIMESTAMP_INVALID"]);
+    check(
+        |o| (o.order_type, o.limit_price_micros) = (Some(PriceKind::Market), 0),
+        &["TIF_NOT_ALLOWED"], // the good order is GTD
+    );
+}
+
+#[test]
+fn instruments_are_safe_tokens() {
+    check(|o| o.instrument_id = "", &["INSTRUMENT_MISSING"]);
+    for bad in ["EPL ARS.MCI\r\nPUB risk.cmd.resume 0\r\n", "EPL\0", "EPL-2026-\u{410}RS-MCI-HOME", "EPL.>", "*"] {
+        check(|o| o.instrument_id = bad, &["INSTRUMENT_BAD_CHARSET"]);
+    }
+    let long: &'static str = "x".repeat(65).leak();
+    check(|o| o.instrument_id = long, &["INSTRUMENT_TOO_LONG"]);
+}
+
+#[test]
+fn all_violations_are_named_together_and_the_late_one_last() {
+    let order = OrderFields { side: None, order_type: None, quantity_micros: 0, ..good() };
+    let request = TradeFields { request_id: ID, intent: IntentFields::Order(order) };
+    let late = NOW.plus_millis(25 * 3_600_000);
+    let violations = check_trade(&request, &RequestLimits::default(), late).expect_err("refused");
+    let found: Vec<_> = violations.iter().map(|v| (v.field, v.reason.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            ("order.side", "SIDE_MISSING"),
+            ("order.order_type", "ORDER_TYPE_MISSING"),
+            ("order.quantity_micros", "QUANTITY_NOT_POSITIVE"),
+            ("order.expire_at", "EXPIRY_IN_PAST"),
+            ("request_id", "REQUEST_ID_TOO_OLD"),
+        ]
+    );
+    assert_eq!(reasons(IntentFields::Missing), ["INTENT_MISSING"]);
+}
+
+#[test]
+fn mandates_name_a_match_and_a_budget() {
+    let good = MandateFields { match_id: "EPL-2026-ARS-MCI", budget_micros: 25_000_000, min_edge_bps: 0, agent: "" };
+    let check = |mandate, expected: &[&str]| assert_eq!(reasons(IntentFields::Mandate(mandate)), expected);
+    check(good, &[]);
+    check(MandateFields { agent: "eplScoutAgent", min_edge_bps: 10_000, ..good }, &[]);
+    check(MandateFields { match_id: "", ..good }, &["MATCH_MISSING"]);
+    check(MandateFields { match_id: "a.b", ..good }, &["MATCH_BAD_CHARSET"]);
+    check(MandateFields { budget_micros: 0, ..good }, &["BUDGET_NOT_POSITIVE"]);
+    check(MandateFields { budget_micros: 500_000_000_001, ..good }, &["ORDER_VALUE_LIMIT"]);
+    check(MandateFields { min_edge_bps: -1, ..good }, &["EDGE_OUT_OF_BOUNDS"]);
+    check(MandateFields { agent: "../admin", ..good }, &["AGENT_INVALID"]);
+}
+
+#[test]
+fn cash_moves_in_positive_bounded_amounts() {
+    let check = |amount_micros, currency, expected: &[&str]| {
+        let request = CashFields { request_id: ID, amount_micros, currency };
+        let found = check_cash(&request, &RequestLimits::default(), NOW).err().unwrap_or_default();
+        assert_eq!(found.iter().map(|v| v.reason.as_str()).collect::<Vec<_>>(), expected);
+    };
+    check(1, "", &[]);
+    check(1_000_000_000_000_000, "USD", &[]);
+    check(0, "USD", &["AMOUNT_NOT_POSITIVE"]);
+    check(-5, "U.S", &["AMOUNT_NOT_POSITIVE", "CURRENCY_INVALID"]);
+    check(1_000_000_000_000_001, "USDC", &["AMOUNT_LIMIT"]);
+}
+
+#[test]
+fn pages_and_trade_ids() {
+    assert_eq!([0, 1, 500, 501].map(check_page_size), [Ok(50), Ok(1), Ok(500), Ok(500)]);
+    assert_eq!(check_page_size(-1).map_err(|v| v.reason), Err(Reason::PageSizeInvalid));
+    assert_eq!(check_trade_id("").map_err(|v| v.reason), Err(Reason::TradeIdMissing));
+    assert_eq!(check_trade_id("a b").map_err(|v| v.reason), Err(Reason::TradeIdInvalid));
+}

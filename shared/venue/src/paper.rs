@@ -1,0 +1,166 @@
+//! A venue on paper: it fills orders against the quotes it is fed. The depth of
+//! a quote is used up by fills until the next quote. Its memory is a file that
+//! is written before an answer is given, so it outlives its clients as a real
+//! venue would; several processes may share one folder.
+
+mod book;
+mod entry;
+mod log;
+
+use crate::{VenueError, VenueReport};
+use book::Books;
+use log::Log;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tragen_domain::{
+    id::OrderId,
+    market::Quote,
+    risk::{Approved, Order},
+    time::Timestamp,
+};
+
+/// How the paper venue behaves.
+#[derive(Debug, Clone)]
+pub struct PaperConfig {
+    /// Where its file lies; made if missing.
+    pub folder: PathBuf,
+    /// Makes latencies repeatable.
+    pub seed: u64,
+    /// Shortest way to the venue, microseconds.
+    pub latency_micros_min: u64,
+    /// Longest way to the venue, microseconds.
+    pub latency_micros_max: u64,
+    /// How many finished orders are remembered.
+    pub finished_orders_max: usize,
+    /// The file is written anew with what is remembered when it is longer, bytes.
+    pub log_bytes_max: u64,
+    /// The venue's clock.
+    pub clock: fn() -> Timestamp,
+}
+
+/// A connection to the paper venue; clones share it.
+#[derive(Debug, Clone)]
+pub struct PaperVenue {
+    config: Arc<PaperConfig>,
+    venue: Arc<Mutex<Venue>>,
+}
+
+#[derive(Debug)]
+struct Venue {
+    books: Books,
+    log: Log,
+}
+
+impl PaperVenue {
+    /// Opens the venue with everything it remembers.
+    ///
+    /// # Errors
+    /// [`VenueError`] when its file cannot be opened or is damaged.
+    pub fn open(config: PaperConfig) -> Result<Self, VenueError> {
+        let log = Log::open(&config.folder, config.log_bytes_max)?;
+        let venue = Venue { books: Books::new(config.finished_orders_max), log };
+        let opened = Self { config: Arc::new(config), venue: Arc::new(Mutex::new(venue)) };
+        opened.change(|_| Vec::new())?;
+        Ok(opened)
+    }
+
+    /// Sends an order; a repeat answers where the first one stands. An order
+    /// that arrives after its `valid_until` is `Expired` and never executes.
+    ///
+    /// # Errors
+    /// [`VenueError`]: it may or may not have arrived, see [`PaperVenue::order_status`].
+    pub async fn submit(&self, order: &Approved<Order>) -> Result<VenueReport, VenueError> {
+        self.travel(&order.terms.id).await;
+        let now = (self.config.clock)();
+        self.change(|books| vec![books.arrive(order, now)]).map(|mut reports| reports.remove(0))
+    }
+
+    /// Takes a resting order out; answers where it stands then, `None` if it is unknown.
+    ///
+    /// # Errors
+    /// [`VenueError`].
+    pub async fn cancel(&self, order: &OrderId) -> Result<Option<VenueReport>, VenueError> {
+        self.travel(order).await;
+        self.change(|books| books.cancel(order).into_iter().collect()).map(|mut reports| reports.pop())
+    }
+
+    /// Where an order stands; `None` if it never arrived or is forgotten.
+    ///
+    /// # Errors
+    /// [`VenueError`].
+    pub fn order_status(&self, order: &OrderId) -> Result<Option<VenueReport>, VenueError> {
+        let mut status = None;
+        self.change(|books| {
+            status = books.report(order);
+            Vec::new()
+        })?;
+        Ok(status)
+    }
+
+    /// The market moved: resting orders it crosses are filled at their limit.
+    ///
+    /// # Errors
+    /// [`VenueError`].
+    pub fn on_quote(&self, quote: &Quote) -> Result<Vec<VenueReport>, VenueError> {
+        let now = (self.config.clock)();
+        {
+            let mut venue = self.lock();
+            if !venue.books.has_resting(&quote.instrument) {
+                venue.books.set_quote(quote);
+                return Ok(Vec::new());
+            }
+        }
+        self.change(|books| books.on_quote(quote, now))
+    }
+
+    /// Ends resting orders whose time is over.
+    ///
+    /// # Errors
+    /// [`VenueError`].
+    pub fn expire(&self) -> Result<Vec<VenueReport>, VenueError> {
+        let now = (self.config.clock)();
+        if !self.lock().books.is_any_over(now) {
+            return Ok(Vec::new());
+        }
+        self.change(|books| books.expire(now))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Venue> {
+        self.venue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One step of the venue: read what other processes wrote, change, write, answer.
+    fn change(
+        &self,
+        step: impl FnOnce(&mut Books) -> Vec<VenueReport>,
+    ) -> Result<Vec<VenueReport>, VenueError> {
+        let mut venue = self.lock();
+        let Venue { books, log } = &mut *venue;
+        log.exclusively(books, step)
+    }
+
+    /// The same order always takes the same time.
+    async fn travel(&self, order: &OrderId) {
+        let (min, max) = (self.config.latency_micros_min, self.config.latency_micros_max);
+        if max == 0 {
+            return;
+        }
+        let mut mixed = self.config.seed;
+        for byte in order.as_str().bytes() {
+            mixed = split_mix(mixed ^ u64::from(byte));
+        }
+        let span = max.saturating_sub(min) + 1;
+        tokio::time::sleep(Duration::from_micros(min + mixed % span)).await;
+    }
+}
+
+/// SplitMix64, the usual seeded mixer.
+const fn split_mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,213 @@
+//! The paper venue's books: one best bid and ask an instrument, and the orders.
+
+use super::entry::Entry;
+use crate::VenueReport;
+use std::collections::{HashMap, VecDeque};
+use tragen_domain::{
+    id::{InstrumentId, OrderId},
+    market::{Level, Quote},
+    money::{Overflow, Quantity},
+    order::{Side, TimeInForce, TradeStatus},
+    risk::Order,
+    time::Timestamp,
+};
+
+/// Every order the venue remembers and what each quote has left.
+#[derive(Debug)]
+pub(super) struct Books {
+    entries: HashMap<OrderId, Entry>,
+    finished: VecDeque<OrderId>,
+    finished_max: usize,
+    books: HashMap<InstrumentId, Book>,
+    /// Orders changed since they were last written.
+    changed: Vec<OrderId>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    bid: Option<Level>,
+    ask: Option<Level>,
+    /// In order of arrival.
+    resting: Vec<OrderId>,
+}
+
+impl Books {
+    pub(super) fn new(finished_max: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            finished: VecDeque::new(),
+            finished_max,
+            books: HashMap::new(),
+            changed: Vec::new(),
+        }
+    }
+
+    /// Forgets the orders, not the quotes: they are read again.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.finished.clear();
+        self.changed.clear();
+        for book in self.books.values_mut() {
+            book.resting.clear();
+        }
+    }
+
+    /// Takes over what the file says of one order.
+    pub(super) fn restore(&mut self, entry: Entry) {
+        let id = entry.id.clone();
+        let was_working = self.entries.get(&id).map(|own| own.status == TradeStatus::Working);
+        let is_working = entry.status == TradeStatus::Working;
+        if is_working && was_working != Some(true) {
+            self.books.entry(entry.instrument.clone()).or_default().resting.push(id.clone());
+        }
+        if !is_working && was_working != Some(false) {
+            self.finish(&entry.instrument, id.clone());
+        }
+        self.entries.insert(id, entry);
+    }
+
+    /// Lines of the orders changed since the last call.
+    pub(super) fn take_changed(&mut self) -> Vec<String> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.iter().filter_map(|id| self.entries.get(id)).map(ToString::to_string).collect()
+    }
+
+    /// Lines of everything remembered, oldest finished first.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        let resting = self.books.values().flat_map(|book| &book.resting);
+        self.finished.iter().chain(resting).filter_map(|id| self.entries.get(id)).map(ToString::to_string)
+    }
+
+    pub(super) fn report(&self, order: &OrderId) -> Option<VenueReport> {
+        self.entries.get(order).map(Entry::report)
+    }
+
+    pub(super) fn has_resting(&self, instrument: &InstrumentId) -> bool {
+        self.books.get(instrument).is_some_and(|book| !book.resting.is_empty())
+    }
+
+    pub(super) fn is_any_over(&self, now: Timestamp) -> bool {
+        self.books.values().flat_map(|book| &book.resting).any(|id| self.is_over(id, now))
+    }
+
+    pub(super) fn set_quote(&mut self, quote: &Quote) {
+        let book = self.books.entry(quote.instrument.clone()).or_default();
+        (book.bid, book.ask) = (quote.bid, quote.ask);
+    }
+
+    pub(super) fn arrive(&mut self, order: &Order, now: Timestamp) -> VenueReport {
+        if let Some(known) = self.report(&order.terms.id) {
+            return known;
+        }
+        let mut entry = Entry::new(order);
+        if now > order.valid_until || entry.is_over(now) {
+            entry.status = TradeStatus::Expired;
+        } else if let Err(Overflow) = self.execute(&mut entry, now) {
+            entry.status = TradeStatus::Rejected;
+            entry.rejection = "the value of the order does not fit".to_owned();
+        }
+        let report = entry.report();
+        self.changed.push(entry.id.clone());
+        self.restore(entry);
+        report
+    }
+
+    /// Fills what the quote has, then rests or ends.
+    fn execute(&mut self, entry: &mut Entry, now: Timestamp) -> Result<(), Overflow> {
+        let Some(book) = self.books.get_mut(&entry.instrument) else {
+            entry.status = TradeStatus::Rejected;
+            entry.rejection = "there is no market in this instrument".to_owned();
+            return Ok(());
+        };
+        let level = book.against(entry);
+        let depth = level.as_ref().map_or(Quantity::ZERO, |level| level.quantity);
+        let takes = entry.takes(depth);
+        if entry.time_in_force == TimeInForce::Fok && takes < entry.quantity {
+            entry.status = TradeStatus::Canceled;
+            return Ok(());
+        }
+        if let Some(level) = level
+            && !takes.is_zero()
+        {
+            entry.fill(level.price, takes, now)?;
+            level.quantity = level.quantity.minus(takes)?;
+        }
+        if entry.status == TradeStatus::Working && !entry.time_in_force.is_resting() {
+            entry.end(TradeStatus::Canceled);
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_quote(&mut self, quote: &Quote, now: Timestamp) -> Vec<VenueReport> {
+        self.set_quote(quote);
+        let mut reports = self.expire(now);
+        let resting = self.books.get(&quote.instrument).map(|book| book.resting.clone()).unwrap_or_default();
+        for id in resting {
+            let (Some(entry), Some(book)) = (self.entries.get(&id), self.books.get_mut(&quote.instrument)) else {
+                continue;
+            };
+            let mut entry = entry.clone();
+            let Some(level) = book.against(&entry) else { continue };
+            let takes = entry.takes(level.quantity);
+            // It was there first, so it trades at its own limit.
+            if takes.is_zero() || entry.fill(entry.limit, takes, now).is_err() {
+                continue;
+            }
+            level.quantity = level.quantity.minus(takes).unwrap_or_default();
+            reports.push(self.changed_to(entry));
+        }
+        reports
+    }
+
+    pub(super) fn expire(&mut self, now: Timestamp) -> Vec<VenueReport> {
+        let resting = self.books.values().flat_map(|book| &book.resting);
+        let over: Vec<OrderId> = resting.filter(|id| self.is_over(id, now)).cloned().collect();
+        over.iter().filter_map(|id| self.end(id, TradeStatus::Expired)).collect()
+    }
+
+    pub(super) fn cancel(&mut self, order: &OrderId) -> Option<VenueReport> {
+        match self.entries.get(order)?.status {
+            TradeStatus::Working => self.end(order, TradeStatus::Canceled),
+            _ => self.report(order),
+        }
+    }
+
+    fn end(&mut self, order: &OrderId, otherwise: TradeStatus) -> Option<VenueReport> {
+        let mut entry = self.entries.get(order)?.clone();
+        entry.end(otherwise);
+        Some(self.changed_to(entry))
+    }
+
+    fn changed_to(&mut self, entry: Entry) -> VenueReport {
+        let report = entry.report();
+        self.changed.push(entry.id.clone());
+        self.restore(entry);
+        report
+    }
+
+    fn is_over(&self, order: &OrderId, now: Timestamp) -> bool {
+        self.entries.get(order).is_some_and(|entry| entry.is_over(now))
+    }
+
+    fn finish(&mut self, instrument: &InstrumentId, order: OrderId) {
+        if let Some(book) = self.books.get_mut(instrument) {
+            book.resting.retain(|resting| *resting != order);
+        }
+        self.finished.push_back(order);
+        while self.finished.len() > self.finished_max {
+            if let Some(oldest) = self.finished.pop_front() {
+                self.entries.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl Book {
+    /// What `entry` can trade against at its limit or better.
+    fn against(&mut self, entry: &Entry) -> Option<&mut Level> {
+        match entry.side {
+            Side::Buy => self.ask.as_mut().filter(|ask| ask.price <= entry.limit),
+            Side::Sell => self.bid.as_mut().filter(|bid| bid.price >= entry.limit),
+        }
+    }
+}
