@@ -40,6 +40,8 @@ use tragen_host::{Context, clock};
 
 /// Share of an account's cash that one position may use; the rest pays fees and losses.
 const CASH_SHARE_MAX: f64 = 0.9;
+/// Largest position of an agent in multiples of its cash, whatever the margin would allow.
+const LEVERAGE_MAX: f64 = 0.5;
 
 /// What autonomous trading needs of the rest of the worker.
 #[derive(Clone)]
@@ -214,7 +216,8 @@ fn size(agent: &ConfiguredAgent, instrument: &Instrument, signal: &Signal, cash:
         SettlementStyle::Margined => as_units(instrument.settlement.initial_margin_ppm),
         SettlementStyle::Prediction | SettlementStyle::Spot => 1.0,
     };
-    let affordable = cash.max(0.0) * CASH_SHARE_MAX / (signal.reference_price * margin.max(1e-6));
+    let by_margin = CASH_SHARE_MAX / margin.max(1e-6);
+    let affordable = cash.max(0.0) * by_margin.min(LEVERAGE_MAX) / signal.reference_price;
     let risk = StopRisk {
         capital: cash.max(0.0),
         risk_per_trade: agent.personality.risk_per_trade(),

@@ -207,7 +207,6 @@ fn not_found(reason: &str, message: String) -> v1::AskError {
     v1::AskError { code: code::NOT_FOUND, reason: reason.to_owned(), message }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function of map_err")]
 fn unavailable(error: StoreError) -> v1::AskError {
     warn!("a question could not be answered: {:#}", anyhow::Error::new(error));
     v1::AskError {

@@ -22,7 +22,7 @@ pub struct Config {
     pub deposit_wait_ms_max: u64,
     /// Connections for questions; the writer has its own.
     pub reader_connections_max: u32,
-    /// How long the database may take to give a connection, milliseconds.
+    /// How long the database may take to give a connection, milliseconds; below the bus's ack wait.
     pub connect_wait_ms_max: u64,
     /// How long a question waits for `min_version`, milliseconds.
     pub version_wait_ms_max: u64,
@@ -47,7 +47,7 @@ impl Default for Config {
             deposit_queue_max: 1_024,
             deposit_wait_ms_max: 5_000,
             reader_connections_max: 4,
-            connect_wait_ms_max: 5_000,
+            connect_wait_ms_max: 2_000,
             version_wait_ms_max: 50,
             page_size_default: 50,
             page_size_max: 500,
@@ -88,7 +88,7 @@ impl Config {
             ("deposit_queue_max", (1..=65_536).contains(&self.deposit_queue_max), "must be 1 to 65,536"),
             ("deposit_wait_ms_max", (1..=60_000).contains(&self.deposit_wait_ms_max), "must be 1 to 60,000"),
             ("reader_connections_max", (1..=64).contains(&self.reader_connections_max), "must be 1 to 64"),
-            ("connect_wait_ms_max", (100..=60_000).contains(&self.connect_wait_ms_max), "must be 100 to 60,000"),
+            ("connect_wait_ms_max", (100..=4_000).contains(&self.connect_wait_ms_max), "must be 100 to 4,000"),
             ("version_wait_ms_max", self.version_wait_ms_max <= 1_000, "must be at most 1,000"),
             (
                 "page_size_default",

@@ -158,7 +158,7 @@ async fn check_postings(
                 return Err(bad("transfer", key, format!("is {row:?}, should be {expected:?}")));
             }
             report.transfers += 1;
-            if report.transfers % 10_000 == 0 {
+            if report.transfers.is_multiple_of(10_000) {
                 progress(report.transfers);
             }
             links.add(session, row, report).await?;

@@ -21,8 +21,10 @@ use tragen_bus::{Delivery, Puller};
 use tragen_contracts::v1;
 use tragen_host::{Context, clock::now_micros, retry::Backoff, trace::ActiveSpan};
 
-/// Messages that may be held while the database is away: what the bus hands out unacked.
+/// Messages that may be held: what the bus hands out unacked.
 const HELD_MAX: usize = 1_024;
+/// How often the bus hears that what was pulled is in hand: well within its ack wait.
+const PROGRESS_EVERY: Duration = Duration::from_millis(1_500);
 /// Longest pause between two attempts to reach the database; well below the bus's ack wait.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
 
@@ -73,6 +75,7 @@ impl Writer {
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         let stopped = self.context.stopped();
         tokio::pin!(stopped);
+        let mut progress_at = Instant::now();
         loop {
             let mut work = Work::default();
             if self.held.is_empty() {
@@ -88,6 +91,11 @@ impl Writer {
                 }
             }
             self.gather(&mut work);
+            if progress_at.elapsed() > PROGRESS_EVERY {
+                // A backlog takes longer than the ack wait; without this all of it would come again.
+                self.say_in_progress(&work).await;
+                progress_at = Instant::now();
+            }
             match self.book(&mut work).await {
                 Ok(committed) => {
                     if self.publisher.send(committed).await.is_err() {
@@ -130,7 +138,7 @@ impl Writer {
         histogram!(names::BATCH_ITEMS).record(f64::from(u32::try_from(work.items.len()).unwrap_or(u32::MAX)));
         let mut committed = Committed::default();
         let mut outcomes = Vec::with_capacity(work.items.len());
-        let mut parts = vec![0..work.items.len()];
+        let mut parts: Vec<_> = std::iter::once(0..work.items.len()).collect();
         let mut backoff = Backoff::new(Duration::from_millis(10), RETRY_DELAY_MAX);
         while let Some(part) = parts.pop() {
             match self.attempt(&mut work.items[part.clone()]).await {
@@ -157,7 +165,7 @@ impl Writer {
                     warn!("the ledger's database does not answer: {cause}");
                     self.context.set_not_ready("the ledger's database does not answer");
                     parts.push(part);
-                    self.keep_waiting(work).await;
+                    self.say_in_progress(work).await;
                     if self.context.is_stopping() {
                         return Err(Unfinished::Stopping);
                     }
@@ -227,8 +235,8 @@ impl Writer {
         items.iter_mut().map(start).collect()
     }
 
-    /// While the database is away: tell the bus that everything pulled is in hand.
-    async fn keep_waiting(&mut self, work: &Work) {
+    /// Tells the bus that everything pulled is in hand.
+    async fn say_in_progress(&mut self, work: &Work) {
         while self.held.len() < HELD_MAX {
             match self.reports.try_next() {
                 Some(delivery) => self.held.push_back(delivery),

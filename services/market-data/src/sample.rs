@@ -58,7 +58,18 @@ fn clock(minute_of_day: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::{self, Limits};
+    use crate::{
+        feed::{PlayRules, Player},
+        file::{self, Book, Limits},
+        market::Market,
+        number,
+    };
+    use std::sync::Arc;
+    use tragen_domain::{
+        agents::scout::{MatchPhase, MatchView, Quote, ScoutRules, scout},
+        id::{InstrumentId, MatchId},
+        market::Level,
+    };
 
     #[test]
     fn every_row_is_accepted_by_the_readers() {
@@ -73,6 +84,49 @@ mod tests {
         let ids: Vec<&str> = intake.series.iter().map(|s| s.listing.instrument.id.as_str()).collect();
         assert_eq!(ids, ["GBPUSD", "EURUSD", "BTCUSD-PERP", "BTCUSD"]);
         assert_eq!(intake.series[0].rows[0].start, start());
+    }
+
+    /// Matches that the scout would bet on, with its default rules.
+    fn bargains(market: &Market, ids: &[MatchId]) -> Vec<bool> {
+        let price = |level: Option<Level>| level.map(|level| number::float(level.price.micros()) / 1e6);
+        let quote = |id: &InstrumentId| {
+            let quote = &market.instrument(id.as_str()).expect("listed").quote;
+            Some(Quote { ask: price(quote.ask)?, ask_size: 300.0, bid: price(quote.bid) })
+        };
+        let is_bargain = |id: &MatchId| {
+            let live = market.live_match(id.as_str()).expect("listed");
+            let books: Vec<_> = live.books.iter().map(Book::opinion).collect();
+            let quotes = live.instruments.each_ref().map(quote);
+            let view = MatchView { phase: MatchPhase::PreMatch, books: &books, quotes };
+            let report = scout(&view, &ScoutRules::default()).expect("a report");
+            !report.opportunities.is_empty()
+        };
+        ids.iter().map(is_bargain).collect()
+    }
+
+    #[test]
+    fn the_first_fixture_always_has_value_and_most_have_none() {
+        let mut found = 0;
+        for seed in 0..6 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let paths = write(folder.path(), seed).expect("written");
+            let intake = file::read(&paths, Limits { file_mib_max: 16, rows_max: 100_000 }).expect("readable");
+            let ids: Vec<MatchId> = intake.matches.iter().map(|row| row.id.clone()).collect();
+            let rules = PlayRules { listing_hours: 24, start: Some(start()) };
+            let mut player = Player::new(Arc::new(intake), rules).expect("a player");
+            let mut market = Market::default();
+            for hour in [1, 8, 9] {
+                let until = start().plus_millis(3_600_000 * hour);
+                while player.next_at().is_some_and(|next| next <= until) {
+                    player.play_next(&mut market);
+                }
+                let bargains = bargains(&market, &ids);
+                assert!(bargains[0], "seed {seed}, hour {hour}");
+                found += bargains.iter().filter(|is_bargain| **is_bargain).count();
+            }
+        }
+        let share = number::float(i64::try_from(found).expect("a count")) / (6.0 * 3.0 * 10.0);
+        assert!((0.2..0.6).contains(&share), "{share} of the matches have value");
     }
 
     #[test]

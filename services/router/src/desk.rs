@@ -218,9 +218,9 @@ impl Desk {
         }
     }
 
-    /// At most `limit` trades that have waited for longer than `age`. Waits that
-    /// nobody can be part of any more are dropped.
-    pub(crate) fn overdue(&self, now: Timestamp, age: Duration, limit: usize) -> Vec<String> {
+    /// The trades that have waited for `age`. Waits that nobody can be part of
+    /// any more are dropped.
+    pub(crate) fn overdue(&self, now: Timestamp, age: Duration) -> Vec<String> {
         let older = |waiting: &Waiting, age: Duration| {
             u128::try_from(now.millis_since(waiting.since)).is_ok_and(|millis| millis >= age.as_millis())
         };
@@ -232,8 +232,7 @@ impl Desk {
             if is_counted {
                 gauge!(names::WAITING).decrement(f64::from(u32::try_from(before - waits.len()).unwrap_or(u32::MAX)));
             }
-            let room = limit.saturating_sub(overdue.len());
-            let waiting = waits.values().filter(|waiting| older(waiting, age)).take(room);
+            let waiting = waits.values().filter(|waiting| older(waiting, age));
             overdue.extend(waiting.map(|waiting| waiting.trade_id.as_str().to_owned()));
         }
         overdue
@@ -296,8 +295,8 @@ mod tests {
         let _new = desk.claim(waiting("t2", 10));
         let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
         let second = Duration::from_secs(1);
-        assert_eq!(desk.overdue(at(10), second, 10), ["t1"]);
-        assert_eq!(desk.overdue(at(60), second, 10), ["t2"]);
-        assert!(desk.overdue(at(70), second, 10).is_empty());
+        assert_eq!(desk.overdue(at(10), second), ["t1"]);
+        assert_eq!(desk.overdue(at(60), second), ["t2"]);
+        assert!(desk.overdue(at(70), second).is_empty());
     }
 }

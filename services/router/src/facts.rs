@@ -71,12 +71,15 @@ async fn drain(api: &Api) {
 
 /// Asks for what has waited for `age`; returns how much that is.
 async fn look_up_older(api: &Api, age: Duration) -> usize {
-    let overdue = api.desk.overdue(Timestamp::from_micros(now_micros()), age, LOOKUP_MAX);
+    let overdue = api.desk.overdue(Timestamp::from_micros(now_micros()), age);
     let count = overdue.len();
-    if count > 0 {
-        match api.look_up(overdue, "").await {
+    for trade_ids in overdue.chunks(LOOKUP_MAX) {
+        match api.look_up(trade_ids.to_vec(), "").await {
             Ok(found) => counter!(names::LOOKED_UP).increment(u64::try_from(found).unwrap_or(u64::MAX)),
-            Err(refusal) => debug!("looking up outcomes: {}", refusal.message()),
+            Err(refusal) => {
+                debug!("looking up outcomes: {}", refusal.message());
+                break;
+            }
         }
     }
     count

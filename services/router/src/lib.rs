@@ -30,7 +30,7 @@ use lanes::Lanes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use page::PageTokens;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use token::{Keys, TokenChecker};
+use token::{PublicKey, TokenChecker};
 use tokio::sync::{Semaphore, broadcast};
 use tragen_bus::Bus;
 use tragen_cache::{RateLimiter, SharedLimits};
@@ -43,13 +43,14 @@ use tragen_host::Context;
 pub async fn run(context: Context, bus: Bus, config: Config, metrics: PrometheusHandle) -> anyhow::Result<SocketAddr> {
     config.validate()?;
     metrics::describe();
-    let keys = Keys::load_or_create(&config.data_dir).context("loading the token keys")?;
+    let keys = PublicKey::load_or_create(&config.data_dir).context("loading the token keys")?;
+    let page_secret = token::page_secret(&config.data_dir).context("loading the page secret")?;
     let shared = match config.cache_url.as_str() {
         "" => None,
         url => Some(SharedLimits::new(url).with_context(|| format!("router.cache_url {url}"))?),
     };
     let api = Arc::new(Api {
-        tokens: TokenChecker::new([keys.public().clone()], &config),
+        tokens: TokenChecker::new(keys, &config),
         limiter: RateLimiter::new(config.limited_accounts_max, shared),
         desk: Desk::new(
             config.waiting_trades_max,
@@ -58,7 +59,7 @@ pub async fn run(context: Context, bus: Bus, config: Config, metrics: Prometheus
             Duration::from_secs(config.recent_answer_secs),
         ),
         lanes: Lanes::start(&context, &bus, config.lane_queue_max),
-        pages: PageTokens::new(keys.page_secret()),
+        pages: PageTokens::new(&page_secret),
         changes: broadcast::Sender::new(config.watch_buffer_max),
         watchers: Arc::new(Semaphore::new(config.watchers_max)),
         limits: config.request_limits(),

@@ -5,6 +5,7 @@ mod check;
 mod keys;
 
 pub use check::{Caller, TokenChecker};
+pub(crate) use keys::page_secret;
 pub use keys::{KeyError, Keys, PublicKey};
 
 use std::time::Duration;

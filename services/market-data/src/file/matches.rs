@@ -224,7 +224,8 @@ impl Book {
         SHARP_BOOKS.contains(&self.bookmaker)
     }
 
-    fn opinion(&self) -> fair_line::Book {
+    /// The book as the rules about fair prices see it.
+    pub(crate) fn opinion(&self) -> fair_line::Book {
         let weight = if self.is_sharp() { SHARP_WEIGHT } else { SOFT_WEIGHT };
         fair_line::Book { bookmaker: self.bookmaker.to_owned(), weight, odds: self.odds }
     }

@@ -19,7 +19,6 @@ use std::{
 pub struct Keys {
     signing: EncodingKey,
     public: PublicKey,
-    page_secret: [u8; 32],
 }
 
 /// The half that checks signatures.
@@ -100,10 +99,7 @@ impl Keys {
         let public_bytes = public_half(&signing).ok_or(KeyError::Malformed { path })?;
         let kid = kid_of(&public_bytes);
         read_or_write(&folder.join(format!("{kid}.pub")), || Ok(public_bytes.clone()))?;
-        let path = folder.join("page.secret");
-        let page_secret = read_or_write(&path, || Ok(random()?.to_vec()))?;
-        let page_secret = <[u8; 32]>::try_from(page_secret).map_err(|_| KeyError::Malformed { path })?;
-        Ok(Self { signing, public: PublicKey { kid, decoding: DecodingKey::from_ed_der(&public_bytes) }, page_secret })
+        Ok(Self { signing, public: PublicKey { kid, decoding: DecodingKey::from_ed_der(&public_bytes) } })
     }
 
     /// A signed token that is valid from now on.
@@ -134,16 +130,64 @@ impl Keys {
         &self.public
     }
 
-    pub(crate) const fn page_secret(&self) -> &[u8; 32] {
-        &self.page_secret
-    }
-
     fn sign(&self, claims: &impl Serialize) -> Result<String, KeyError> {
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some("at+jwt".to_owned());
         header.kid = Some(self.public.kid.clone());
         jsonwebtoken::encode(&header, claims, &self.signing).map_err(KeyError::Signing)
     }
+}
+
+impl PublicKey {
+    /// Every public key in `data_dir` (`keys/<kid>.pub`, 32 bytes each). If there
+    /// is none, a pair is made: a router that shall not be able to issue tokens
+    /// is given the public half beforehand.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn load_or_create(data_dir: &Path) -> Result<Vec<Self>, KeyError> {
+        let known = Self::load(&data_dir.join("keys"))?;
+        if known.is_empty() { Ok(vec![Keys::load_or_create(data_dir)?.public]) } else { Ok(known) }
+    }
+
+    fn load(folder: &Path) -> Result<Vec<Self>, KeyError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| KeyError::File { path, source }
+        };
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(folder)(error)),
+        };
+        let mut keys = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(failed(folder))?.path();
+            if path.extension().is_none_or(|extension| extension != "pub") {
+                continue;
+            }
+            let bytes = fs::read(&path).map_err(failed(&path))?;
+            let kid = kid_of(&bytes);
+            // A key under another name is not the one that was put there.
+            if bytes.len() != 32 || path.file_stem().is_none_or(|stem| stem != kid.as_str()) {
+                return Err(KeyError::Malformed { path });
+            }
+            keys.push(Self { kid, decoding: DecodingKey::from_ed_der(&bytes) });
+        }
+        Ok(keys)
+    }
+}
+
+/// What page tokens are signed with, made and kept in `data_dir`.
+///
+/// # Errors
+/// [`KeyError`].
+pub(crate) fn page_secret(data_dir: &Path) -> Result<[u8; 32], KeyError> {
+    let folder = data_dir.join("keys");
+    fs::create_dir_all(&folder).map_err(|source| KeyError::File { path: folder.clone(), source })?;
+    let path = folder.join("page.secret");
+    let secret = read_or_write(&path, || Ok(random()?.to_vec()))?;
+    <[u8; 32]>::try_from(secret).map_err(|_| KeyError::Malformed { path })
 }
 
 fn public_half(signing: &EncodingKey) -> Option<Vec<u8>> {
@@ -196,14 +240,30 @@ mod tests {
         let first = Keys::load_or_create(folder.path()).expect("keys");
         let second = Keys::load_or_create(folder.path()).expect("keys");
         assert_eq!(first.public().kid, second.public().kid);
-        assert_eq!(first.page_secret(), second.page_secret());
         assert_eq!(first.public().kid.len(), 16);
+        assert_eq!(page_secret(folder.path()).expect("a secret"), page_secret(folder.path()).expect("a secret"));
         let files: Vec<_> = fs::read_dir(folder.path().join("keys")).expect("a folder").collect();
         assert_eq!(files.len(), 3);
         for file in files {
             let mode = file.expect("a file").metadata().expect("metadata").permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn public_keys_are_enough_and_several_may_hold() {
+        let [issuer, router] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+        let keys = Keys::load_or_create(issuer.path()).expect("keys");
+        let name = format!("keys/{}.pub", keys.public().kid);
+        fs::create_dir(router.path().join("keys")).expect("a folder");
+        fs::copy(issuer.path().join(&name), router.path().join(&name)).expect("copied");
+        let known = PublicKey::load_or_create(router.path()).expect("keys");
+        assert_eq!(known.iter().map(|key| &key.kid).collect::<Vec<_>>(), [&keys.public().kid]);
+        assert!(!router.path().join("keys/token.pkcs8").exists());
+        Keys::load_or_create(router.path()).expect("a pair of its own");
+        assert_eq!(PublicKey::load_or_create(router.path()).expect("keys").len(), 2);
+        fs::rename(router.path().join(&name), router.path().join("keys/other.pub")).expect("renamed");
+        assert!(matches!(PublicKey::load_or_create(router.path()), Err(KeyError::Malformed { .. })));
     }
 
     #[test]

@@ -63,6 +63,11 @@ impl State {
         &self.limits
     }
 
+    #[cfg(test)]
+    pub(super) const fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.limits
+    }
+
     /// The newest epoch; 0 until a trading state is recorded.
     #[must_use]
     pub const fn epoch(&self) -> i64 {

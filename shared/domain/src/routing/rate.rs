@@ -93,6 +93,23 @@ mod tests {
     }
 
     #[test]
+    fn any_sequence_passes_as_if_each_window_were_counted() {
+        let mut log = SlidingLog::default();
+        let (mut seed, mut now, mut passed) = (7_u64, 0_i64, Vec::new());
+        for _ in 0..5_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            now += i64::try_from(seed >> 40).expect("24 bits");
+            let counted = passed.iter().rev().take_while(|time| now - **time < MINUTE).count();
+            let decision = log.take(Timestamp::from_micros(now), 5, MINUTE);
+            assert_eq!(decision.is_allowed, counted < 5, "at {now}");
+            if decision.is_allowed {
+                passed.push(now);
+            }
+        }
+        assert!(passed.len() > 1_000 && passed.len() < 5_000, "{}", passed.len());
+    }
+
+    #[test]
     fn the_answer_says_what_is_left_and_when() {
         let mut log = SlidingLog::default();
         let at = |second: i64| Timestamp::from_micros(second * 1_000_000);

@@ -18,7 +18,7 @@ const AGE_MILLIS_MAX: i64 = 24 * 3_600_000;
 /// use tragen_domain::routing::RequestId;
 /// let id = RequestId::parse("01890A5D-AC96-774B-BCCE-B302099A8057").unwrap();
 /// assert_eq!(id.to_string(), "01890a5d-ac96-774b-bcce-b302099a8057");
-/// assert_eq!(id.created_at().micros(), 1_688_045_890_710_000);
+/// assert_eq!(id.created_at().micros(), 1_688_096_058_518_000);
 /// assert_eq!(RequestId::parse("4b1c6c1e-9a7b-4f0e-8a51-0d6a0b1c2d3e"), None, "a v4");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-    const MADE: i64 = 1_688_045_890_710;
+    const MADE: i64 = 1_688_096_058_518;
 
     fn check(text: &str, now_millis: i64, expected: Option<Reason>) {
         let now = Timestamp::from_micros(now_millis * 1_000);

@@ -4,8 +4,8 @@ use super::*;
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 /// The id's own time.
-const NOW: Timestamp = Timestamp::from_micros(1_688_045_890_710_000);
-const NOW_SECONDS: i64 = 1_688_045_890;
+const NOW: Timestamp = Timestamp::from_micros(1_688_096_058_518_000);
+const NOW_SECONDS: i64 = 1_688_096_058;
 
 fn good() -> OrderFields<'static> {
     OrderFields {
@@ -68,10 +68,10 @@ fn lifetimes_end_in_reach() {
     check(|o| o.time_in_force = None, &["TIF_MISSING"]);
     check(|o| o.expire_at = None, &["EXPIRY_MISSING"]);
     check(|o| o.time_in_force = Some(Lifetime::Gtc), &["EXPIRY_UNEXPECTED"]);
-    check(|o| o.expire_at = Some((NOW_SECONDS, 710_000_000)), &["EXPIRY_IN_PAST"]);
-    check(|o| o.expire_at = Some((NOW_SECONDS, 710_001_000)), &[]);
-    check(|o| o.expire_at = Some((NOW_SECONDS + 400 * 86_400, 710_000_000)), &[]);
-    check(|o| o.expire_at = Some((NOW_SECONDS + 400 * 86_400, 710_001_000)), &["EXPIRY_TOO_FAR"]);
+    check(|o| o.expire_at = Some((NOW_SECONDS, 518_000_000)), &["EXPIRY_IN_PAST"]);
+    check(|o| o.expire_at = Some((NOW_SECONDS, 518_001_000)), &[]);
+    check(|o| o.expire_at = Some((NOW_SECONDS + 400 * 86_400, 518_000_000)), &[]);
+    check(|o| o.expire_at = Some((NOW_SECONDS + 400 * 86_400, 518_001_000)), &["EXPIRY_TOO_FAR"]);
     check(|o| o.expire_at = Some((253_402_300_799, 0)), &["EXPIRY_TOO_FAR"]);
     check(|o| o.expire_at = Some((253_402_300_800, 0)), &["TIMESTAMP_INVALID"]);
     check(|o| o.expire_at = Some((i64::MIN, 0)), &["TIMESTAMP_INVALID"]);

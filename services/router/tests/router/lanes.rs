@@ -1,0 +1,98 @@
+//! What goes out: the right lane, the right envelope, and a clear answer when
+//! there is no room or nobody there.
+
+use crate::stage::{Backstage, FILLS, SILENT, Stage, expect_refusal, generous, order, place, request_id, with_token};
+use std::time::Duration;
+use tonic::Code::{ResourceExhausted, Unavailable};
+use tonic_types::StatusExt as _;
+use tragen_bus::Consumer;
+use tragen_contracts::v1::{self, TradeRequestedBatch};
+use tragen_domain::tier::Tier;
+use tragen_host::trace::Spans;
+use tragen_router::{Config, token::Role};
+
+#[tokio::test]
+async fn a_full_lane_is_overloaded_and_says_when_to_return() {
+    let stage = Stage::start_with(generous(), Backstage::Asleep, 2, Spans::default()).await;
+    let mut overloaded = None;
+    for _ in 0..5 {
+        let mut request = stage.from("alice", place(&request_id(), order(FILLS)));
+        request.set_timeout(Duration::from_millis(300));
+        let status = stage.trading().place_trade(request).await.expect_err("nobody works");
+        if status.code() == ResourceExhausted {
+            overloaded = Some(status);
+            break;
+        }
+    }
+    let status = overloaded.expect("two messages fill the lane");
+    let status = expect_refusal("a full lane", Err::<(), _>(status), ResourceExhausted, "OVERLOADED");
+    let wait = status.get_error_details().retry_info().and_then(|info| info.retry_delay).expect("RetryInfo");
+    assert!(wait >= Duration::from_millis(250) && wait <= Duration::from_millis(1_100), "{wait:?}");
+    assert!(status.metadata().contains_key("grpc-retry-pushback-ms"));
+    // The other lanes are not touched.
+    let token = stage.token("bob", Tier::Free, Role::Trader);
+    let mut request = with_token(&token, place(&request_id(), order(FILLS)));
+    request.set_timeout(Duration::from_millis(300));
+    let status = stage.trading().place_trade(request).await.expect_err("nobody works");
+    assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+}
+
+#[tokio::test]
+async fn a_full_desk_is_overloaded_before_anything_is_sent() {
+    let stage = Stage::start(Config { waiting_trades_max: 1, ..generous() }).await;
+    let mut request = stage.from("alice", place(&request_id(), order(SILENT)));
+    request.set_timeout(Duration::from_millis(200));
+    stage.trading().place_trade(request).await.expect_err("no outcome");
+    let answer = stage.place("alice", place(&request_id(), order(FILLS))).await;
+    expect_refusal("a second wait", answer, ResourceExhausted, "OVERLOADED");
+    assert_eq!(stage.books.lock().expect("books").requests.len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_carries_what_the_services_behind_need() {
+    let stage = Stage::start_with(generous(), Backstage::Asleep, 100, Spans::default()).await;
+    let id = request_id();
+    let token = stage.token("alice", Tier::Standard, Role::Trader);
+    let mut request = with_token(&token, place(&id, order(FILLS)));
+    request.set_timeout(Duration::from_millis(200));
+    stage.trading().place_trade(request).await.expect_err("nobody works");
+    let mut lane = stage.bus.pull::<TradeRequestedBatch>(&stage.context, Consumer::WorkerStandard);
+    let delivery = lane.next().await.expect("a message");
+    let [request] = delivery.message.requests.as_slice() else { panic!("not one request") };
+    let (key, meta) = (request.key.as_ref().expect("a key"), request.meta.as_ref().expect("an envelope"));
+    let name = format!("alice/{id}");
+    assert_eq!(key.trade_id, uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string());
+    assert_eq!(
+        (key.request_id.as_str(), key.account_id.as_str(), key.tier()),
+        (id.as_str(), "alice", v1::Tier::Standard)
+    );
+    assert_eq!(key.payload_hash.len(), 32);
+    assert_eq!((meta.causation_id.as_str(), meta.traceparent.as_str()), (id.as_str(), ""));
+    let wait = meta.deadline_micros - key.created_at_micros;
+    assert!((100_000..=200_000).contains(&wait), "{wait}");
+    assert_eq!(request.intent, Some(v1::trade_requested::Intent::Order(order(FILLS))));
+}
+
+#[tokio::test]
+async fn a_part_that_is_not_there_is_unavailable() {
+    let stage = Stage::start_with(generous(), Backstage::Asleep, 100, Spans::default()).await;
+    let read = stage.accounts().get_account(stage.from("alice", v1::GetAccountRequest::default())).await;
+    expect_refusal("no ledger", read, Unavailable, "PART_UNAVAILABLE");
+    let token = stage.token("root", Tier::Standard, Role::Operator);
+    let halt = stage.risk().halt(with_token(&token, v1::HaltRequest::default())).await;
+    expect_refusal("no guard", halt, Unavailable, "PART_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn callers_are_told_when_the_router_stops() {
+    let stage = Stage::start(Config { drain_ms: 200, ..generous() }).await;
+    let (mut client, request) = (stage.trading(), stage.from("alice", place(&request_id(), order(SILENT))));
+    let waiting = tokio::spawn(async move { client.place_trade(request).await });
+    crate::stage::eventually("the request is on its lane", || {
+        stage.books.lock().expect("books").last_request.is_some()
+    })
+    .await;
+    stage.stop.cancel();
+    let answer = waiting.await.expect("answered");
+    expect_refusal("a wait", answer, Unavailable, "SHUTTING_DOWN");
+}

@@ -1,0 +1,15 @@
+//! The router against a real bus. The tests play the other services by the
+//! protocols of the bus: they answer for the ledger, take requests off the
+//! lanes and publish facts.
+
+mod bad_tokens;
+mod bad_trades;
+mod bad_wire;
+mod json;
+mod lanes;
+mod rates;
+mod reads;
+mod repeats;
+mod served;
+mod stage;
+mod trace;
