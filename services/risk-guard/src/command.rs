@@ -46,11 +46,7 @@ pub(crate) fn refusal(code: Code, reason: &str, message: impl Into<String>) -> v
 }
 
 /// Takes questions while the term lasts.
-pub(crate) async fn listen(
-    context: &Context,
-    bus: &Bus,
-    config: &Config,
-) -> Result<mpsc::Receiver<Command>, BusError> {
+pub(crate) async fn listen(context: &Context, bus: &Bus, config: &Config) -> Result<mpsc::Receiver<Command>, BusError> {
     let (sender, commands) = mpsc::channel(config.waiting_commands_max);
     bus.answer(context, Ask::Guard, move |question: v1::GuardQuestion| {
         let sender = sender.clone();

@@ -20,9 +20,7 @@ use tragen_bus::{Bucket, Bus, BusError, CoreSubject};
 use tragen_contracts::{convert, v1};
 use tragen_domain::{
     id::OrderId,
-    risk::{
-        Record, ResumeRefused, Scope, ScopeState, State, TradingState, confirm_resume, propose_resume, tighten,
-    },
+    risk::{Record, ResumeRefused, Scope, ScopeState, State, TradingState, confirm_resume, propose_resume, tighten},
 };
 use v1::{guard_answer::Answer, guard_question::Question};
 

@@ -1,24 +1,22 @@
 //! The one task that decides: it owns the state, the journal and the venue, so
 //! a halt, a decision and a submission can never pass each other.
 
+mod venue;
+
 use crate::{
     command::Command,
-    config::Config,
-    control, market, metrics, outcome,
+    config::{Config, now},
+    control,
     journal::Journal,
+    market, metrics,
     reports::{LastReports, Reports},
-    wire::{Ticket, closed_record, fact_records},
+    wire::{Ticket, fact_records},
 };
-use ::metrics::{counter, gauge, histogram};
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use opentelemetry::trace::SpanKind;
+use ::metrics::gauge;
+use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use prost::Message as _;
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::sync::{mpsc, oneshot, watch};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use tragen_bus::{Bus, Delivery, Followed, Follower, PublishError, Puller};
@@ -26,15 +24,12 @@ use tragen_contracts::v1;
 use tragen_domain::{
     id::OrderId,
     money::Overflow,
-    order::TradeStatus,
-    risk::{Approved, Executed, Order, Record, State, check_invariants},
-    time::Timestamp,
+    risk::{Record, State, check_invariants},
 };
 use tragen_host::Context;
-use tragen_venue::{PaperVenue, VenueError, VenueReport};
+use tragen_venue::PaperVenue;
+use venue::VenueAnswer;
 
-/// How long to wait before asking the venue again.
-const VENUE_RETRY: Duration = Duration::from_millis(20);
 /// Facts taken at once before looking at anything else.
 const FACTS_AT_ONCE: usize = 256;
 
@@ -79,7 +74,7 @@ pub(crate) struct Work {
     submissions: usize,
     recoveries: usize,
     /// Reports being stored; each may leave a record for the next journal message.
-    pub(crate) storing: FuturesUnordered<BoxFuture<'static, Option<v1::JournalRecord>>>,
+    pub(crate) storing: FuturesUnordered<BoxFuture<'static, Option<Box<v1::JournalRecord>>>>,
     /// Finished orders, to be journaled with the next decisions.
     pub(crate) closed: Vec<v1::JournalRecord>,
 }
@@ -95,33 +90,16 @@ pub(crate) struct Inputs {
     pub(crate) stopped: CancellationToken,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    Submit,
-    Cancel,
-    Recover,
-}
-
-#[derive(Debug)]
-struct VenueAnswer {
-    asked: Asked,
-    order: OrderId,
-    valid_until: Timestamp,
-    traceparent: String,
-    answer: Result<VenueReport, VenueError>,
-    done: Option<oneshot::Sender<()>>,
-}
-
 enum Event {
     Ended(Ended),
     Command(Command),
     Venue(VenueAnswer),
-    Stored(Option<v1::JournalRecord>),
+    Stored(Option<Box<v1::JournalRecord>>),
     Fact(Followed),
     Market(Followed),
     Connected,
     Tick,
-    Proposals(Delivery<v1::ProposalBatch>),
+    Proposals(Box<Delivery<v1::ProposalBatch>>),
 }
 
 impl Gate {
@@ -172,7 +150,7 @@ impl Gate {
             Some(fact) = inputs.market.next() => Event::Market(fact),
             Ok(()) = connections.changed() => Event::Connected,
             _ = tick.tick() => Event::Tick,
-            Some(delivery) = inputs.proposals.next(), if has_room => Event::Proposals(delivery),
+            Some(delivery) = inputs.proposals.next(), if has_room => Event::Proposals(Box::new(delivery)),
             else => Event::Ended(Ended::Stopped),
         }
     }
@@ -182,7 +160,7 @@ impl Gate {
             Event::Ended(ended) => return Err(ended),
             Event::Command(command) => self.answer(command).await?,
             Event::Venue(answer) => self.on_venue(answer).await?,
-            Event::Stored(closed) => self.work.closed.extend(closed),
+            Event::Stored(closed) => self.work.closed.extend(closed.map(|record| *record)),
             Event::Fact(fact) => {
                 self.on_fact(&fact)?;
                 for _ in 1..FACTS_AT_ONCE {
@@ -207,7 +185,7 @@ impl Gate {
             Event::Tick => self.on_tick().await?,
             Event::Proposals(first) => {
                 let mut count = first.message.proposals.len();
-                let mut deliveries = vec![first];
+                let mut deliveries = vec![*first];
                 while count < self.config.batch_proposals_max
                     && let Some(delivery) = inputs.proposals.try_next()
                 {
@@ -230,134 +208,6 @@ impl Gate {
 
     pub(crate) fn apply(&mut self, record: Record) -> Result<(), Ended> {
         Ok(self.state.apply(record)?)
-    }
-
-    /// Sends an approved order. The venue refuses it after its `valid_until`.
-    pub(crate) fn submit(&mut self, order: Approved<Order>, traceparent: String) {
-        let (venue, spans) = (self.venue.clone(), self.context.spans.clone());
-        self.work.submissions += 1;
-        self.work.at_venue.push(
-            async move {
-                let started = Instant::now();
-                let mut span = spans.start("execute paper", SpanKind::Client, &traceparent);
-                span.set("tragen.order_id", order.terms.id.to_string());
-                let answer = venue.submit(&order).await;
-                if let Err(error) = &answer {
-                    span.fail("venue", error.to_string());
-                }
-                histogram!(metrics::VENUE_SECONDS).record(started.elapsed().as_secs_f64());
-                let own = span.traceparent();
-                VenueAnswer {
-                    asked: Asked::Submit,
-                    order: order.terms.id.clone(),
-                    valid_until: order.valid_until,
-                    traceparent: if own.is_empty() { traceparent } else { own },
-                    answer,
-                    done: None,
-                }
-            }
-            .boxed(),
-        );
-    }
-
-    /// Takes a working order out of the venue; `done` resolves once it has answered.
-    pub(crate) fn cancel(&mut self, order: &OrderId, done: Option<oneshot::Sender<()>>) {
-        self.ask_venue(Asked::Cancel, order, done);
-    }
-
-    /// Asks the venue about every order whose end is not known.
-    fn recover(&mut self) {
-        let open: Vec<OrderId> = self.state.orders().map(|open| open.order.terms.id.clone()).collect();
-        self.work.recoveries = open.len();
-        for order in &open {
-            self.ask_venue(Asked::Recover, order, None);
-        }
-    }
-
-    fn ask_venue(&mut self, asked: Asked, order: &OrderId, done: Option<oneshot::Sender<()>>) {
-        let Some(open) = self.state.order(order) else { return };
-        let (venue, order, valid_until) = (self.venue.clone(), order.clone(), open.order.valid_until);
-        self.work.at_venue.push(
-            async move {
-                let answer = stand_of(&venue, asked, &order, valid_until).await;
-                VenueAnswer { asked, order, valid_until, traceparent: String::new(), answer, done }
-            }
-            .boxed(),
-        );
-    }
-
-    async fn on_venue(&mut self, answer: VenueAnswer) -> Result<(), Ended> {
-        let VenueAnswer { asked, order, valid_until, traceparent, answer, done } = answer;
-        match asked {
-            Asked::Submit => self.work.submissions -= 1,
-            Asked::Recover => self.work.recoveries -= 1,
-            Asked::Cancel => {}
-        }
-        match answer {
-            Ok(report) => self.on_report(report, &traceparent).await?,
-            Err(venue_error) => {
-                // It may have arrived: the hold stays until the venue tells.
-                error!("the venue did not answer for {order}: {venue_error}");
-                let asked = if asked == Asked::Submit { Asked::Recover } else { asked };
-                self.work.recoveries += usize::from(asked == Asked::Recover);
-                let venue = self.venue.clone();
-                self.work.at_venue.push(
-                    async move {
-                        tokio::time::sleep(VENUE_RETRY).await;
-                        let answer = stand_of(&venue, asked, &order, valid_until).await;
-                        VenueAnswer { asked, order, valid_until, traceparent, answer, done: None }
-                    }
-                    .boxed(),
-                );
-            }
-        }
-        if let Some(done) = done {
-            let _ = done.send(());
-        }
-        Ok(())
-    }
-
-    /// Books what is new in a report and tells it. `EXECUTIONS` first, then the journal's
-    /// "closed": if the guard dies between them the next one finds the report and
-    /// closes the order by it; the other way round the outcome could be lost.
-    async fn on_report(&mut self, report: VenueReport, traceparent: &str) -> Result<(), Ended> {
-        let VenueReport { order, status, fills, rejection } = report;
-        let Some(open) = self.state.order(&order) else { return Ok(()) };
-        let Some(ticket) = self.tickets.get_mut(&order) else { return Ok(()) };
-        let executions = fills.len();
-        let fills: Vec<_> = fills.into_iter().filter(|fill| !open.executions.contains(&fill.id)).collect();
-        if !status.is_final() && fills.is_empty() && ticket.is_working_reported {
-            return Ok(());
-        }
-        ticket.is_working_reported |= !status.is_final();
-        if !traceparent.is_empty() {
-            traceparent.clone_into(&mut ticket.traceparent);
-        }
-        let told = outcome::of_order(ticket, status, (&fills, executions), &rejection);
-        let own = &open.order;
-        let executed = Executed {
-            trade: own.trade.clone(),
-            order: order.clone(),
-            account: own.account.clone(),
-            instrument: own.terms.instrument.clone(),
-            side: own.terms.side,
-            settlement: own.settlement.clone(),
-            fills,
-            status,
-        };
-        let filled_before = open.filled;
-        let filled = executed.fills.iter().try_fold(filled_before, |sum, fill| sum.plus(fill.quantity))?;
-        let trade = own.trade.clone();
-        self.apply(Record::Executed(Box::new(executed)))?;
-        counter!(metrics::REPORTS, "status" => v1::TradeStatus::from(status).as_str_name()).increment(1);
-        let mut closed = None;
-        if status.is_final() {
-            closed = self.tickets.remove(&order).map(|ticket| closed_record(&ticket, status, filled.micros()));
-            self.last_reports.keep(trade, told.clone());
-        }
-        let stored = self.reports.send(told).await;
-        self.work.storing.push(async move { stored.await.ok().and(closed) }.boxed());
-        Ok(())
     }
 
     fn on_fact(&mut self, fact: &Followed) -> Result<(), Ended> {
@@ -411,44 +261,12 @@ impl Gate {
         self.journal_closed().await
     }
 
-    async fn on_reports(&mut self, reports: Result<Vec<VenueReport>, VenueError>) -> Result<(), Ended> {
-        match reports {
-            Ok(reports) => {
-                for report in reports {
-                    self.on_report(report, "").await?;
-                }
-            }
-            Err(venue_error) => warn!("looking after resting orders: {venue_error}"),
-        }
-        Ok(())
-    }
-
     async fn journal_closed(&mut self) -> Result<(), Ended> {
         if self.work.closed.is_empty() {
             return Ok(());
         }
         let closed = std::mem::take(&mut self.work.closed);
-        self.journal.append(closed, crate::config::now()).await?;
-        Ok(())
-    }
-
-    /// Waits until no submission is on its way. One that the venue does not answer
-    /// in time is dropped before it arrives or found again by its id.
-    pub(crate) async fn settle_submissions(&mut self) -> Result<(), Ended> {
-        let deadline = tokio::time::Instant::now() + Duration::from_millis(self.config.venue_settle_ms);
-        while self.work.submissions > 0 {
-            match tokio::time::timeout_at(deadline, self.work.at_venue.next()).await {
-                Ok(Some(answer)) => self.on_venue(answer).await?,
-                Ok(None) => break,
-                Err(_) => {
-                    warn!("{} submissions are cut off unanswered", self.work.submissions);
-                    self.work.at_venue = FuturesUnordered::new();
-                    self.work.submissions = 0;
-                    self.recover();
-                    break;
-                }
-            }
-        }
+        self.journal.append(closed, now()).await?;
         Ok(())
     }
 
@@ -458,7 +276,7 @@ impl Gate {
         let finishing = async {
             self.settle_submissions().await?;
             while let Some(closed) = self.work.storing.next().await {
-                self.work.closed.extend(closed);
+                self.work.closed.extend(closed.map(|record| *record));
             }
             self.journal_closed().await
         };
@@ -467,30 +285,5 @@ impl Gate {
             Ok(Err(ended)) => warn!("ending: {ended}"),
             Err(_) => warn!("ending: the bus is too slow; the next guard goes on from the journal"),
         }
-    }
-}
-
-/// Asks until the venue knows the order, or until it can no longer arrive.
-async fn stand_of(
-    venue: &PaperVenue,
-    asked: Asked,
-    order: &OrderId,
-    valid_until: Timestamp,
-) -> Result<VenueReport, VenueError> {
-    loop {
-        let stand = match asked {
-            Asked::Submit | Asked::Recover => venue.order_status(order)?,
-            Asked::Cancel => venue.cancel(order).await?,
-        };
-        if let Some(report) = stand {
-            return Ok(report);
-        }
-        // The venue itself refuses it after `valid_until`, so even an earlier leader
-        // that wakes up now cannot execute what is told to have expired.
-        if crate::config::now() > valid_until {
-            let (fills, rejection) = (Vec::new(), String::new());
-            return Ok(VenueReport { order: order.clone(), status: TradeStatus::Expired, fills, rejection });
-        }
-        tokio::time::sleep(VENUE_RETRY).await;
     }
 }

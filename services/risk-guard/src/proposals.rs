@@ -30,10 +30,17 @@ use tragen_host::trace::ActiveSpan;
 /// Everything one round decides.
 #[derive(Default)]
 struct Round {
+    decided_at: Timestamp,
     records: Vec<v1::JournalRecord>,
     approved: Vec<(Approved<Order>, String)>,
     /// Kept until the decision is journaled.
     spans: Vec<ActiveSpan>,
+}
+
+/// Who asked, and the span of the decision.
+struct Cause {
+    key: Key,
+    meta: v1::Meta,
 }
 
 /// What one delivery waits for before it is acked.
@@ -52,14 +59,14 @@ impl Gate {
     pub(crate) async fn take(&mut self, deliveries: Vec<Delivery<v1::ProposalBatch>>) -> Result<(), Ended> {
         let started = Instant::now();
         let decided_at = now();
-        let mut round = Round::default();
+        let mut round = Round { decided_at, ..Round::default() };
         let mut all_effects = Vec::with_capacity(deliveries.len());
         let mut count = 0_u32;
         for delivery in &deliveries {
             let mut effects = Effects::default();
             for proposal in &delivery.message.proposals {
                 count += 1;
-                if let Err(malformed) = self.decide_one(proposal, decided_at, &mut round, &mut effects)? {
+                if let Err(malformed) = self.decide_one(proposal, &mut round, &mut effects)? {
                     effects.malformed = Some(malformed);
                 }
             }
@@ -68,7 +75,7 @@ impl Gate {
         histogram!(metrics::BATCH_PROPOSALS).record(f64::from(count));
         histogram!(metrics::DECISION_SECONDS).record(started.elapsed().as_secs_f64());
 
-        let Round { mut records, approved, spans } = round;
+        let Round { mut records, approved, spans, .. } = round;
         if !records.is_empty() {
             records.append(&mut self.work.closed);
             self.journal.append(records, decided_at).await?;
@@ -121,7 +128,6 @@ impl Gate {
     fn decide_one(
         &mut self,
         proposal: &v1::Proposal,
-        decided_at: Timestamp,
         round: &mut Round,
         effects: &mut Effects,
     ) -> Result<Result<(), InvalidField>, Ended> {
@@ -147,11 +153,11 @@ impl Gate {
         let own = span.traceparent();
         let traceparent = if own.is_empty() { cause.traceparent.clone() } else { own };
         round.spans.push(span);
-        let meta = v1::Meta { traceparent, ..cause };
+        let cause = Cause { key, meta: v1::Meta { traceparent, ..cause } };
         let decided = match kind {
-            Kind::Order(order) => self.decide_order(&key, &meta, order, decided_at, round, effects),
-            Kind::NoTrade(no_trade) => self.decide_no_trade(&key, &meta, no_trade, round, effects).map(Ok),
-            Kind::Withdrawal(asked) => self.decide_withdrawal(&key, &meta, asked, round, effects),
+            Kind::Order(order) => self.decide_order(&cause, order, round, effects),
+            Kind::NoTrade(no_trade) => self.decide_no_trade(&cause, no_trade, round, effects).map(Ok),
+            Kind::Withdrawal(asked) => self.decide_withdrawal(&cause, asked, round, effects),
             Kind::Cancel(_) => Ok(Ok(())),
         };
         if let (Ok(Err(malformed)), Some(span)) = (&decided, round.spans.last_mut()) {
@@ -162,16 +168,14 @@ impl Gate {
 
     fn decide_order(
         &mut self,
-        key: &Key,
-        meta: &v1::Meta,
+        cause: &Cause,
         order: &v1::OrderProposed,
-        decided_at: Timestamp,
         round: &mut Round,
         effects: &mut Effects,
     ) -> Result<Result<(), InvalidField>, Ended> {
-        let denied = match proposed(key, order) {
-            Ok(proposed) => match decide(&self.state, &proposed, decided_at) {
-                Ok(approved) => return self.approve(key, meta, order, approved, round).map(Ok),
+        let denied = match proposed(&cause.key, order) {
+            Ok(proposed) => match decide(&self.state, &proposed, round.decided_at) {
+                Ok(approved) => return self.approve(cause, order, approved, round).map(Ok),
                 Err(denied) => denied,
             },
             Err(malformed) => match unanswerable(&malformed, order) {
@@ -192,13 +196,12 @@ impl Gate {
             rationale: order.rationale.clone(),
             ..v1::TradeReport::default()
         };
-        self.refuse(key, meta, report, round, effects).map(Ok)
+        self.refuse(cause, report, round, effects).map(Ok)
     }
 
     fn approve(
         &mut self,
-        key: &Key,
-        meta: &v1::Meta,
+        cause: &Cause,
         proposed: &v1::OrderProposed,
         order: Approved<Order>,
         round: &mut Round,
@@ -206,19 +209,18 @@ impl Gate {
         counter!(metrics::DECISIONS, "code" => "APPROVED").increment(1);
         let quote = self.state.quote(&order.terms.instrument);
         let approved = approved_record(&order, proposed, quote);
-        if let Some(ticket) = Ticket::new(Some(meta), &key.sent, &approved) {
+        if let Some(ticket) = Ticket::new(Some(&cause.meta), &cause.key.sent, &approved) {
             self.tickets.insert(order.terms.id.clone(), ticket);
         }
-        round.records.push(journaled(key, meta, v1::journal_record::Kind::Approved(approved)));
+        round.records.push(journaled(cause, v1::journal_record::Kind::Approved(approved)));
         self.apply(Record::Approved(Box::new(Order::clone(&order))))?;
-        round.approved.push((order, meta.traceparent.clone()));
+        round.approved.push((order, cause.meta.traceparent.clone()));
         Ok(())
     }
 
     fn decide_no_trade(
         &mut self,
-        key: &Key,
-        meta: &v1::Meta,
+        cause: &Cause,
         no_trade: &v1::NoTrade,
         round: &mut Round,
         effects: &mut Effects,
@@ -232,28 +234,26 @@ impl Gate {
             rationale: no_trade.rationale.clone(),
             ..v1::TradeReport::default()
         };
-        self.refuse(key, meta, report, round, effects)
+        self.refuse(cause, report, round, effects)
     }
 
     fn refuse(
         &mut self,
-        key: &Key,
-        meta: &v1::Meta,
+        cause: &Cause,
         report: v1::TradeReport,
         round: &mut Round,
         effects: &mut Effects,
     ) -> Result<(), Ended> {
         let refused = v1::TradeRefused { report: Some(report.clone()) };
-        round.records.push(journaled(key, meta, v1::journal_record::Kind::Refused(refused)));
-        self.apply(Record::Refused { trade: key.trade.clone() })?;
-        self.tell(key, outcome::refused(Some(meta), &key.sent, report), effects);
+        round.records.push(journaled(cause, v1::journal_record::Kind::Refused(refused)));
+        self.apply(Record::Refused { trade: cause.key.trade.clone() })?;
+        self.tell(cause, outcome::refused(Some(&cause.meta), &cause.key.sent, report), effects);
         Ok(())
     }
 
     fn decide_withdrawal(
         &mut self,
-        key: &Key,
-        meta: &v1::Meta,
+        cause: &Cause,
         asked: &v1::WithdrawalRequested,
         round: &mut Round,
         effects: &mut Effects,
@@ -263,7 +263,7 @@ impl Gate {
             Err(malformed) => return Ok(Err(malformed)),
         };
         let amount = Money::from_micros(asked.amount_micros);
-        let decided = decide_withdrawal(&self.state, &key.account, &currency, amount);
+        let decided = decide_withdrawal(&self.state, &cause.key.account, &currency, amount);
         let code = decided.map_or_else(|denied| denied.reason.as_str(), |()| "WITHDRAWAL_APPROVED");
         counter!(metrics::DECISIONS, "code" => code).increment(1);
         let report = v1::WithdrawalReport {
@@ -272,14 +272,14 @@ impl Gate {
             denial: decided.err().map(denial),
         };
         let journal = v1::WithdrawalDecided { report: Some(report.clone()) };
-        round.records.push(journaled(key, meta, v1::journal_record::Kind::Withdrawal(journal)));
+        round.records.push(journaled(cause, v1::journal_record::Kind::Withdrawal(journal)));
         self.apply(Record::Withdrawal {
-            trade: key.trade.clone(),
-            account: key.account.clone(),
+            trade: cause.key.trade.clone(),
+            account: cause.key.account.clone(),
             currency,
             held: decided.is_ok().then_some(amount),
         })?;
-        self.tell(key, outcome::withdrawal(Some(meta), &key.sent, report), effects);
+        self.tell(cause, outcome::withdrawal(Some(&cause.meta), &cause.key.sent, report), effects);
         Ok(Ok(()))
     }
 
@@ -307,8 +307,8 @@ impl Gate {
         Ok(())
     }
 
-    fn tell(&mut self, key: &Key, report: v1::ExecutionReport, effects: &mut Effects) {
-        self.last_reports.keep(key.trade.clone(), report.clone());
+    fn tell(&mut self, cause: &Cause, report: v1::ExecutionReport, effects: &mut Effects) {
+        self.last_reports.keep(cause.key.trade.clone(), report.clone());
         effects.reports.push(report);
     }
 }
@@ -348,6 +348,6 @@ fn unanswerable(malformed: &InvalidField, order: &v1::OrderProposed) -> Option<D
     }
 }
 
-fn journaled(key: &Key, meta: &v1::Meta, kind: v1::journal_record::Kind) -> v1::JournalRecord {
-    v1::JournalRecord { meta: Some(meta.clone()), key: Some(key.sent.clone()), kind: Some(kind) }
+fn journaled(cause: &Cause, kind: v1::journal_record::Kind) -> v1::JournalRecord {
+    v1::JournalRecord { meta: Some(cause.meta.clone()), key: Some(cause.key.sent.clone()), kind: Some(kind) }
 }

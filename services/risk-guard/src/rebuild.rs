@@ -230,8 +230,9 @@ async fn ask(
     let question = v1::LedgerQuestion { question: Some(question), ..v1::LedgerQuestion::default() };
     let patience = Duration::from_millis(config.ledger_answer_ms);
     let answer: v1::LedgerAnswer = bus.ask(Ask::Ledger, &question, patience).await?;
-    match answer.answer.context("the ledger gave an empty answer")? {
-        v1::ledger_answer::Answer::Error(refused) => anyhow::bail!("the ledger refused: {}", refused.message),
-        answer => Ok(answer),
+    let answer = answer.answer.context("the ledger gave an empty answer")?;
+    if let v1::ledger_answer::Answer::Error(refused) = &answer {
+        anyhow::bail!("the ledger refused: {}", refused.message);
     }
+    Ok(answer)
 }

@@ -55,10 +55,8 @@ mod tests {
 
     #[test]
     fn every_denial_has_its_code_on_the_wire() {
-        let mut codes: Vec<i32> = DenialReason::ALL
-            .into_iter()
-            .map(|reason| denial(Denied { reason, limit: 0, observed: 0 }).code)
-            .collect();
+        let mut codes: Vec<i32> =
+            DenialReason::ALL.into_iter().map(|reason| denial(Denied { reason, limit: 0, observed: 0 }).code).collect();
         codes.sort_unstable();
         let all: Vec<i32> = (1..=23).collect();
         assert_eq!(codes, all);

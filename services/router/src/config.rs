@@ -71,6 +71,8 @@ pub struct Config {
     pub watch_buffer_max: usize,
     /// Largest request, bytes.
     pub request_bytes_max: usize,
+    /// Connections at a time.
+    pub connections_max: usize,
     /// Calls at a time on one connection.
     pub streams_per_connection_max: u32,
     /// Largest sum of a request's headers, bytes.
@@ -120,6 +122,7 @@ impl Default for Config {
             watchers_max: 1_000,
             watch_buffer_max: 8_192,
             request_bytes_max: 64 * 1_024,
+            connections_max: 10_000,
             streams_per_connection_max: 1_000,
             header_bytes_max: 32 * 1_024,
             connection_age_secs: 3_600,
@@ -169,6 +172,7 @@ impl Config {
             ("lane_queue_max", self.lane_queue_max > 0),
             ("ask_timeout_ms", self.ask_timeout_ms > 0),
             ("watch_buffer_max", self.watch_buffer_max > 0),
+            ("connections_max", self.connections_max > 0),
             ("streams_per_connection_max", self.streams_per_connection_max > 0),
             ("request_bytes_max", self.request_bytes_max >= 1_024),
             ("header_bytes_max", self.header_bytes_max >= 4_096),

@@ -9,6 +9,7 @@
 pub mod access;
 mod api;
 mod config;
+mod connections;
 mod desk;
 mod errand;
 mod facts;

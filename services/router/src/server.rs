@@ -1,6 +1,6 @@
 //! One port for gRPC, gRPC-web, JSON over HTTP, health and metrics.
 
-use crate::{access::METHODS, api::Api, grpc::Grpc, http};
+use crate::{access::METHODS, api::Api, connections, grpc::Grpc, http};
 use anyhow::Context as _;
 use axum::{
     Router,
@@ -12,11 +12,7 @@ use axum::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
-use tonic::{
-    Status,
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{Status, service::Routes, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 use tragen_contracts::v1::{
@@ -59,7 +55,7 @@ pub(crate) async fn start(api: Arc<Api>, metrics: PrometheusHandle) -> anyhow::R
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .max_connection_age(Duration::from_secs(config.connection_age_secs))
         .max_connection_age_grace(Duration::from_millis(config.wait_max_ms));
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = connections::accept(listener, config.connections_max);
     let serving = server.add_routes(Routes::from(app)).serve_with_incoming_shutdown(incoming, api.context.stopped());
     set_health(&reporter, ServingStatus::Serving).await;
     let (context, drain) = (api.context.clone(), Duration::from_millis(config.drain_ms) + GRACE);

@@ -35,7 +35,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "TRAGEN_FEED", value_name = "FEED", num_args = 1.., value_delimiter = ',')]
     feed: Vec<String>,
     /// Market seconds in a second; 0 for as fast as possible [default: 60].
-    #[arg(long, env = "TRAGEN_SPEED", value_name = "N")]
+    #[arg(long, env = "TRAGEN_SPEED", value_name = "N", allow_negative_numbers = true)]
     speed: Option<f64>,
     /// Where the books are: `sqlite` for a file in the data folder, or a postgres:// address [default: sqlite].
     #[arg(long, env = "TRAGEN_STORE", value_name = "STORE", hide_env_values = true)]

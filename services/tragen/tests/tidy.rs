@@ -48,7 +48,12 @@ fn dependencies(manifest: &Path) -> BTreeSet<String> {
     let text = read(manifest);
     let after = text.split("\n[dependencies]").nth(1).unwrap_or_default();
     let section = after.split("\n[").next().unwrap_or_default();
-    section.lines().filter_map(|line| line.split('.').next()).filter(|n| n.starts_with("tragen-")).map(str::to_owned).collect()
+    section
+        .lines()
+        .filter_map(|line| line.split('.').next())
+        .filter(|n| n.starts_with("tragen-"))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -64,7 +69,8 @@ fn arrows_point_one_way() {
     ]);
     let mut offenders = Vec::new();
     for manifest in files(&root(), "Cargo.toml") {
-        let folder = manifest.parent().expect("a folder").strip_prefix(root()).expect("inside").to_string_lossy().into_owned();
+        let folder =
+            manifest.parent().expect("a folder").strip_prefix(root()).expect("inside").to_string_lossy().into_owned();
         if folder.is_empty() || folder == "services/tragen" {
             continue;
         }
@@ -87,12 +93,17 @@ fn domain_siblings_do_not_know_each_other() {
     let siblings = ["routing", "agents", "risk", "ledger", "cost"];
     let mut offenders = Vec::new();
     for path in files(&root().join("shared/domain/src"), ".rs") {
-        let inside = path.strip_prefix(root().join("shared/domain/src")).expect("inside").to_string_lossy().into_owned();
+        let inside =
+            path.strip_prefix(root().join("shared/domain/src")).expect("inside").to_string_lossy().into_owned();
         let own = siblings.iter().find(|s| inside == format!("{s}.rs") || inside.starts_with(&format!("{s}/")));
         let text = read(&path);
         for sibling in siblings.iter().filter(|s| Some(s) != own.as_ref()) {
             let is_core = own.is_none() && inside == "lib.rs";
-            if !is_core && text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(&format!("crate::{sibling}"))) {
+            if !is_core
+                && text
+                    .lines()
+                    .any(|line| !line.trim_start().starts_with("//") && line.contains(&format!("crate::{sibling}")))
+            {
                 offenders.push(format!("{inside} -> {sibling}"));
             }
         }

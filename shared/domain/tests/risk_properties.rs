@@ -26,12 +26,30 @@ const CASH: i64 = 30_000_000;
 #[derive(Debug, Clone)]
 enum Step {
     /// A quantity of 0 means the largest that is approved.
-    Propose { instrument: usize, side: Side, price_cents: i64, quantity: i64, is_reduce_only: bool },
-    Fill { order: usize, quantity: i64, better_cents: i64 },
-    Close { order: usize },
-    Post { count: usize },
-    Withdraw { cents: i64 },
-    Tighten { to: TradingState },
+    Propose {
+        instrument: usize,
+        side: Side,
+        price_cents: i64,
+        quantity: i64,
+        is_reduce_only: bool,
+    },
+    Fill {
+        order: usize,
+        quantity: i64,
+        better_cents: i64,
+    },
+    Close {
+        order: usize,
+    },
+    Post {
+        count: usize,
+    },
+    Withdraw {
+        cents: i64,
+    },
+    Tighten {
+        to: TradingState,
+    },
     Resume,
 }
 
@@ -247,7 +265,8 @@ impl World {
         let name = order.terms.instrument.to_string();
         let position = self.positions.entry(name.clone()).or_default();
         let before = position.quantity;
-        let effect = position.apply(order.terms.side, &fill, &order.settlement).expect("the gate lets nothing oversell");
+        let effect =
+            position.apply(order.terms.side, &fill, &order.settlement).expect("the gate lets nothing oversell");
         let after = position.quantity;
         self.cash = self.cash.plus(effect.cash_change(order.settlement.style).expect("fits")).expect("fits");
         assert!(!self.cash.is_negative(), "overspent: {}", self.cash);
@@ -319,12 +338,7 @@ impl World {
             trade: trade.cloned(),
             is_final,
             executions,
-            balances: vec![PostedBalance {
-                currency: usd(),
-                cash: self.cash,
-                version: self.version,
-                is_frozen: false,
-            }],
+            balances: vec![PostedBalance { currency: usd(), cash: self.cash, version: self.version, is_frozen: false }],
             positions: position.into_iter().collect(),
         }
     }

@@ -133,10 +133,7 @@ impl PaperVenue {
     }
 
     /// One step of the venue: read what other processes wrote, change, write, answer.
-    fn change(
-        &self,
-        step: impl FnOnce(&mut Books) -> Vec<VenueReport>,
-    ) -> Result<Vec<VenueReport>, VenueError> {
+    fn change(&self, step: impl FnOnce(&mut Books) -> Vec<VenueReport>) -> Result<Vec<VenueReport>, VenueError> {
         let mut venue = self.lock();
         let Venue { books, log } = &mut *venue;
         log.exclusively(books, step)

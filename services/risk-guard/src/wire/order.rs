@@ -50,15 +50,9 @@ impl Ticket {
 }
 
 /// The journal's form of an approval.
-pub(crate) fn approved_record(
-    order: &Order,
-    proposed: &v1::OrderProposed,
-    quote: Option<&Quote>,
-) -> v1::OrderApproved {
-    let terms = v1::OrderTerms {
-        limit_price_micros: order.limit.micros(),
-        ..proposed.terms.clone().unwrap_or_default()
-    };
+pub(crate) fn approved_record(order: &Order, proposed: &v1::OrderProposed, quote: Option<&Quote>) -> v1::OrderApproved {
+    let terms =
+        v1::OrderTerms { limit_price_micros: order.limit.micros(), ..proposed.terms.clone().unwrap_or_default() };
     v1::OrderApproved {
         terms: Some(terms),
         settlement: Some((&order.settlement).into()),
@@ -74,11 +68,7 @@ pub(crate) fn approved_record(
 }
 
 /// The order of a journaled approval.
-fn parse_order(
-    key: &Key,
-    approved: &v1::OrderApproved,
-    decided_at: Timestamp,
-) -> Result<Order, InvalidField> {
+fn parse_order(key: &Key, approved: &v1::OrderApproved, decided_at: Timestamp) -> Result<Order, InvalidField> {
     let terms = required("terms", approved.terms.as_ref())?;
     let limit = Price::from_micros(terms.limit_price_micros);
     let settlement = required("settlement", approved.settlement.as_ref())?;
@@ -101,10 +91,7 @@ fn parse_order(
 }
 
 /// What one entry of the journal changes.
-pub(crate) fn journal_record(
-    record: &v1::JournalRecord,
-    decided_at: Timestamp,
-) -> Result<Record, InvalidField> {
+pub(crate) fn journal_record(record: &v1::JournalRecord, decided_at: Timestamp) -> Result<Record, InvalidField> {
     use v1::journal_record::Kind;
     match required("kind", record.kind.as_ref())? {
         Kind::StateChanged(state) => state_change(state),
@@ -153,11 +140,7 @@ pub(crate) fn executed_record(report: &v1::ExecutionReport) -> Result<Option<Rec
 }
 
 /// The journal's form of "this order is finished".
-pub(crate) fn closed_record(
-    ticket: &Ticket,
-    status: TradeStatus,
-    filled_quantity_micros: i64,
-) -> v1::JournalRecord {
+pub(crate) fn closed_record(ticket: &Ticket, status: TradeStatus, filled_quantity_micros: i64) -> v1::JournalRecord {
     let order_id = ticket.terms.order_id.clone();
     let closed = v1::OrderClosed { order_id, status: v1::TradeStatus::from(status).into(), filled_quantity_micros };
     v1::JournalRecord {

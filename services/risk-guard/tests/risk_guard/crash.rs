@@ -10,11 +10,7 @@ use tragen_risk_guard::Config;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_approval_that_never_reached_the_venue_expires_and_is_not_sent_late() {
     let mut rig = Rig::start().await;
-    let slow = Config {
-        venue_latency_micros_min: 60_000_000,
-        venue_latency_micros_max: 60_000_000,
-        ..rig.config()
-    };
+    let slow = Config { venue_latency_micros_min: 60_000_000, venue_latency_micros_max: 60_000_000, ..rig.config() };
     let guard = rig.standby(slow);
     guard.wait_ready().await;
     let proposed = buy("r-1", 10, 550_000);
@@ -82,7 +78,8 @@ async fn a_restart_has_the_same_state_and_decides_nothing_again() {
     rig.propose(done.clone()).await;
     rig.propose(vec![resting]).await;
     rig.outcomes.until(|outcomes| outcomes.finished() == 20 && outcomes.reports.contains_key(&resting_trade)).await;
-    let all_posted = async |rig: &Rig| rig.risk_state().await.open_orders == 1 && rig.ledger.contracts("alice", HOME) == 200;
+    let all_posted =
+        async |rig: &Rig| rig.risk_state().await.open_orders == 1 && rig.ledger.contracts("alice", HOME) == 200;
     eventually("all is posted", async || all_posted(&rig).await).await;
     let before = rig.risk_state().await;
     guard.stop().await;

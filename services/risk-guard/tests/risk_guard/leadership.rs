@@ -25,9 +25,7 @@ async fn a_standby_takes_over_within_three_seconds() {
     assert_eq!(rig.outcomes.of(&trade).await.status(), v1::TradeStatus::Filled);
     let took = killed.elapsed();
     println!("the standby had filled a trade {} ms after the leader was killed", took.as_millis());
-    // Proposals the dead one was handed come back after the ack wait of 5 s; this one was not.
-    second.wait_ready().await;
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(took <= Duration::from_secs(3), "{took:?}");
     second.stop().await;
     rig.stop().await;
 }

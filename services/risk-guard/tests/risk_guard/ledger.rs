@@ -6,13 +6,7 @@ use futures::FutureExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use tragen_bus::{Ask, Bus, Consumer, PublishOptions, Subject};
 use tragen_contracts::v1;
-use tragen_domain::{
-    execution::Fill,
-    instrument::SettlementTerms,
-    money::Money,
-    order::Side,
-    position::Position,
-};
+use tragen_domain::{execution::Fill, instrument::SettlementTerms, money::Money, order::Side, position::Position};
 use tragen_host::Context;
 
 #[derive(Clone, Default)]

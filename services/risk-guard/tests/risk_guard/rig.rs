@@ -142,7 +142,11 @@ impl Rig {
         self.bus.publish(&subject, &batch, &PublishOptions::default(), PATIENCE).await.expect("stored");
     }
 
-    pub(crate) async fn ask(&self, principal: &str, question: v1::guard_question::Question) -> v1::guard_answer::Answer {
+    pub(crate) async fn ask(
+        &self,
+        principal: &str,
+        question: v1::guard_question::Question,
+    ) -> v1::guard_answer::Answer {
         let question =
             v1::GuardQuestion { principal: principal.into(), question: Some(question), ..v1::GuardQuestion::default() };
         let started = Instant::now();

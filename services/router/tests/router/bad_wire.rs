@@ -206,3 +206,20 @@ async fn a_connection_carries_a_bounded_number_of_calls() {
     send(&client, request(PLACE, &token, &[]), good()).await.expect("an answer");
     assert_eq!(client.current_max_send_streams(), 4);
 }
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_a_place() {
+    let config = tragen_router::Config { connections_max: 2, ..generous() };
+    // The stage's own client has the first place.
+    let stage = Stage::start(config).await;
+    let token = stage.token("alice", Tier::Premium, Role::Trader);
+    let second = connect(stage.address).await;
+    send(&second, request(PLACE, &token, &[]), good()).await.expect("an answer");
+    let third = connect(stage.address).await;
+    let late = send(&third, request(PLACE, &token, &[]), good());
+    tokio::pin!(late);
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut late).await.is_err(), "there was no place");
+    drop(second);
+    let answer = late.await.expect("an answer");
+    assert_eq!(answer.code, Some(Fine));
+}

@@ -1,8 +1,10 @@
 //! Money in and out, pages, the agent registry, operations, and who may see them.
 
-use crate::stage::{Stage, expect_refusal, generous, request_id, with_token};
+use crate::stage::{Backstage, Stage, expect_refusal, generous, request_id, with_token};
+use futures::FutureExt as _;
 use tonic::Code::{self, AlreadyExists, InvalidArgument, NotFound, PermissionDenied};
 use tonic_types::StatusExt as _;
+use tragen_bus::Ask;
 use tragen_contracts::v1::{
     self, Agent, DepositRequest, GetTradeRequest, ListTradesRequest, PutAgentRequest, WithdrawRequest,
     WithdrawalStatus, get_trade_request::Key,
@@ -157,4 +159,85 @@ async fn operations_are_for_operators() {
     expect_refusal("a trader", refused, PermissionDenied, "ROLE_REQUIRED");
     let resume = with_token(&operator, v1::ConfirmResumeRequest { token: "x".to_owned() });
     expect_refusal("an operator", stage.risk().confirm_resume(resume).await, PermissionDenied, "ROLE_REQUIRED");
+}
+
+/// Answers for the guard: each answer tells what it was asked.
+fn guard(question: v1::GuardQuestion) -> v1::guard_answer::Answer {
+    use v1::{guard_answer::Answer, guard_question::Question};
+    match question.question.expect("a question") {
+        Question::Halt(halt) => Answer::Halt(v1::HaltResponse {
+            epoch: i64::from(halt.wait_ms),
+            missing_workers: vec![halt.reason, question.principal],
+            ..v1::HaltResponse::default()
+        }),
+        Question::ConfirmResume(_) => Answer::Error(v1::AskError {
+            code: Code::FailedPrecondition.into(),
+            reason: "COOLDOWN".to_owned(),
+            message: "too early".to_owned(),
+        }),
+        Question::GetState(_) => Answer::State(v1::GetRiskStateResponse { epoch: 7, ..Default::default() }),
+        Question::ProposeResume(_) => Answer::State(v1::GetRiskStateResponse::default()),
+    }
+}
+
+#[tokio::test]
+async fn a_halt_is_never_refused_for_its_form_and_the_guards_no_is_passed_on() {
+    let stage = Stage::start_with(generous(), Backstage::Asleep, 10, tragen_host::trace::Spans::default()).await;
+    let answered = stage.bus.answer(&stage.context, Ask::Guard, |question| {
+        async move { v1::GuardAnswer { answer: Some(guard(question)) } }.boxed()
+    });
+    answered.await.expect("the guard answers");
+    let admin = stage.token("eve", Tier::Standard, Role::RiskAdmin);
+    let halt = stage.risk().halt(with_token(&admin, v1::HaltRequest { wait_ms: 60_000, ..Default::default() })).await;
+    let halt = halt.expect("halted").into_inner();
+    assert_eq!((halt.epoch, halt.missing_workers), (10_000, vec!["UNSPECIFIED".to_owned(), "eve".to_owned()]));
+    let state = stage.risk().get_risk_state(with_token(&admin, v1::GetRiskStateRequest {})).await.expect("a state");
+    assert_eq!(state.into_inner().epoch, 7);
+    let confirm = with_token(&admin, v1::ConfirmResumeRequest { token: "t".to_owned() });
+    expect_refusal("too early", stage.risk().confirm_resume(confirm).await, Code::FailedPrecondition, "COOLDOWN");
+    let propose = with_token(&admin, v1::ProposeResumeRequest::default());
+    expect_refusal("another answer", stage.risk().propose_resume(propose).await, Code::Internal, "MALFORMED_ANSWER");
+}
+
+#[tokio::test]
+async fn markets_and_costs_are_asked_of_their_owners() {
+    use tragen_contracts::v1::{costs_client::CostsClient, markets_client::MarketsClient};
+    let stage = Stage::start_with(generous(), Backstage::Asleep, 10, tragen_host::trace::Spans::default()).await;
+    let market = stage.bus.answer(&stage.context, Ask::Market, |question: v1::MarketQuestion| {
+        let answer = match question.question {
+            Some(v1::market_question::Question::Instruments(request)) => {
+                let instrument = v1::Instrument { name: request.page_token, ..Default::default() };
+                let page =
+                    v1::ListInstrumentsResponse { instruments: vec![instrument], next_page_token: "EURUSD".to_owned() };
+                v1::market_answer::Answer::Instruments(page)
+            }
+            _ => v1::market_answer::Answer::Error(v1::AskError {
+                code: Code::NotFound.into(),
+                reason: "INSTRUMENT_NOT_FOUND".to_owned(),
+                message: "no such instrument".to_owned(),
+            }),
+        };
+        async { v1::MarketAnswer { answer: Some(answer) } }.boxed()
+    });
+    market.await.expect("market-data answers");
+    let cost = stage.bus.answer(&stage.context, Ask::Cost, |_: v1::GetCostsRequest| {
+        async { v1::GetCostsResponse { trades: 3, ..Default::default() } }.boxed()
+    });
+    cost.await.expect("the cost monitor answers");
+    let mut markets = MarketsClient::new(stage.channel.clone());
+    let page = |page_token: &str| {
+        stage.from("alice", v1::ListInstrumentsRequest { page_token: page_token.to_owned(), ..Default::default() })
+    };
+    let first = markets.list_instruments(page("")).await.expect("a page").into_inner();
+    let second = markets.list_instruments(page(&first.next_page_token)).await.expect("a page").into_inner();
+    assert_eq!(second.instruments[0].name, "EURUSD");
+    let quote = |id: &str| stage.from("alice", v1::GetQuoteRequest { instrument_id: id.to_owned() });
+    expect_refusal("unknown", markets.get_quote(quote("NOPE")).await, NotFound, "INSTRUMENT_NOT_FOUND");
+    expect_refusal("bad", markets.get_quote(quote("a.b")).await, InvalidArgument, "INSTRUMENT_BAD_CHARSET");
+    let mut costs = CostsClient::new(stage.channel.clone());
+    let operator = stage.token("root", Tier::Standard, Role::Operator);
+    let answer = costs.get_costs(with_token(&operator, v1::GetCostsRequest {})).await.expect("costs");
+    assert_eq!(answer.into_inner().trades, 3);
+    let refused = costs.get_costs(stage.from("alice", v1::GetCostsRequest {})).await;
+    expect_refusal("a trader", refused, PermissionDenied, "ROLE_REQUIRED");
 }

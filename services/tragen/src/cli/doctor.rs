@@ -1,11 +1,7 @@
 //! `tragen doctor`: what is missing on this machine, and the remedy.
 
 use super::{ClientArgs, probe};
-use crate::{
-    Verdict,
-    output::Format,
-    up::bus::check_version,
-};
+use crate::{Verdict, output::Format, up::bus::check_version};
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;

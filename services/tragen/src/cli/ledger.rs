@@ -80,8 +80,6 @@ fn show(format: Format, report: &VerifyReport) -> anyhow::Result<()> {
     match (format, bad) {
         (Format::Json, _) => Ok(()),
         (Format::Table, None) => print("\nEverything is equal to what the transfers make it."),
-        (Format::Table, Some(row)) => {
-            print(&format!("\nFirst bad row: {} {}: {}", row.table, row.key, row.problem))
-        }
+        (Format::Table, Some(row)) => print(&format!("\nFirst bad row: {} {}: {}", row.table, row.key, row.problem)),
     }
 }

@@ -37,8 +37,7 @@ impl MarketCommand {
         match self {
             Self::Ls { match_id, limit } => {
                 let instruments = pages(limit, async |page_size, page_token| {
-                    let question =
-                        v1::ListInstrumentsRequest { match_id: match_id.clone(), page_size, page_token };
+                    let question = v1::ListInstrumentsRequest { match_id: match_id.clone(), page_size, page_token };
                     let page = markets.list_instruments(ask(question)).await?.into_inner();
                     Ok((page.instruments, page.next_page_token))
                 });

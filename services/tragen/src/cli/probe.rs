@@ -38,7 +38,11 @@ pub(super) async fn get(url: &str) -> anyhow::Result<(u16, String)> {
     const ANSWER_BYTES_MAX: u64 = 65_536;
     let rest = url.strip_prefix("http://").context("the address must start with http://")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let address = if host.rsplit(']').next().is_some_and(|end| end.contains(':')) { host.to_owned() } else { format!("{host}:80") };
+    let address = if host.rsplit(']').next().is_some_and(|end| end.contains(':')) {
+        host.to_owned()
+    } else {
+        format!("{host}:80")
+    };
     let mut stream = TcpStream::connect(&address).await.with_context(|| format!("connecting to {address}"))?;
     let question = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(question.as_bytes()).await.context("sending the question")?;

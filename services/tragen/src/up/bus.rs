@@ -63,7 +63,8 @@ impl OwnOrGiven {
 /// # Errors
 /// When it does not run or is too old, with the remedy.
 pub(crate) fn check_version(binary: &Path) -> anyhow::Result<String> {
-    let output = Command::new(binary).arg("--version").output().with_context(|| format!("running {}", binary.display()))?;
+    let output =
+        Command::new(binary).arg("--version").output().with_context(|| format!("running {}", binary.display()))?;
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if version(&said).is_some_and(|found| found >= OLDEST) {
         return Ok(said);

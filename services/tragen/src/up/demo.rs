@@ -56,8 +56,7 @@ impl Demo {
             self.look().await.context("looking at the market")?;
         }
         let Some(intent) = pick::intent(&self.instruments, turn) else { return Ok(()) };
-        let request =
-            v1::PlaceTradeRequest { request_id: uuid::Uuid::now_v7().to_string(), intent: Some(intent) };
+        let request = v1::PlaceTradeRequest { request_id: uuid::Uuid::now_v7().to_string(), intent: Some(intent) };
         let user = self.as_account(USER)?;
         let answer = user.trading().place_trade(ask(request)).await?.into_inner();
         let status = answer.trade.map(|trade| trade.status());

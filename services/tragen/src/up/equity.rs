@@ -60,8 +60,7 @@ mod tests {
             ..v1::Position::default()
         };
         let marked = Marked { position, style, mark: Price::from_micros(micros(mark)) };
-        let account =
-            v1::Account { cash_micros: micros("100"), margin_micros: micros("20"), ..v1::Account::default() };
+        let account = v1::Account { cash_micros: micros("100"), margin_micros: micros("20"), ..v1::Account::default() };
         assert_eq!(equity(&account, &[marked]).map(|money| money.to_string()), Ok(expected.to_owned()));
     }
 

@@ -21,9 +21,7 @@ const SAMPLE: [&str; 3] = ["GBPUSD", "EURUSD", "BTCUSD-PERP"];
 pub(crate) fn agents(instruments: &[v1::Instrument]) -> Vec<v1::Agent> {
     let is_sample = SAMPLE.iter().all(|id| instruments.iter().any(|i| i.instrument_id == *id));
     let traded = instruments.iter().filter(|i| match i.settlement_style() {
-        SettlementStyle::Margined | SettlementStyle::Spot => {
-            !is_sample || SAMPLE.contains(&i.instrument_id.as_str())
-        }
+        SettlementStyle::Margined | SettlementStyle::Spot => !is_sample || SAMPLE.contains(&i.instrument_id.as_str()),
         SettlementStyle::Prediction | SettlementStyle::Unspecified => false,
     });
     let pairs = traded.flat_map(|instrument| {
@@ -127,7 +125,8 @@ mod tests {
 
     #[test]
     fn every_market_that_is_no_prediction_gets_two_agents() {
-        let ids = |instruments: &[v1::Instrument]| agents(instruments).into_iter().map(|a| a.agent_id).collect::<Vec<_>>();
+        let ids =
+            |instruments: &[v1::Instrument]| agents(instruments).into_iter().map(|a| a.agent_id).collect::<Vec<_>>();
         assert_eq!(ids(&market()).len(), 6);
         let mut sample = market();
         sample.push(instrument("EURUSD", SettlementStyle::Margined, "", ONE));
@@ -142,7 +141,9 @@ mod tests {
         let seen: Vec<String> = (0..16)
             .filter_map(|turn| match intent(&market(), turn)? {
                 Intent::Mandate(mandate) => Some(mandate.match_id),
-                Intent::Order(order) => Some(format!("{:?} {} {}", order.side(), order.quantity_micros, order.instrument_id)),
+                Intent::Order(order) => {
+                    Some(format!("{:?} {} {}", order.side(), order.quantity_micros, order.instrument_id))
+                }
             })
             .collect();
         assert_eq!(seen[..4], ["A", "Buy 10000000 A-HOME", "B", "Buy 10000000 B-HOME"]);

@@ -79,12 +79,7 @@ pub fn decide(state: &State, proposed: &Proposed, now: Timestamp) -> Result<Appr
 ///
 /// # Errors
 /// [`Denied`].
-pub fn decide_withdrawal(
-    state: &State,
-    account: &AccountId,
-    currency: &Currency,
-    amount: Money,
-) -> Result<(), Denied> {
+pub fn decide_withdrawal(state: &State, account: &AccountId, currency: &Currency, amount: Money) -> Result<(), Denied> {
     if state.epoch() == 0 {
         return Err(Denied::plain(Reason::RiskStateUnknown));
     }
@@ -137,12 +132,7 @@ struct Priced {
 }
 
 /// Value cap, a fresh quote, and a price near it. A market order gets the collar as its limit.
-fn check_market(
-    state: &State,
-    instrument: &Instrument,
-    proposed: &Proposed,
-    now: Timestamp,
-) -> Result<Priced, Denied> {
+fn check_market(state: &State, instrument: &Instrument, proposed: &Proposed, now: Timestamp) -> Result<Priced, Denied> {
     let terms = &proposed.terms;
     let style = instrument.settlement.style;
     let check_value = |price: Price| -> Result<(), Denied> {

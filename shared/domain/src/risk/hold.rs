@@ -10,7 +10,7 @@ use crate::{
 
 /// Every fill rounds cost and fee up by at most 3 micros; enough for 100 fills
 /// of one order. Prediction contracts without a fee are exact and need none.
-const ROUNDING_RESERVE: Money = Money::from_micros(0);
+const ROUNDING_RESERVE: Money = Money::from_micros(300);
 
 /// A margined sale may fill above its limit, where margin and fee are larger:
 /// held for 10 % above the reference, twice the widest default collar.

@@ -176,8 +176,7 @@ fn only_open_instruments_trade() {
     let mut state = state();
     check(&state, &proposed("X", Side::Buy, "0.5", "1"), Some((DenialReason::UnknownInstrument, 0, 0)));
     for status in [InstrumentStatus::Suspended, InstrumentStatus::Closed] {
-        let instrument =
-            Instrument { status, ..instrument("P", SettlementStyle::Prediction, ("0.01", "1"), "0.99") };
+        let instrument = Instrument { status, ..instrument("P", SettlementStyle::Prediction, ("0.01", "1"), "0.99") };
         state.apply(Record::Instrument(Box::new(instrument))).expect("fits");
         check(&state, &proposed("P", Side::Buy, "0.5", "1"), Some((DenialReason::InstrumentNotTrading, 0, 0)));
     }
@@ -270,14 +269,20 @@ fn the_strictest_scope_of_an_order_wins() {
     let mut state = state();
     tightened(&mut state, Scope::Agent(id("a2")), TradingState::Halted);
     check(&state, &proposed("P", Side::Buy, "0.5", "1"), None);
-    check(&State::new(Limits::default()), &proposed("P", Side::Buy, "0.5", "1"), Some((DenialReason::UnknownInstrument, 0, 0)));
+    check(
+        &State::new(Limits::default()),
+        &proposed("P", Side::Buy, "0.5", "1"),
+        Some((DenialReason::UnknownInstrument, 0, 0)),
+    );
 }
 
 #[test]
 fn a_gate_without_a_trading_state_denies() {
     let mut blank = State::new(Limits::default());
     let instrument = instrument("P", SettlementStyle::Prediction, ("0.01", "1"), "0.99");
-    for record in [Record::Instrument(Box::new(instrument)), Record::Quote(quote("P", "0.49", "0.51")), posted("1", 1, &[])] {
+    for record in
+        [Record::Instrument(Box::new(instrument)), Record::Quote(quote("P", "0.49", "0.51")), posted("1", 1, &[])]
+    {
         blank.apply(record).expect("fits");
     }
     check(&blank, &proposed("P", Side::Buy, "0.5", "1"), Some((DenialReason::RiskStateUnknown, 0, 0)));
@@ -376,13 +381,25 @@ fn what_an_order_can_cost_must_be_there() {
     let mut state = state();
     // 0.5 x 2,000 is exactly what there is.
     check(&state, &proposed("P", Side::Buy, "0.5", "2000"), None);
-    check(&state, &proposed("P", Side::Buy, "0.5", "2001"), Some((DenialReason::InsufficientFunds, 1_000_000_000, 1_000_500_000)));
+    check(
+        &state,
+        &proposed("P", Side::Buy, "0.5", "2001"),
+        Some((DenialReason::InsufficientFunds, 1_000_000_000, 1_000_500_000)),
+    );
     // Selling what is not held buys the opposite outcome: 0.4 each.
     check(&state, &proposed("P", Side::Sell, "0.6", "2500"), None);
-    check(&state, &proposed("P", Side::Sell, "0.6", "2501"), Some((DenialReason::InsufficientFunds, 1_000_000_000, 1_000_400_000)));
+    check(
+        &state,
+        &proposed("P", Side::Sell, "0.6", "2501"),
+        Some((DenialReason::InsufficientFunds, 1_000_000_000, 1_000_400_000)),
+    );
     // A tenth of the notional as margin, and the reserve for rounding.
     check(&state, &proposed("M", Side::Buy, "10", "999.999"), None);
-    check(&state, &proposed("M", Side::Buy, "10", "1000"), Some((DenialReason::InsufficientFunds, 1_000_000_000, 1_000_000_300)));
+    check(
+        &state,
+        &proposed("M", Side::Buy, "10", "1000"),
+        Some((DenialReason::InsufficientFunds, 1_000_000_000, 1_000_000_300)),
+    );
     // A margined sale may fill above its limit: 11 is held for.
     check(&state, &proposed("M", Side::Sell, "10", "909.09"), None);
     assert!(decide(&state, &proposed("M", Side::Sell, "10", "909.091"), NOW).is_err());
@@ -415,7 +432,11 @@ fn two_orders_cannot_close_the_same_position() {
     let first = approve(&mut state, &named("t1", "P", Side::Sell, "0.5", "10"));
     assert_eq!(held(&state), "0", "closing costs nothing");
     // Either could be the one that opens: the dearer one is held for.
-    check(&state, &named("t2", "P", Side::Sell, "0.7", "7"), Some((DenialReason::InsufficientFunds, 3_000_000, 3_500_000)));
+    check(
+        &state,
+        &named("t2", "P", Side::Sell, "0.7", "7"),
+        Some((DenialReason::InsufficientFunds, 3_000_000, 3_500_000)),
+    );
     let second = approve(&mut state, &named("t2", "P", Side::Sell, "0.7", "6"));
     assert_eq!(held(&state), "3");
     fill(&mut state, &second, 1, "0.7", "6", TradeStatus::Filled);
@@ -442,12 +463,8 @@ fn a_repeat_of_an_execution_changes_nothing() {
 fn a_withdrawal_holds_until_it_is_posted() {
     let mut state = state();
     let trade: TradeId = id("w1");
-    let record = Record::Withdrawal {
-        trade: trade.clone(),
-        account: id("alice"),
-        currency: usd(),
-        held: Some(micros("600")),
-    };
+    let record =
+        Record::Withdrawal { trade: trade.clone(), account: id("alice"), currency: usd(), held: Some(micros("600")) };
     state.apply(record.clone()).expect("fits");
     state.apply(record).expect("fits");
     assert_eq!(held(&state), "600");
@@ -493,7 +510,10 @@ fn a_resume_needs_two_people_one_level_and_an_unchanged_state() {
     assert_eq!(propose(&mut state, None, "ok", soon), Err(ResumeRefused::Cooldown { left_ms: 1 }));
     assert!(propose(&mut state, None, "ok", NOW.plus_millis(1_000)).is_ok());
     state.limits_mut().resume_proposals_max = 1;
-    assert_eq!(propose(&mut state, None, "ok", NOW.plus_millis(1_000)), Err(ResumeRefused::TooManyProposals { limit: 1 }));
+    assert_eq!(
+        propose(&mut state, None, "ok", NOW.plus_millis(1_000)),
+        Err(ResumeRefused::TooManyProposals { limit: 1 })
+    );
 }
 
 #[test]

@@ -166,9 +166,10 @@ impl Books {
     }
 
     pub(super) fn cancel(&mut self, order: &OrderId) -> Option<VenueReport> {
-        match self.entries.get(order)?.status {
-            TradeStatus::Working => self.end(order, TradeStatus::Canceled),
-            _ => self.report(order),
+        if self.entries.get(order)?.status == TradeStatus::Working {
+            self.end(order, TradeStatus::Canceled)
+        } else {
+            self.report(order)
         }
     }
 

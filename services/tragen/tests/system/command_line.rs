@@ -1,0 +1,104 @@
+//! The commands against a running system: what they print, and their exit codes.
+
+use crate::support::{AllInOne, Client, operator, trader, tragen};
+use serde_json::Value;
+use std::process::Output;
+use tragen_contracts::v1;
+
+/// Runs a command as `client`.
+fn run(up: &AllInOne, client: &Client, line: &str) -> Output {
+    let mut arguments: Vec<&str> = line.split(' ').collect();
+    arguments.extend(["--endpoint", up.endpoint(), "--token", &client.token]);
+    tragen(&arguments)
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+fn check(output: &Output, code: i32, said: &str) {
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(said), "{said:?} is not in {text}");
+    assert!(!text.contains("panicked") && !text.contains("Status {"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_print_and_end_as_they_say() {
+    let up = AllInOne::start(&["--feed", "sample"]).await;
+    let alice = up.client(trader("alice")).await;
+    let mut olga = up.client(operator("olga")).await;
+
+    check(&run(&up, &alice, "account deposit --amount 1000.50"), 0, "1000.5 USD");
+    let placed = run(&up, &alice, "trade place --instrument GBPUSD --side buy --quantity 1000 -o json");
+    let trade = json(&placed);
+    assert_eq!(trade["status"], "TRADE_STATUS_FILLED", "{trade}");
+    let id = trade["trade_id"].as_str().expect("an id");
+    check(&run(&up, &alice, &format!("trade get {id}")), 0, "FILLED");
+    let request = trade["request_id"].as_str().expect("an id");
+    check(&run(&up, &alice, &format!("trade get {request}")), 0, id);
+    assert_eq!(json(&run(&up, &alice, "trade list -o json"))["trades"].as_array().map(Vec::len), Some(1));
+    check(&run(&up, &alice, "account positions"), 0, "GBPUSD");
+    check(&run(&up, &alice, "account transfers"), 0, "DEPOSIT");
+    check(&run(&up, &alice, "account withdraw --amount 5000"), 3, "INSUFFICIENT_FUNDS");
+    check(&run(&up, &alice, "trade place --instrument GBPUSD --side buy --quantity 900000"), 3, "DENIED");
+    check(
+        &run(
+            &up,
+            &alice,
+            "trade place --instrument GBPUSD --side buy --quantity 1 --request-id 5b3f6a9e-0c1d-4e2f-8a3b-4c5d6e7f8091",
+        ),
+        1,
+        "request_id",
+    );
+    check(&run(&up, &alice, "trade place --instrument GBPUSD --side buy --quantity ten"), 2, "--quantity");
+    check(&run(&up, &alice, "market quote GBPUSD"), 0, "ask");
+    check(&run(&up, &alice, "market ls"), 0, "BTCUSD-PERP");
+    check(&run(&up, &alice, "risk halt --reason no"), 1, "");
+
+    check(&run(&up, &olga, "agents put --id s-1 --strategy scalper --instrument GBPUSD --account agent-s-1"), 0, "s-1");
+    assert_eq!(json(&run(&up, &olga, "agents ls -o json"))["agents"].as_array().map(Vec::len), Some(1));
+    check(&run(&up, &olga, "agents get nobody"), 1, "");
+    check(&run(&up, &olga, "status"), 0, "risk-guard");
+    check(&run(&up, &olga, "dlq ls -o json"), 0, "\"dead_letters\": []");
+    check(&run(&up, &olga, "costs"), 0, "USD since");
+    check(&run(&up, &olga, "risk halt --scope instrument:GBPUSD --reason test"), 0, "have confirmed");
+    check(&run(&up, &olga, "risk status"), 0, "instrument:GBPUSD");
+    check(&run(&up, &alice, "trade place --instrument GBPUSD --side buy --quantity 1000"), 3, "TRADING_HALTED");
+    check(&tragen(&["probe", &format!("{}/ready", up.process.ready.http)]), 0, "");
+    check(&tragen(&["probe", &format!("{}/nothing", up.process.ready.http)]), 1, "404");
+    check(&tragen(&["status", "--endpoint", "http://127.0.0.1:1"]), 1, "no API answers at http://127.0.0.1:1");
+    check(&tragen(&["status", "--endpoint", up.endpoint()]), 1, "tragen token");
+
+    let data_dir = up.data_dir();
+    let data_dir = data_dir.to_str().expect("a path");
+    check(&tragen(&["up", "--data-dir", data_dir]), 1, "is in use by another `tragen up`");
+    let token = tragen(&["token", "--data-dir", data_dir, "--account", "bob", "--role", "risk_admin"]);
+    check(&token, 0, "ey");
+    let file = up.data_dir().join("tokens.txt");
+    let many = ["token", "--data-dir", data_dir, "--count", "3", "--out", file.to_str().expect("a path")];
+    check(&tragen(&many), 0, "");
+    let lines = std::fs::read_to_string(file).expect("tokens");
+    assert_eq!(lines.lines().filter(|line| line.starts_with("load-") && line.contains(" ey")).count(), 3, "{lines}");
+
+    assert!(olga.risk.get_risk_state(v1::GetRiskStateRequest {}).await.is_ok());
+    assert!(olga.costs.get_costs(v1::GetCostsRequest {}).await.is_ok());
+    assert!(olga.agents.get_agent(v1::GetAgentRequest { agent_id: "s-1".into() }).await.is_ok());
+    assert!(olga.markets.get_quote(v1::GetQuoteRequest { instrument_id: "GBPUSD".into() }).await.is_ok());
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_said_in_one_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().to_str().expect("a path");
+    check(&tragen(&["ledger", "verify", "--data-dir", data_dir]), 1, "there are no books at");
+    check(&tragen(&["token", "--data-dir", data_dir, "--account", "a.b"]), 1, "--account: account id may contain only");
+    check(&tragen(&["probe", "http://127.0.0.1:1/"]), 1, "connecting to 127.0.0.1:1");
+    check(&tragen(&["doctor", "--data-dir", data_dir]), 0, "nats-server");
+    let config = folder.path().join("tragen.toml");
+    std::fs::write(&config, "[router]\nlisen = 1\n").expect("a file");
+    let config = config.to_str().expect("a path");
+    check(&tragen(&["up", "--data-dir", data_dir, "--config", config]), 1, "lisen");
+    check(&tragen(&["up", "--nonsense"]), 2, "--nonsense");
+}
