@@ -1,5 +1,6 @@
 //! What market-data is told: which feed plays, how fast, and every limit.
 
+use crate::file::Window;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -9,6 +10,10 @@ use std::path::PathBuf;
 pub struct Config {
     /// What plays: `sample`, `none`, or files and folders.
     pub feed: Feed,
+    /// First market day of a file feed that plays, e.g. `2012-02-01`; empty for the first there is.
+    pub from_date: String,
+    /// First market day that plays no more; empty for none.
+    pub to_date: String,
     /// Market seconds per wall second; 0 plays as fast as possible.
     pub speed: f64,
     /// The same seed makes the same sample.
@@ -87,6 +92,9 @@ pub enum ConfigError {
     /// The feed names nothing.
     #[error("market_data.feed: expected `sample`, `none` or at least one path")]
     NoPaths,
+    /// `from_date` or `to_date` is no date.
+    #[error("market_data.from_date and to_date: {0}")]
+    Date(String),
     /// A number is outside its range.
     #[error("market_data.{key}: {value} is not {expected}")]
     OutOfRange {
@@ -103,6 +111,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             feed: Feed::Sample,
+            from_date: String::new(),
+            to_date: String::new(),
             speed: 60.0,
             seed: 1,
             is_sample_looped: true,
@@ -128,6 +138,7 @@ impl Config {
         let check = |is_valid: bool, key: &'static str, value: &dyn ToString, expected: &'static str| {
             if is_valid { Ok(()) } else { Err(ConfigError::OutOfRange { key, value: value.to_string(), expected }) }
         };
+        Window::parse(&self.from_date, &self.to_date).map_err(ConfigError::Date)?;
         check((0.0..=1e9).contains(&self.speed), "speed", &self.speed, "0 to 1e9")?;
         check(
             (10..=60_000).contains(&self.quote_refresh_ms),

@@ -7,11 +7,13 @@ mod events;
 mod matches;
 mod moment;
 mod report;
+mod window;
 
 pub(crate) use bars::{BarRow, Series};
 pub(crate) use events::{Incident, IncidentKind};
 pub(crate) use matches::{Book, MatchRow};
 pub use report::{FileKind, FileReport};
+pub use window::Window;
 
 use crate::csv::{Row, Rows};
 use events::EventRow;
@@ -42,6 +44,9 @@ pub struct Intake {
 /// Why a file, or all of them, cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
+    /// The dates leave nothing.
+    #[error("nothing in the files lies between market_data.from_date and market_data.to_date")]
+    NothingInWindow,
     /// It cannot be read.
     #[error("reading {file}")]
     Unreadable {

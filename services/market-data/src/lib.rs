@@ -31,7 +31,7 @@ pub use config::{Config, ConfigError, Feed};
 
 use anyhow::Context as _;
 use feed::{PlayRules, Player};
-use file::{Intake, Limits};
+use file::{Intake, Limits, Window};
 use market::Market;
 use publish::Publisher;
 use replay::{AtEnd, Pace, Replay};
@@ -95,5 +95,10 @@ fn read(config: &Config) -> anyhow::Result<Intake> {
         Feed::Files(paths) => paths.clone(),
     };
     let limits = Limits { file_mib_max: config.file_mib_max, rows_max: config.rows_max };
-    Ok(file::read(&paths, limits)?)
+    let intake = file::read(&paths, limits)?;
+    if config.feed == Feed::Sample {
+        return Ok(intake);
+    }
+    let window = Window::parse(&config.from_date, &config.to_date).map_err(ConfigError::Date)?;
+    Ok(intake.within(window)?)
 }

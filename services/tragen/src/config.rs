@@ -34,6 +34,12 @@ pub(crate) struct Settings {
     /// What plays: `sample`, `none`, or CSV files and folders of them [default: sample].
     #[arg(long, env = "TRAGEN_FEED", value_name = "FEED", num_args = 1.., value_delimiter = ',')]
     feed: Vec<String>,
+    /// First market day of the files that plays, e.g. 2012-02-01.
+    #[arg(long, env = "TRAGEN_FROM", value_name = "DATE")]
+    from: Option<String>,
+    /// First market day of the files that plays no more.
+    #[arg(long, env = "TRAGEN_TO", value_name = "DATE")]
+    to: Option<String>,
     /// Market seconds in a second; 0 for as fast as possible [default: 60].
     #[arg(long, env = "TRAGEN_SPEED", value_name = "N", allow_negative_numbers = true)]
     speed: Option<f64>,
@@ -83,6 +89,12 @@ impl Settings {
         }
         if let Some(feed) = self.feed()? {
             config.market_data.feed = feed;
+        }
+        if let Some(from) = &self.from {
+            config.market_data.from_date.clone_from(from);
+        }
+        if let Some(to) = &self.to {
+            config.market_data.to_date.clone_from(to);
         }
         if let Some(speed) = self.speed {
             config.market_data.speed = speed;

@@ -1,3 +1,5 @@
+//! What the players publish, played from rows made here.
+
 use super::*;
 use crate::file::{self, Limits};
 use tragen_domain::{

@@ -1,3 +1,5 @@
+//! Files with planted bad rows, and what is made of them.
+
 use super::*;
 use tragen_domain::{market::Timeframe, money::Price};
 

@@ -33,10 +33,8 @@ async fn workers(rig: &Rig, names: &[&str]) -> Shared<i64> {
 
 async fn halt(rig: &Rig, principal: &str) -> v1::HaltResponse {
     let request = v1::HaltRequest { scope: None, reason: "test".into(), wait_ms: 500 };
-    match rig.ask(principal, Question::Halt(request)).await {
-        Answer::Halt(response) => response,
-        other => panic!("{other:?}"),
-    }
+    let Answer::Halt(response) = rig.ask(principal, Question::Halt(request)).await else { panic!("refused") };
+    response
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,17 +53,22 @@ async fn after_a_halt_under_load_nothing_reaches_the_venue() {
     for chunk in before.chunks(10) {
         rig.propose(chunk.to_vec()).await;
     }
-    let (bus_rig, response) = (&rig, halt(&rig, "operator"));
+    let filled = |rig: &Rig| rig.venue_lines().iter().filter(|line| line.contains(" filled ")).count();
+    // Counted the moment Halt returns; proposals have poured in since before it was asked.
+    let halting = async {
+        let response = halt(&rig, "operator").await;
+        (response, filled(&rig))
+    };
     let feeding = async {
         for chunk in after.chunks(10) {
-            bus_rig.propose(chunk.to_vec()).await;
+            rig.propose(chunk.to_vec()).await;
         }
     };
-    let (response, ()) = tokio::join!(response, feeding);
-    let filled = |rig: &Rig| rig.venue_lines().iter().filter(|line| line.contains(" filled ")).count();
-    let at_return = filled(&rig);
+    let ((response, at_return), ()) = tokio::join!(halting, feeding);
     rig.outcomes.until(|outcomes| outcomes.finished() == 601).await;
     assert_eq!(filled(&rig), at_return, "an order reached the venue after Halt had returned");
+    let sequence = u64::try_from(response.journal_sequence).expect("a sequence");
+    assert_eq!(rig.approvals_after(sequence).await, 0, "the gate approved something after it was closed");
     println!(
         "gate closed after {} us; {} of 600 orders were filled before, the rest is denied",
         response.gate_closed_micros, at_return
@@ -99,13 +102,13 @@ async fn a_resume_takes_two_people_and_one_level_at_a_time() {
         Question::ProposeResume(v1::ProposeResumeRequest { scope: None, target: target.into(), reason: reason.into() })
     };
     let confirm = |token: &str| Question::ConfirmResume(v1::ConfirmResumeRequest { token: token.into() });
-    let reason_of = |answer: Answer| match answer {
-        Answer::Error(error) => error.reason,
-        other => panic!("{other:?}"),
+    let reason_of = |answer: Answer| {
+        let Answer::Error(error) = answer else { panic!("{answer:?}") };
+        error.reason
     };
-    let proposal_of = |answer: Answer| match answer {
-        Answer::ProposeResume(proposal) => proposal,
-        other => panic!("{other:?}"),
+    let proposal_of = |answer: Answer| {
+        let Answer::ProposeResume(proposal) = answer else { panic!("{answer:?}") };
+        proposal
     };
     let unspecified = v1::TradingState::Unspecified;
     assert_eq!(reason_of(rig.ask("ann", propose("", unspecified)).await), "REASON_MISSING");

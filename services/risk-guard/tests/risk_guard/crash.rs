@@ -1,9 +1,7 @@
 //! Killed at any point: nothing is lost, nothing is done twice.
 
 use crate::rig::{HOME, ONE, Rig, buy, eventually, order, trade_of};
-use prost::Message as _;
 use std::{collections::BTreeMap, time::Duration};
-use tragen_bus::{StartAt, Stream};
 use tragen_contracts::v1;
 use tragen_risk_guard::Config;
 
@@ -88,10 +86,10 @@ async fn a_restart_has_the_same_state_and_decides_nothing_again() {
     let after = rig.risk_state().await;
     assert_eq!((after.open_orders, after.held_micros), (before.open_orders, before.held_micros));
     assert_eq!((after.epoch, after.global_state, &after.scopes), (before.epoch, before.global_state, &before.scopes));
-    let approvals = approvals(&rig).await;
+    let approvals = rig.approvals_after(0).await;
     rig.propose(done).await;
     rig.outcomes.during(Duration::from_millis(500)).await;
-    assert_eq!(self::approvals(&rig).await, approvals, "a known trade is never decided again");
+    assert_eq!(rig.approvals_after(0).await, approvals, "a known trade is never decided again");
     assert_eq!(rig.ledger.contracts("alice", HOME), 200);
 
     // The resting order is still ours.
@@ -101,21 +99,4 @@ async fn a_restart_has_the_same_state_and_decides_nothing_again() {
     assert!(rig.ledger.cash("alice") < 1_000 * ONE);
     guard.stop().await;
     rig.stop().await;
-}
-
-/// Approvals in the journal.
-async fn approvals(rig: &Rig) -> usize {
-    let Some(last) = rig.bus.newest(Stream::Journal).await.expect("a stream") else { return 0 };
-    let mut journal = rig.bus.follow(&rig.context, Stream::Journal, "", StartAt::Beginning).await.expect("a stream");
-    let mut approvals = 0;
-    loop {
-        let message = journal.next().await.expect("a running bus");
-        let batch = v1::JournalBatch::decode(message.payload).expect("a batch");
-        let is_approval =
-            |record: &&v1::JournalRecord| matches!(record.kind, Some(v1::journal_record::Kind::Approved(_)));
-        approvals += batch.records.iter().filter(is_approval).count();
-        if message.sequence >= last {
-            return approvals;
-        }
-    }
 }

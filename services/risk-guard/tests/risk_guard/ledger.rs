@@ -74,22 +74,17 @@ impl Ledger {
 
     fn answer(&self, question: &v1::LedgerQuestion) -> Option<v1::ledger_answer::Answer> {
         let books = self.books.lock().expect("not poisoned");
-        match question.question.as_ref()? {
-            v1::ledger_question::Question::AccountsPage(_) => {
-                let accounts = books.accounts.iter().map(|(id, book)| v1::AccountSnapshot {
-                    balances: vec![account(id, book)],
-                    positions: book.positions.iter().map(|(id, position)| position_of(id, position)).collect(),
-                });
-                let accounts = accounts.collect();
-                let page = v1::AccountsPage { accounts, next_account_id: String::new() };
-                Some(v1::ledger_answer::Answer::AccountsPage(page))
-            }
-            v1::ledger_question::Question::Outcomes(asked) => {
-                let facts = asked.trade_ids.iter().filter_map(|trade| books.facts.get(trade).cloned()).collect();
-                Some(v1::ledger_answer::Answer::Outcomes(v1::Outcomes { facts }))
-            }
-            _ => None,
+        let question = question.question.as_ref()?;
+        if let v1::ledger_question::Question::Outcomes(asked) = question {
+            let facts = asked.trade_ids.iter().filter_map(|trade| books.facts.get(trade).cloned()).collect();
+            return Some(v1::ledger_answer::Answer::Outcomes(v1::Outcomes { facts }));
         }
+        let accounts = books.accounts.iter().map(|(id, book)| v1::AccountSnapshot {
+            balances: vec![account(id, book)],
+            positions: book.positions.iter().map(|(id, position)| position_of(id, position)).collect(),
+        });
+        let page = v1::AccountsPage { accounts: accounts.collect(), next_account_id: String::new() };
+        Some(v1::ledger_answer::Answer::AccountsPage(page))
     }
 
     fn book(&self, report: &v1::ExecutionReport) -> Option<v1::LedgerFact> {

@@ -161,9 +161,27 @@ impl Rig {
 
     pub(crate) async fn risk_state(&self) -> v1::GetRiskStateResponse {
         let question = v1::guard_question::Question::GetState(v1::GetRiskStateRequest {});
-        match self.ask("operator", question).await {
-            v1::guard_answer::Answer::State(state) => state,
-            other => panic!("{other:?}"),
+        let v1::guard_answer::Answer::State(state) = self.ask("operator", question).await else { panic!("refused") };
+        state
+    }
+
+    /// Approvals in the journal after the message `sequence`.
+    pub(crate) async fn approvals_after(&self, sequence: u64) -> usize {
+        let Some(last) = self.bus.newest(Stream::Journal).await.expect("a stream") else { return 0 };
+        let follow = self.bus.follow(&self.context, Stream::Journal, "", StartAt::Beginning);
+        let mut journal = follow.await.expect("a stream");
+        let mut approvals = 0;
+        loop {
+            let message = journal.next().await.expect("a running bus");
+            let batch = v1::JournalBatch::decode(message.payload).expect("a batch");
+            let is_approval =
+                |record: &&v1::JournalRecord| matches!(record.kind, Some(v1::journal_record::Kind::Approved(_)));
+            if message.sequence > sequence {
+                approvals += batch.records.iter().filter(is_approval).count();
+            }
+            if message.sequence >= last {
+                return approvals;
+            }
         }
     }
 

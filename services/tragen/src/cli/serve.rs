@@ -9,7 +9,10 @@ use crate::{
     service::Service,
 };
 use clap::Args;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+/// A free port, for this machine only.
+const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 /// Which service, and where everything is.
 #[derive(Debug, Args)]
@@ -22,9 +25,9 @@ pub(crate) struct ServeArgs {
     /// The bus.
     #[arg(long, env = "TRAGEN_NATS_URL", value_name = "URL", default_value = "nats://127.0.0.1:4222")]
     nats: String,
-    /// Where health and metrics of a service are served; the router has them at its own address.
-    #[arg(long, env = "TRAGEN_HTTP", value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    http: SocketAddr,
+    /// Where health and metrics are served; the router has them at its own address too [default: a free port].
+    #[arg(long, env = "TRAGEN_HTTP", value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -40,19 +43,15 @@ impl ServeArgs {
             let bus = connect(&self.nats, self.service.name()).await?;
             bus.apply(config.market_data.lane_messages_max).await?;
             // Health first, so that a probe can tell what a slow start waits for.
-            let health = match self.service {
-                Service::Router => None,
-                Service::AgentWorker
-                | Service::RiskGuard
-                | Service::MarketData
-                | Service::CostMonitor
-                | Service::Ledger => Some(tragen_host::http::serve(&context, self.http, metrics.clone()).await?),
+            let health = match self.http.or((self.service != Service::Router).then_some(ANY_PORT)) {
+                Some(address) => Some(tragen_host::http::serve(&context, address, metrics.clone()).await?),
+                None => None,
             };
             let api = self.service.start(context.clone(), bus, &config, metrics).await?;
             let url = |address: Option<SocketAddr>| address.map(|a| format!("http://{a}")).unwrap_or_default();
             let ready = Ready {
                 grpc: url(api),
-                http: url(api.or(health)),
+                http: url(health.or(api)),
                 nats: self.nats.clone(),
                 pid: std::process::id(),
                 data_dir,

@@ -101,7 +101,7 @@ impl Board {
             }
             let change = cents(worth.minus(first)?);
             let sign = if change.starts_with('-') { "" } else { "+" };
-            lines.push(format!("   equity {account:<30} {:>14}  {sign}{change} since the start", cents(worth)));
+            lines.push(format!("   equity {account:<30} {:>14}  {sign}{change} since first seen", cents(worth)));
         }
         Ok(lines)
     }

@@ -1,3 +1,5 @@
+//! What postings and trades must come to, with worked numbers.
+
 use super::*;
 use crate::{id::ExecutionId, order::TradeStatus, time::Timestamp};
 
