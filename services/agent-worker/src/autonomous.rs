@@ -3,7 +3,7 @@
 //! bar, so however often a bar is seen the guard decides once.
 
 use crate::{
-    bars::{BarBook, as_units},
+    bars::{Age, BarBook, as_units},
     config::Config,
     control::{Control, Permission},
     market_view::MarketView,
@@ -80,18 +80,13 @@ pub(crate) async fn start(context: &Context, bus: &Bus, config: &Arc<Config>, pa
 impl Desk {
     async fn on_bar(self: &Arc<Self>, book: &mut BarBook, bar: &Bar) {
         let styles = self.parts.registry.styles(&bar.instrument, bar.timeframe);
+        let age_ms = (clock::now_micros() - bar.published_at.micros()) / 1_000;
+        let is_live = age_ms <= self.config.bar_age_ms_max && self.parts.control.permission() == Permission::Granted;
         let started = Instant::now();
-        let signals = book.take(bar, &styles);
+        let signals = book.take(bar, &styles, if is_live { Age::Live } else { Age::History });
         self.parts.usage.add(TRADING_AGENT, Work { cpu: started.elapsed(), messages: 1, api_calls: 0 });
         counter!(metrics::BARS).increment(1);
-        let age_ms = (clock::now_micros() - bar.published_at.micros()) / 1_000;
-        if age_ms > self.config.bar_age_ms_max || self.parts.control.permission() != Permission::Granted {
-            return;
-        }
         for (style, signal) in signals {
-            if !signal.changed() && signal.closed.is_none() {
-                continue;
-            }
             counter!(metrics::SIGNALS, "strategy" => format!("{style:?}").to_lowercase()).increment(1);
             let agents = self.parts.registry.agents(style, &bar.instrument, bar.timeframe);
             let trades = agents.into_iter().map(|agent| self.trade(agent, bar, signal));

@@ -28,8 +28,15 @@ pub(crate) struct BarBook {
 struct History {
     bars: VecDeque<bar::Bar>,
     last_start: Option<Timestamp>,
-    scalper: Option<TradingRules>,
-    swing: Option<TradingRules>,
+    scalper: Option<Running>,
+    swing: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    rules: TradingRules,
+    /// The direction that was acted on last; `None` before the first.
+    acted_on: Option<i8>,
 }
 
 impl BarBook {
@@ -38,32 +45,53 @@ impl BarBook {
         Self { kept, history: HashMap::new() }
     }
 
-    /// Takes a closed bar once and gives what each style in `styles` says to it.
-    /// A bar seen before, or older than the last, changes nothing.
-    pub(crate) fn take(&mut self, bar: &market::Bar, styles: &[AnalysisStyle]) -> Vec<(AnalysisStyle, Signal)> {
+    /// Takes a closed bar once and gives the signals to act on: those of a live
+    /// bar that change the target, or that differ from what was acted on because
+    /// the change came with a bar that was history already. A bar seen before, or
+    /// older than the last, changes nothing.
+    pub(crate) fn take(
+        &mut self,
+        bar: &market::Bar,
+        styles: &[AnalysisStyle],
+        age: Age,
+    ) -> Vec<(AnalysisStyle, Signal)> {
         let Some(model) = model_bar(bar) else { return Vec::new() };
         let history = self.history.entry((bar.instrument.clone(), bar.timeframe)).or_default();
         if history.last_start.is_some_and(|last| bar.start <= last) {
             return Vec::new();
         }
         history.last_start = Some(bar.start);
-        let mut signals = Vec::new();
+        let mut due = Vec::new();
         for style in styles {
-            if let Some(rules) = history.rules(*style) {
-                signals.push((*style, rules.on_bar(&model)));
+            let Some(running) = history.running(*style) else { continue };
+            let signal = running.rules.on_bar(&model);
+            let is_change = signal.changed() || signal.closed.is_some();
+            let is_missed = running.acted_on.is_some_and(|acted_on| acted_on != signal.direction());
+            if age == Age::Live && (is_change || is_missed) {
+                running.acted_on = Some(signal.direction());
+                due.push((*style, signal));
             }
         }
         history.bars.push_back(model);
         if history.bars.len() > self.kept {
             history.bars.pop_front();
         }
-        signals
+        due
     }
+}
+
+/// Whether a bar may be acted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// It has just closed.
+    Live,
+    /// It is only looked at.
+    History,
 }
 
 impl History {
     /// The style's rules, started on the bars kept if they are new.
-    fn rules(&mut self, style: AnalysisStyle) -> Option<&mut TradingRules> {
+    fn running(&mut self, style: AnalysisStyle) -> Option<&mut Running> {
         let slot = match style {
             AnalysisStyle::Scalper => &mut self.scalper,
             AnalysisStyle::Swing => &mut self.swing,
@@ -74,7 +102,7 @@ impl History {
             for bar in &self.bars {
                 rules.on_bar(bar);
             }
-            *slot = Some(rules);
+            *slot = Some(Running { rules, acted_on: None });
         }
         slot.as_mut()
     }

@@ -112,9 +112,16 @@ impl Publisher {
         let mut bars = read(&self.market).bars_after(&self.published);
         // Oldest first, so that a reader who stops in the middle misses nothing older.
         bars.sort_by_key(|bar| bar.start);
+        // Only the newest bar of each kind is news; those before it are history to look at.
+        let newest: BTreeMap<_, _> =
+            bars.iter().map(|bar| ((bar.timeframe, bar.instrument.clone()), bar.start)).collect();
         let at = now();
         let bus = self.bus.clone();
-        let sent = futures::stream::iter(bars).map(|bar| send_bar(&bus, Bar { published_at: at, ..bar }));
+        let sent = futures::stream::iter(bars).map(|bar| {
+            let is_news = newest.get(&(bar.timeframe, bar.instrument.clone())) == Some(&bar.start);
+            let published_at = if is_news { at } else { Timestamp::default() };
+            send_bar(&bus, Bar { published_at, ..bar })
+        });
         let mut sent = sent.buffered(IN_FLIGHT);
         while let Some(sent) = sent.next().await {
             let (kind, start, sequence) = sent.map_err(|error| self.failed(&error))?;

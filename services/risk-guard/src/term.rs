@@ -13,16 +13,22 @@ use crate::{
 };
 use ::metrics::gauge;
 use anyhow::Context as _;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use tragen_bus::{Bus, Consumer, StartAt, Stream};
 use tragen_host::{Context, Lifecycle, retry::Backoff};
 use tragen_venue::PaperVenue;
 
 /// How long the tasks of a term may take to end, seconds.
 const TERM_DRAIN_SECS: u64 = 5;
+
+/// How long the bus and the ledger may take to come up before it is worth a warning.
+const LEDGER_EXPECTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Leads whenever nobody else does, until the process stops.
 pub(crate) async fn serve(context: Context, bus: Bus, config: Arc<Config>) -> anyhow::Result<()> {
@@ -133,12 +139,18 @@ async fn lead(
 /// Without bus and ledger nothing can be decided: proposals wait in their queue.
 async fn rebuild_patiently(context: &Context, term: &Context, bus: &Bus, config: &Config) -> Rebuilt {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+    let started = Instant::now();
     loop {
         match rebuild(term, bus, config).await {
             Ok(rebuilt) => return rebuilt,
             Err(failure) => {
                 context.set_not_ready(format!("rebuilding the state: {failure:#}"));
-                warn!("rebuilding the state: {failure:#}");
+                // All services start at once; only a ledger that stays away is news.
+                if started.elapsed() > LEDGER_EXPECTED_WITHIN {
+                    warn!("rebuilding the state: {failure:#}");
+                } else {
+                    debug!("rebuilding the state: {failure:#}");
+                }
             }
         }
         backoff.wait().await;

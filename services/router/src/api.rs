@@ -26,7 +26,10 @@ use std::{
 };
 use tokio::sync::{Semaphore, broadcast};
 use tonic::Code;
-use tragen_bus::{Ask, Bus};
+use tragen_bus::{
+    Ask, Bus,
+    usage::{Usage, Work},
+};
 use tragen_cache::RateLimiter;
 use tragen_contracts::v1::{self, LedgerAnswer, LedgerQuestion, Meta, ledger_answer, ledger_question};
 use tragen_domain::routing::RequestLimits;
@@ -46,6 +49,7 @@ pub(crate) struct Api {
     pub(crate) pages: PageTokens,
     pub(crate) changes: broadcast::Sender<Arc<v1::TradePosted>>,
     pub(crate) watchers: Arc<Semaphore>,
+    pub(crate) usage: Usage,
 }
 
 /// One call that was let in.
@@ -89,6 +93,7 @@ impl Api {
             span.fail(refusal.reason().to_owned(), refusal.message().to_owned());
             counter!(names::REFUSALS, "reason" => refusal.reason().to_owned()).increment(1);
         }
+        self.usage.add("", Work { api_calls: 1, ..Work::default() });
         counter!(names::CALLS, "method" => method.name, "code" => code_name(code)).increment(1);
         histogram!(names::CALL_SECONDS, "method" => method.name).record(started.elapsed());
         answer

@@ -33,9 +33,12 @@ use page::PageTokens;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use token::{PublicKey, TokenChecker};
 use tokio::sync::{Semaphore, broadcast};
-use tragen_bus::Bus;
+use tragen_bus::{Bus, usage::Usage};
 use tragen_cache::{RateLimiter, SharedLimits};
 use tragen_host::Context;
+
+/// How often the calls served are reported to the cost monitor.
+const USAGE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts the router and returns where it listens. The bus must be in place.
 ///
@@ -64,6 +67,7 @@ pub async fn run(context: Context, bus: Bus, config: Config, metrics: Prometheus
         changes: broadcast::Sender::new(config.watch_buffer_max),
         watchers: Arc::new(Semaphore::new(config.watchers_max)),
         limits: config.request_limits(),
+        usage: Usage::start(&context, &bus, USAGE_INTERVAL),
         context,
         bus,
         config,

@@ -120,8 +120,15 @@ async fn show(context: &Context, ready: &Ready, shows: Shows) -> anyhow::Result<
     Ok(())
 }
 
+/// How this program is called from here: the lines on the screen can be copied.
+fn program() -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| "tragen".into());
+    let here = std::env::current_dir().unwrap_or_default();
+    program.strip_prefix(&here).unwrap_or(&program).display().to_string()
+}
+
 fn welcome(ready: &Ready) -> String {
-    let (grpc, folder) = (&ready.grpc, ready.data_dir.display());
+    let (grpc, folder, tragen) = (&ready.grpc, ready.data_dir.display(), program());
     format!(
         "Tragen trades on paper.\n\
          \x20 API (gRPC, JSON)  {grpc}\n\
@@ -129,8 +136,8 @@ fn welcome(ready: &Ready) -> String {
          \x20 bus               {}\n\
          \x20 data              {folder}\n\
          Try it in another terminal:\n\
-         \x20 export TRAGEN_ENDPOINT={grpc} TRAGEN_TOKEN=$(tragen token --data-dir {folder} --account demo)\n\
-         \x20 tragen trade place --instrument GBPUSD --side buy --quantity 1000\n\
+         \x20 export TRAGEN_ENDPOINT={grpc} TRAGEN_TOKEN=$({tragen} token --data-dir {folder} --account demo)\n\
+         \x20 {tragen} trade place --instrument GBPUSD --side buy --quantity 1000\n\
          Ctrl-C stops it.",
         ready.nats
     )

@@ -1,14 +1,14 @@
 //! The commands against a running system: what they print, and their exit codes.
 
-use crate::support::{AllInOne, Client, operator, trader, tragen};
+use crate::rig::{Platform, tragen};
 use serde_json::Value;
 use std::process::Output;
-use tragen_contracts::v1;
+use tragen_router::token::Role;
 
-/// Runs a command as `client`.
-fn run(up: &AllInOne, client: &Client, line: &str) -> Output {
+/// Runs a command with `token`.
+fn run(up: &Platform, token: &str, line: &str) -> Output {
     let mut arguments: Vec<&str> = line.split(' ').collect();
-    arguments.extend(["--endpoint", up.endpoint(), "--token", &client.token]);
+    arguments.extend(["--endpoint", up.endpoint(), "--token", token]);
     tragen(&arguments)
 }
 
@@ -26,9 +26,8 @@ fn check(output: &Output, code: i32, said: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_print_and_end_as_they_say() {
-    let up = AllInOne::start(&["--feed", "sample"]).await;
-    let alice = up.client(trader("alice")).await;
-    let mut olga = up.client(operator("olga")).await;
+    let mut up = Platform::all_in_one(&[]).await;
+    let (alice, olga) = (up.token("alice", Role::Trader), up.token("olga", Role::Operator));
 
     check(&run(&up, &alice, "account deposit --amount 1000.50"), 0, "1000.5 USD");
     let placed = run(&up, &alice, "trade place --instrument GBPUSD --side buy --quantity 1000 -o json");
@@ -66,12 +65,12 @@ async fn commands_print_and_end_as_they_say() {
     check(&run(&up, &olga, "risk halt --scope instrument:GBPUSD --reason test"), 0, "have confirmed");
     check(&run(&up, &olga, "risk status"), 0, "instrument:GBPUSD");
     check(&run(&up, &alice, "trade place --instrument GBPUSD --side buy --quantity 1000"), 3, "TRADING_HALTED");
-    check(&tragen(&["probe", &format!("{}/ready", up.process.ready.http)]), 0, "");
-    check(&tragen(&["probe", &format!("{}/nothing", up.process.ready.http)]), 1, "404");
+    check(&tragen(&["probe", &format!("{}/ready", up.endpoint())]), 0, "");
+    check(&tragen(&["probe", &format!("{}/nothing", up.endpoint())]), 1, "404");
     check(&tragen(&["status", "--endpoint", "http://127.0.0.1:1"]), 1, "no API answers at http://127.0.0.1:1");
     check(&tragen(&["status", "--endpoint", up.endpoint()]), 1, "tragen token");
 
-    let data_dir = up.data_dir();
+    let data_dir = up.data_dir().to_owned();
     let data_dir = data_dir.to_str().expect("a path");
     check(&tragen(&["up", "--data-dir", data_dir]), 1, "is in use by another `tragen up`");
     let token = tragen(&["token", "--data-dir", data_dir, "--account", "bob", "--role", "risk_admin"]);
@@ -82,10 +81,8 @@ async fn commands_print_and_end_as_they_say() {
     let lines = std::fs::read_to_string(file).expect("tokens");
     assert_eq!(lines.lines().filter(|line| line.starts_with("load-") && line.contains(" ey")).count(), 3, "{lines}");
 
-    assert!(olga.risk.get_risk_state(v1::GetRiskStateRequest {}).await.is_ok());
-    assert!(olga.costs.get_costs(v1::GetCostsRequest {}).await.is_ok());
-    assert!(olga.agents.get_agent(v1::GetAgentRequest { agent_id: "s-1".into() }).await.is_ok());
-    assert!(olga.markets.get_quote(v1::GetQuoteRequest { instrument_id: "GBPUSD".into() }).await.is_ok());
+    up.stop();
+    check(&tragen(&["ledger", "verify", "--data-dir", data_dir]), 0, "Everything is equal");
 }
 
 #[test]

@@ -1,5 +1,11 @@
-//! The whole system from outside: built programs, real servers, the public API.
+//! The whole platform, as its users and its failures see it: real processes of
+//! the built binary, real servers, the public API.
 
+mod collector;
 mod command_line;
-mod smoke;
-mod support;
+mod crashes;
+mod halts;
+mod poison;
+mod repeats;
+mod rig;
+mod traces;

@@ -61,7 +61,7 @@ async fn survive(platform: &mut Platform, part: &str, account: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_any_process_in_the_middle_of_trading_loses_and_doubles_nothing() {
     let mut platform = Platform::separate().await;
-    for (number, part) in SERVICES.iter().chain(&["nats"]).enumerate() {
+    for (number, part) in SERVICES.iter().chain(&["nats", "valkey", "postgres"]).enumerate() {
         survive(&mut platform, part, &format!("trader-{number}")).await;
         platform.verify();
     }

@@ -8,7 +8,7 @@ use std::{
     future::Future,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -156,7 +156,12 @@ pub(crate) struct Caller {
     pub(crate) operations: OperationsClient<InterceptedService<Channel, Bearer>>,
 }
 
-fn tragen() -> PathBuf {
+/// The built command with `arguments`, run to its end.
+pub(crate) fn tragen(arguments: &[&str]) -> Output {
+    Command::new(program()).args(arguments).output().expect("the command runs")
+}
+
+fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_tragen"))
 }
 
@@ -182,7 +187,7 @@ impl Platform {
         arguments.extend(["--ready-file".to_owned(), path("up.json").display().to_string()]);
         arguments.extend(["--listen".to_owned(), format!("127.0.0.1:{}", free_port())]);
         arguments.extend(more.iter().map(ToString::to_string));
-        let up = Process::start(&tragen(), arguments, path("up.json"), path("up.log")).await;
+        let up = Process::start(&program(), arguments, path("up.json"), path("up.log")).await;
         let keys = Keys::load_or_create(&data_dir).expect("keys");
         let (endpoint, nats) = (up.ready.grpc.clone(), up.ready.nats.clone());
         let processes = BTreeMap::from([("up".to_owned(), up)]);
@@ -232,10 +237,26 @@ impl Platform {
                 arguments.extend([flag.to_owned(), value]);
             }
             let log = platform.folder.path().join(format!("{service}.log"));
-            async move { (service.to_owned(), Process::start(&tragen(), arguments, ready_file, log).await) }
+            async move { (service.to_owned(), Process::start(&program(), arguments, ready_file, log).await) }
         });
         platform.processes.extend(futures::future::join_all(starts).await);
         platform
+    }
+
+    /// Where the API is.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Where keys, books and bus are kept.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// A premium token for `account`.
+    pub(crate) fn token(&self, account: &str, role: Role) -> String {
+        let account = AccountId::new(account).expect("an id");
+        self.keys.issue(&Claims::new(account, Tier::Premium, role)).expect("a token")
     }
 
     /// The bus, for tests that look behind the API.
@@ -265,7 +286,7 @@ impl Platform {
 
     /// `tragen ledger verify`; panics with its words if the books are not right.
     pub(crate) fn verify(&self) {
-        let output = Command::new(tragen())
+        let output = Command::new(program())
             .args(["ledger", "verify", "--store", &self.store, "--data-dir"])
             .arg(&self.data_dir)
             .output()
@@ -276,9 +297,7 @@ impl Platform {
 
     /// A premium caller with `role`, retrying the connection until it is there.
     pub(crate) fn caller(&self, account: &str, role: Role) -> Caller {
-        let account = AccountId::new(account).expect("an id");
-        let token = self.keys.issue(&Claims::new(account, Tier::Premium, role)).expect("a token");
-        let bearer = Bearer(format!("Bearer {token}").parse().expect("a header"));
+        let bearer = Bearer(format!("Bearer {}", self.token(account, role)).parse().expect("a header"));
         let channel = Endpoint::from_shared(self.endpoint.clone()).expect("a URL").connect_lazy();
         Caller {
             trading: TradingClient::with_interceptor(channel.clone(), bearer.clone()),
