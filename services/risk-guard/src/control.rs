@@ -127,12 +127,12 @@ impl Gate {
             }
         };
         let change = tighten(&self.state, scope.clone(), TradingState::Halted, principal, &request.reason, now());
-        let epoch = change.epoch;
+        let (epoch, reason) = (change.epoch, change.reason.clone());
         let journal_sequence = self.change_state(change).await?;
         let gate_closed = received.elapsed();
         counter!(metrics::HALTS, "scope" => kind_of(&scope)).increment(1);
         histogram!(metrics::GATE_CLOSED_SECONDS).record(gate_closed.as_secs_f64());
-        info!(epoch, "{scope} is halted by {principal}: {}", request.reason);
+        info!(epoch, "{scope} is halted by {principal}: {reason}");
 
         let wait_ms = match u32::try_from(request.wait_ms).unwrap_or_default() {
             0 => self.config.halt_wait_ms_default,

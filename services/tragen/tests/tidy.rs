@@ -190,3 +190,20 @@ fn every_bus_message_has_a_subject_a_page_and_a_test() {
     }
     report("a bus message without subject, page or test", &offenders);
 }
+
+#[test]
+fn every_http_route_is_on_the_page() {
+    let routes = read(&root().join("services/router/src/http.rs"));
+    let page = read(&root().join("docs/api.md"));
+    // `{id}` and `{agent_id}` are the same to a reader.
+    let shape = |path: &str| {
+        path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/")
+    };
+    let words = page.split(|c: char| c.is_whitespace() || "`,?".contains(c)).filter(|word| word.starts_with("/v1/"));
+    let listed: BTreeSet<String> = words.map(shape).collect();
+    let served: Vec<&str> = routes.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(served.len() >= 20, "{served:?}");
+    let missing: Vec<String> =
+        served.into_iter().filter(|path| !listed.contains(&shape(path))).map(str::to_owned).collect();
+    report("a route is not in docs/api.md", &missing);
+}

@@ -1,7 +1,7 @@
 //! Loosening takes two people, one level at a time, and nothing may have
 //! changed in between.
 
-use super::{Scope, ScopeState, State, TradingState};
+use super::{Scope, ScopeState, State, TradingState, scope::short};
 use crate::time::Timestamp;
 
 /// A resume waiting for its second person.
@@ -110,7 +110,7 @@ pub fn propose_resume(
         scope,
         target,
         principal: principal.to_owned(),
-        reason: reason.to_owned(),
+        reason: short(reason),
         epoch: state.epoch(),
         expires_at: now.plus_millis(state.limits().resume_valid_ms),
     };

@@ -74,6 +74,14 @@ pub struct ScopeState {
     pub changed_at: Timestamp,
 }
 
+/// Longest reason kept, characters: every state travels to every worker.
+pub const REASON_CHARS_MAX: usize = 200;
+
+/// The beginning of a reason: a halt is never refused for its form.
+pub(super) fn short(reason: &str) -> String {
+    reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
+}
+
 /// The change that puts `scope` into `state` now; to be journaled, then applied.
 /// A scope that is stricter already stays as strict as it is.
 #[must_use]
@@ -91,7 +99,7 @@ pub fn tighten(
         state: to,
         epoch: state.epoch() + 1,
         changed_by: changed_by.to_owned(),
-        reason: if reason.is_empty() { "UNSPECIFIED".to_owned() } else { reason.to_owned() },
+        reason: if reason.is_empty() { "UNSPECIFIED".to_owned() } else { short(reason) },
         changed_at: now,
     }
 }

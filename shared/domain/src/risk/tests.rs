@@ -537,3 +537,12 @@ fn prices_are_never_zero_even_for_market_orders() {
     assert_eq!(order.limit, Price::from_micros(10_000));
     assert_eq!(order.terms.quantity, Quantity::from_micros(1_000_000));
 }
+
+#[test]
+fn a_halt_keeps_the_beginning_of_a_long_reason() {
+    let state = State::new(Limits::default());
+    let reason = format!("bad\r\nnews {}", "x".repeat(100_000));
+    let change = tighten(&state, Scope::Global, TradingState::Halted, "olga", &reason, Timestamp::default());
+    assert_eq!(change.reason.chars().count(), 200);
+    assert!(change.reason.starts_with("badnews xxx"), "{}", change.reason);
+}
