@@ -88,7 +88,8 @@ impl Item {
         check_request_id(&request.request_id)?;
         let currency = currency("currency", &request.currency)?;
         let amount = positive("amount_micros", request.amount_micros)?;
-        let trade_id = trade_id_of(account_id, &request.request_id);
+        // A deposit has ids of its own: a trade or withdrawal with the same request id is another matter.
+        let trade_id = trade_id_of(account_id, &format!("deposit/{}", request.request_id));
         let meta = v1::Meta {
             event_id: trade_id.clone(),
             traceparent: traceparent.clone(),

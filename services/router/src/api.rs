@@ -8,6 +8,8 @@ mod risk;
 mod trading;
 mod watch;
 
+pub(crate) use watch::AccountPlaces;
+
 use crate::{
     access::Method,
     config::Config,
@@ -49,6 +51,7 @@ pub(crate) struct Api {
     pub(crate) pages: PageTokens,
     pub(crate) changes: broadcast::Sender<Arc<v1::TradePosted>>,
     pub(crate) watchers: Arc<Semaphore>,
+    pub(crate) account_watchers: AccountPlaces,
     pub(crate) usage: Usage,
 }
 

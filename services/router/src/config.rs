@@ -67,6 +67,8 @@ pub struct Config {
     pub ask_timeout_ms: u64,
     /// Streams of trade changes that may be open.
     pub watchers_max: usize,
+    /// Most of them for one account.
+    pub watchers_per_account_max: usize,
     /// Changes a slow reader may be behind before it is cut off.
     pub watch_buffer_max: usize,
     /// Largest request, bytes.
@@ -120,6 +122,7 @@ impl Default for Config {
             lane_queue_max: 8_192,
             ask_timeout_ms: 2_000,
             watchers_max: 1_000,
+            watchers_per_account_max: 20,
             watch_buffer_max: 8_192,
             request_bytes_max: 64 * 1_024,
             connections_max: 10_000,

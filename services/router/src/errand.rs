@@ -47,6 +47,15 @@ impl Errand {
         Bytes::copy_from_slice(&Sha256::digest(bytes))
     }
 
+    /// A withdrawal has ids of its own: a trade or deposit with the same request
+    /// id is another matter.
+    fn id(&self, account: &AccountId, request_id: &str) -> Result<TradeId, Refusal> {
+        match self {
+            Self::Trade(_) => trade_id(account, request_id),
+            Self::Withdrawal(_) => trade_id(account, &format!("withdrawal/{request_id}")),
+        }
+    }
+
     const fn budget(&self) -> Budget {
         match self {
             Self::Trade(_) => Budget::Place,
@@ -77,7 +86,7 @@ impl Api {
     ) -> Result<Arc<Posted>, Refusal> {
         let (hash, account) = (errand.payload_hash(), call.caller.account.clone());
         let text = request_id.to_string();
-        let id = trade_id(&account, &text)?;
+        let id = errand.id(&account, &text)?;
         let waiting = Waiting::new(id.clone(), account, text, hash.clone(), Timestamp::from_micros(now_micros()));
         let waiting = match self.desk.claim(waiting) {
             Claim::Known(posted) => return same_payload(posted, &hash),

@@ -9,8 +9,9 @@ use crate::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, State, rejection::BytesRejection, rejection::QueryRejection},
+    extract::{DefaultBodyLimit, Path, Query, Request, State, rejection::BytesRejection, rejection::QueryRejection},
     http::{HeaderMap, StatusCode},
+    middleware::{self, Next},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -19,7 +20,7 @@ use axum::{
 };
 use futures::StreamExt as _;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tonic::Code;
 use tragen_contracts::v1;
 use tragen_domain::routing::RequestId;
@@ -31,6 +32,7 @@ type Asked<T> = Result<Query<T>, QueryRejection>;
 /// Every route under `/v1`.
 pub(crate) fn routes(api: Arc<Api>) -> Router {
     let body_limit = api.config.request_bytes_max;
+    let answer_within = Duration::from_millis(api.config.wait_max_ms) + BODY_WITHIN;
     Router::new()
         .route("/v1/trades", post(place_trade).get(list_trades))
         .route("/v1/trades/watch", get(watch_trades))
@@ -54,8 +56,21 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
         .route("/v1/dead-letters", get(list_dead_letters))
         .route("/v1/dead-letters/{sequence}/replay", post(replay_dead_letter))
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(move |request: Request, next: Next| within(answer_within, request, next)))
         .layer(DefaultBodyLimit::max(body_limit))
         .with_state(api)
+}
+
+/// How long a request's body may take to arrive, on top of the longest wait for an answer.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
+
+/// A caller that does not finish its request does not keep its place.
+async fn within(limit: Duration, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Refusal::new(Code::DeadlineExceeded, "REQUEST_TOO_SLOW", "the request did not arrive in time")
+            .into_response(),
+    }
 }
 
 /// The answer on a path that there is not.

@@ -66,6 +66,7 @@ pub async fn run(context: Context, bus: Bus, config: Config, metrics: Prometheus
         pages: PageTokens::new(&page_secret),
         changes: broadcast::Sender::new(config.watch_buffer_max),
         watchers: Arc::new(Semaphore::new(config.watchers_max)),
+        account_watchers: api::AccountPlaces::default(),
         limits: config.request_limits(),
         usage: Usage::start(&context, &bus, USAGE_INTERVAL),
         context,

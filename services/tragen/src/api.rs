@@ -71,13 +71,12 @@ impl Api {
     /// # Errors
     /// When the endpoint is no URL or nobody answers there.
     pub(crate) async fn connect(endpoint: &str, bearer: Bearer) -> anyhow::Result<Self> {
-        let target = Endpoint::from_shared(endpoint.to_owned())
-            .with_context(|| format!("--endpoint: {endpoint:?} is not a URL such as http://127.0.0.1:8080"))?;
-        let channel = target.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(|error| {
-            let cause = anyhow::Error::new(error);
-            let cause = cause.root_cause();
-            anyhow::anyhow!("no API answers at {endpoint} ({cause}); start one with `tragen up`, or set --endpoint")
-        })?;
+        let channel =
+            target(endpoint)?.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(|error| {
+                let cause = anyhow::Error::new(error);
+                let cause = cause.root_cause();
+                anyhow::anyhow!("no API answers at {endpoint} ({cause}); start one with `tragen up`, or set --endpoint")
+            })?;
         Ok(Self { channel, bearer })
     }
 
@@ -164,8 +163,37 @@ impl Issued {
     }
 }
 
+/// Where to connect; the client speaks plain HTTP/2.
+fn target(endpoint: &str) -> anyhow::Result<Endpoint> {
+    let expected = || format!("--endpoint: {endpoint:?} is not a URL such as http://127.0.0.1:8080");
+    let target = Endpoint::from_shared(endpoint.to_owned()).with_context(expected)?;
+    match target.uri().scheme_str() {
+        Some("http") => Ok(target),
+        Some("https") => anyhow::bail!("--endpoint: this client speaks http only; end TLS in front of the API"),
+        Some(_) | None => anyhow::bail!(expected()),
+    }
+}
+
 fn header(token: &str) -> anyhow::Result<AsciiMetadataValue> {
     let mut value: AsciiMetadataValue = format!("Bearer {token}").parse().context("writing the token's header")?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_plain_http() {
+        assert!(target("http://127.0.0.1:8080").is_ok());
+        let check = |endpoint: &str, said: &str| {
+            let refused = format!("{:#}", target(endpoint).expect_err("refused"));
+            assert!(refused.starts_with("--endpoint: ") && refused.contains(said), "{endpoint}: {refused}");
+        };
+        check("https://127.0.0.1:8080", "this client speaks http only; end TLS in front of the API");
+        for bad in ["127.0.0.1:1", "localhost", "/x", "ftp://a", "", "a b"] {
+            check(bad, &format!("{bad:?} is not a URL such as http://127.0.0.1:8080"));
+        }
+    }
 }

@@ -70,28 +70,31 @@ enum Command {
     /// Prints an access token signed with the data folder's key.
     Token(token::TokenArgs),
     /// Balances, positions and transfers of the token's account.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tragen account show")]
     Account(account::AccountCommand),
     /// Places, follows and cancels trades.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tragen trade place --instrument GBPUSD --side buy --quantity 1000")]
     Trade(trade::TradeCommand),
     /// Instruments and their prices.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tragen market quote GBPUSD")]
     Market(market::MarketCommand),
     /// Configured agents, which trade on their own.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tragen agents ls")]
     Agents(agents::AgentsCommand),
     /// Stops and resumes trading.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  tragen risk halt --scope instrument:GBPUSD --reason \"prices look wrong\""
+    )]
     Risk(risk::RiskCommand),
     /// The books.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tragen ledger verify --data-dir data")]
     Ledger(ledger::LedgerCommand),
     /// Which parts are up; the exit code is their health.
     #[command(after_help = "Example:\n  tragen status && echo healthy")]
     Status,
     /// Messages that no handler could take.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tragen dlq ls")]
     Dlq(operations::DeadLetterCommand),
     /// What running the agents costs.
     #[command(after_help = "Example:\n  tragen costs -o json")]
@@ -148,6 +151,14 @@ async fn pages<T>(
     }
 }
 
+/// A UUID as it is typed.
+///
+/// # Errors
+/// The text, which is none.
+fn uuid(text: &str) -> Result<uuid::Uuid, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a UUID"))
+}
+
 /// The given request id, or a new one.
 fn request_id(given: Option<uuid::Uuid>) -> String {
     given.unwrap_or_else(uuid::Uuid::now_v7).to_string()
@@ -161,12 +172,9 @@ mod tests {
     fn check_examples(command: &clap::Command, path: &str) {
         for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
             let path = format!("{path} {}", sub.get_name());
-            if sub.has_subcommands() {
-                check_examples(sub, &path);
-            } else {
-                let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-                assert!(help.contains(&path), "{path} --help has no example");
-            }
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&path), "{path} --help has no example");
+            check_examples(sub, &path);
         }
     }
 
@@ -194,6 +202,7 @@ mod tests {
         assert!(refusal("tragen trade mandate --match M --budget x").contains("--budget"));
         assert!(refusal("tragen trade list --limit 0").contains("--limit"));
         assert!(refusal(&format!("{place} 1 --request-id 7")).contains("--request-id"));
+        assert!(refusal("tragen trade get abc").contains("\"abc\" is not a UUID"));
         assert!(refusal("tragen risk halt --scope planet:earth").contains("--scope"));
     }
 

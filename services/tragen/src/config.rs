@@ -2,7 +2,7 @@
 //! over it (`TRAGEN__ROUTER__LISTEN`), and flags over both. Nothing starts
 //! before all of it is valid.
 
-use crate::service::store_in;
+use crate::service::{store_in, store_url, without_secret};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
@@ -96,21 +96,22 @@ impl Settings {
         if let Some(to) = &self.to {
             config.market_data.to_date.clone_from(to);
         }
+        let is_window = [&self.from, &self.to].into_iter().flatten().any(|date| !date.is_empty());
+        if is_window && !matches!(config.market_data.feed, Feed::Files(_)) {
+            anyhow::bail!("--from and --to need a feed of files");
+        }
         if let Some(speed) = self.speed {
             config.market_data.speed = speed;
         }
         match self.store.as_deref() {
-            Some("sqlite") => config.ledger.store_url = store_in(&data_dir)?.url,
-            Some(url) => url.clone_into(&mut config.ledger.store_url),
+            Some(store) => config.ledger.store_url = store_url(store, &data_dir)?,
             None if config.ledger.store_url == untouched.ledger.store_url => {
                 config.ledger.store_url = store_in(&data_dir)?.url;
             }
             None => {}
         }
-        match self.cache.as_deref() {
-            Some("memory") => config.router.cache_url.clear(),
-            Some(url) => url.clone_into(&mut config.router.cache_url),
-            None => {}
+        if let Some(cache) = self.cache.as_deref() {
+            config.router.cache_url = cache_url(cache)?;
         }
         if let Some(listen) = self.listen {
             config.router.listen = listen;
@@ -136,14 +137,20 @@ impl Settings {
     }
 
     fn feed(&self) -> anyhow::Result<Option<Feed>> {
-        match self.feed.as_slice() {
-            [] => Ok(None),
-            [one] => Ok(Some(Feed::parse(one).context("--feed")?)),
+        let feed = match self.feed.as_slice() {
+            [] => return Ok(None),
+            [one] => Feed::parse(one).context("--feed")?,
             paths if paths.iter().any(|path| path == "sample" || path == "none") => {
                 anyhow::bail!("--feed: `sample` and `none` stand alone")
             }
-            paths => Ok(Some(Feed::Files(paths.iter().map(PathBuf::from).collect()))),
+            paths => Feed::Files(paths.iter().map(PathBuf::from).collect()),
+        };
+        if let Feed::Files(paths) = &feed
+            && let Some(missing) = paths.iter().find(|path| !path.exists())
+        {
+            anyhow::bail!("--feed: {:?} is neither sample, none nor a file or folder", missing.display().to_string());
         }
+        Ok(Some(feed))
     }
 }
 
@@ -156,6 +163,17 @@ impl Config {
         self.cost_monitor.validate()?;
         self.ledger.validate()?;
         Ok(())
+    }
+}
+
+/// The address of a cache as it is typed; empty for the memory of the process.
+fn cache_url(cache: &str) -> anyhow::Result<String> {
+    match cache {
+        "memory" | "" => Ok(String::new()),
+        url if ["redis://", "rediss://", "redis+unix://", "unix://"].iter().any(|s| url.starts_with(s)) => {
+            Ok(url.to_owned())
+        }
+        other => anyhow::bail!("--cache: {:?} is neither memory nor a redis:// address", without_secret(other)),
     }
 }
 
@@ -216,7 +234,15 @@ mod tests {
             let refused = load(&["--config", file.to_str().expect("a path")]).expect_err("refused");
             assert!(format!("{refused:#}").contains(name), "{refused:#}");
         }
-        for (flags, name) in [(["--feed", "sample,x.csv"], "--feed"), (["--speed", "-1"], "speed")] {
+        for (flags, name) in [
+            (["--feed", "sample,x.csv"], "--feed"),
+            (["--feed", "smaple"], "--feed: \"smaple\" is neither sample, none nor a file or folder"),
+            (["--from", "2012-02-01"], "--from and --to need a feed of files"),
+            (["--store", "garbage"], "--store: \"garbage\" is neither sqlite nor a postgres:// address"),
+            (["--store", "mysql://u:secret@h"], "--store: \"mysql:...\" is neither"),
+            (["--cache", "garbage"], "--cache: \"garbage\" is neither memory nor a redis:// address"),
+            (["--speed", "-1"], "speed"),
+        ] {
             let refused = load(&flags).expect_err("refused");
             assert!(format!("{refused:#}").contains(name), "{refused:#}");
         }

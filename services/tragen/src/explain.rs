@@ -13,6 +13,11 @@ pub(crate) fn sentence(error: &anyhow::Error) -> String {
 
 fn refusal(status: &Status) -> String {
     let details = status.get_error_details();
+    if let Some(info) = details.error_info().filter(|info| info.reason == "ROLE_REQUIRED")
+        && let Some(role) = info.metadata.get("role")
+    {
+        return format!("this needs the role {role} (ROLE_REQUIRED); see tragen token --role {role}");
+    }
     let mut text = match details.bad_request() {
         Some(request) if !request.field_violations.is_empty() => {
             let parts = request.field_violations.iter().map(|v| format!("{}: {}", v.field, v.description));
@@ -57,6 +62,12 @@ mod tests {
         check(
             Status::with_error_details(Code::ResourceExhausted, "too many trades", details),
             "too many trades; try again in 1.5 s",
+        );
+        let mut details = ErrorDetails::new();
+        details.set_error_info("ROLE_REQUIRED", "tragen", HashMap::from([("role".to_owned(), "operator".to_owned())]));
+        check(
+            Status::with_error_details(Code::PermissionDenied, "the token's role does not allow this call", details),
+            "this needs the role operator (ROLE_REQUIRED); see tragen token --role operator",
         );
         check(Status::not_found("there is no such trade"), "there is no such trade");
         check(Status::new(Code::Internal, ""), "Internal error");

@@ -2,7 +2,11 @@
 
 use crate::{config::Settings, service::Service};
 use anyhow::Context as _;
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::{interval, timeout};
 use tragen_bus::{Bus, BusError};
 use tragen_host::{Context, Lifecycle, health::Health, retry::Backoff, telemetry::Telemetry};
@@ -13,6 +17,8 @@ const DRAIN_SECS_MAX: u64 = 15;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long a bus that is not there yet is waited for.
 const BUS_WITHIN: Duration = Duration::from_secs(30);
+/// How long a bus may be waited for in silence.
+const SILENT_WITHIN: Duration = Duration::from_secs(1);
 /// How often samples of the metrics are folded into their histograms.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -97,27 +103,58 @@ pub(crate) async fn wait_ready(health: &Health, services: &[Service]) -> anyhow:
     anyhow::bail!("not everything is ready after {} s: {reasons}", READY_WITHIN.as_secs())
 }
 
-/// Connects to the bus, and waits for it if it is not there yet.
+/// Connects to the bus, and waits for it if it is not there yet; says so after a second.
 ///
 /// # Errors
 /// When it is not there within half a minute.
 pub(crate) async fn connect(url: &str, name: &str) -> anyhow::Result<Bus> {
-    let mut last: Option<BusError> = None;
+    let last: Mutex<Option<BusError>> = Mutex::new(None);
+    let cause = || last.lock().unwrap_or_else(PoisonError::into_inner).take();
     let tries = async {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         loop {
             match Bus::connect(url, name).await {
                 Ok(bus) => return bus,
-                Err(error) => last = Some(error),
+                Err(error) => *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
             }
             backoff.wait().await;
         }
     };
-    match timeout(BUS_WITHIN, tries).await {
+    tokio::pin!(tries);
+    if let Ok(bus) = timeout(SILENT_WITHIN, &mut tries).await {
+        return Ok(bus);
+    }
+    eprintln!("{}", waiting(url, cause()));
+    match timeout(BUS_WITHIN.saturating_sub(SILENT_WITHIN), tries).await {
         Ok(bus) => Ok(bus),
-        Err(_) => match last {
+        Err(_) => match cause() {
             Some(error) => Err(error.into()),
             None => anyhow::bail!("NATS at {url} does not answer"),
         },
+    }
+}
+
+/// What is waited for; a password in front of the `@` is nobody's business.
+fn waiting(url: &str, cause: Option<BusError>) -> String {
+    let place = match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => url.to_owned(),
+    };
+    let cause =
+        cause.map_or_else(|| "no answer".to_owned(), |error| anyhow::Error::new(error).root_cause().to_string());
+    format!("waiting up to {} s for a bus at {place} ({cause})", BUS_WITHIN.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_names_the_place_without_its_password() {
+        assert_eq!(
+            waiting("nats://u:secret@127.0.0.1:4222", None),
+            "waiting up to 30 s for a bus at nats://127.0.0.1:4222 (no answer)"
+        );
+        assert!(waiting("127.0.0.1:1", None).contains("at 127.0.0.1:1 ("));
     }
 }

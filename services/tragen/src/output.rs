@@ -43,6 +43,21 @@ impl Format {
         }
     }
 
+    /// Like [`Self::list`]; a table without rows is the sentence `none`.
+    pub(crate) fn list_or<T: Serialize>(
+        self,
+        none: &str,
+        name: &str,
+        items: &[T],
+        headers: &[&str],
+        row: impl Fn(&T) -> Vec<String>,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Table if items.is_empty() => print(none),
+            Self::Table | Self::Json => self.list(name, items, headers, row),
+        }
+    }
+
     /// One message of many that come over time: a line of JSON, or `line`.
     pub(crate) fn event(self, message: &impl Serialize, line: impl FnOnce() -> String) -> anyhow::Result<()> {
         match self {
@@ -85,10 +100,10 @@ pub(crate) fn word(name: &'static str, prefix: &str) -> String {
     }
 }
 
-/// A time in seconds and nanoseconds since the epoch, to the second, UTC; empty for 0.
+/// A time in seconds since the epoch, to the second, UTC; empty for 0.
 pub(crate) fn moment(seconds: i64) -> String {
     match jiff::Timestamp::from_second(seconds) {
-        Ok(time) if seconds != 0 => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Ok(time) if seconds != 0 => time.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
         _ => String::new(),
     }
 }
@@ -136,7 +151,7 @@ mod tests {
     fn words_and_moments_are_for_people() {
         assert_eq!(word("TRADE_STATUS_NO_TRADE", "TRADE_STATUS_"), "NO_TRADE");
         assert_eq!(word("SIDE_UNSPECIFIED", "SIDE_"), "");
-        assert_eq!(moment(1_700_000_000), "2023-11-14 22:13:20");
+        assert_eq!(moment(1_700_000_000), "2023-11-14 22:13:20Z");
         assert_eq!(decimal(-550_000), "-0.55");
     }
 }

@@ -76,6 +76,28 @@ pub(crate) struct Books {
     pub(crate) url: String,
 }
 
+/// The address of a store as it is typed: `sqlite` for the books in `data_dir`, or an address.
+///
+/// # Errors
+/// When it is neither, without what may be a password.
+pub(crate) fn store_url(store: &str, data_dir: &Path) -> anyhow::Result<String> {
+    match store {
+        "sqlite" => Ok(store_in(data_dir)?.url),
+        url if ["sqlite://", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) => {
+            Ok(url.to_owned())
+        }
+        other => anyhow::bail!("--store: {:?} is neither sqlite nor a postgres:// address", without_secret(other)),
+    }
+}
+
+/// What stands before the first colon: behind it may be a password.
+pub(crate) fn without_secret(address: &str) -> String {
+    match address.split_once(':') {
+        Some((scheme, _)) => format!("{scheme}:..."),
+        None => address.to_owned(),
+    }
+}
+
 /// The SQLite books in `data_dir`.
 ///
 /// # Errors

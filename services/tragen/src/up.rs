@@ -21,7 +21,11 @@ use bus::OwnOrGiven;
 use data_dir::DataDir;
 use futures::future::try_join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tragen_domain::{id::AccountId, tier::Tier};
 use tragen_host::Context;
 use tragen_router::token::{Claims, Keys, Role};
@@ -120,15 +124,21 @@ async fn show(context: &Context, ready: &Ready, shows: Shows) -> anyhow::Result<
     Ok(())
 }
 
-/// How this program is called from here: the lines on the screen can be copied.
-fn program() -> String {
-    let program = std::env::current_exe().unwrap_or_else(|_| "tragen".into());
-    let here = std::env::current_dir().unwrap_or_default();
-    program.strip_prefix(&here).unwrap_or(&program).display().to_string()
+/// How this program is called from any folder: the lines on the screen can be copied.
+fn program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| "tragen".into())
+}
+
+/// The path as one word of a shell.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn welcome(ready: &Ready) -> String {
-    let (grpc, folder, tragen) = (&ready.grpc, ready.data_dir.display(), program());
+    let (grpc, folder, user) = (&ready.grpc, ready.data_dir.display(), demo::USER);
+    let (tragen, quoted) = (shell_word(&program()), shell_word(&ready.data_dir));
     format!(
         "Tragen trades on paper.\n\
          \x20 API (gRPC, JSON)  {grpc}\n\
@@ -136,9 +146,40 @@ fn welcome(ready: &Ready) -> String {
          \x20 bus               {}\n\
          \x20 data              {folder}\n\
          Try it in another terminal:\n\
-         \x20 export TRAGEN_ENDPOINT={grpc} TRAGEN_TOKEN=$({tragen} token --data-dir {folder} --account demo)\n\
+         \x20 export TRAGEN_ENDPOINT={grpc} TRAGEN_TOKEN=$({tragen} token --data-dir {quoted} --account {user})\n\
          \x20 {tragen} trade place --instrument GBPUSD --side buy --quantity 1000\n\
          Ctrl-C stops it.",
         ready.nats
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        for (path, word) in [
+            ("/opt/tragen-1.0/bin/tragen", "/opt/tragen-1.0/bin/tragen"),
+            ("/home/a b/data", "'/home/a b/data'"),
+            ("/it's/$HOME", r"'/it'\''s/$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
+
+    #[test]
+    fn the_lines_to_copy_work_from_any_folder() {
+        let ready = Ready {
+            grpc: "http://127.0.0.1:1".to_owned(),
+            http: String::new(),
+            nats: String::new(),
+            pid: 1,
+            data_dir: "/a b".into(),
+        };
+        let text = welcome(&ready);
+        assert!(text.contains("$(/") && text.contains("token --data-dir '/a b' --account demo)"), "{text}");
+        assert!(program().is_absolute());
+    }
 }

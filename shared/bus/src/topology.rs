@@ -68,7 +68,11 @@ pub enum Bucket {
 }
 
 /// A delivery not acked after this long goes to somebody else.
-pub const ACK_WAIT: Duration = Duration::from_secs(5);
+const ACK_WAIT: Duration = Duration::from_secs(5);
+
+/// The same for the guard: what a killed leader had taken must be there for the
+/// next one, which leads two seconds later.
+const GUARD_ACK_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a lane keeps the ids of published messages to drop repeats.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -228,7 +232,7 @@ impl Consumer {
             durable_name: Some(self.as_str().to_owned()),
             deliver_policy: DeliverPolicy::All,
             ack_policy: AckPolicy::Explicit,
-            ack_wait: ACK_WAIT,
+            ack_wait: if self == Self::Guard { GUARD_ACK_WAIT } else { ACK_WAIT },
             // Deliveries are counted by the handler, which keeps the bytes of what it gives up.
             max_deliver: -1,
             max_ack_pending: 1_024,

@@ -1,15 +1,11 @@
 //! A private bus with a running cost monitor.
 
-use anyhow::{Context as _, ensure};
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::{Duration, Instant},
-};
+use anyhow::ensure;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tragen_bus::{
     Ask, Bus, PublishOptions, Subject,
-    server::{NatsServer, Sync},
+    server::{NatsServer, Sync, find_binary},
 };
 use tragen_contracts::v1;
 use tragen_cost_monitor::Config;
@@ -29,7 +25,7 @@ impl Rig {
     /// A bus without a monitor yet.
     pub(crate) async fn new(spans: Spans) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let server = NatsServer::start(&nats_server()?, folder.path(), Sync::ServerDefault).await?;
+        let server = NatsServer::start(&find_binary()?, folder.path(), Sync::ServerDefault).await?;
         let bus = Bus::connect(server.url(), "test").await?;
         bus.apply(1_000).await?;
         let lifecycle = Lifecycle::new(5);
@@ -104,14 +100,4 @@ pub(crate) fn outcome(id: &str, status: v1::TradeStatus, traceparent: &str) -> v
             ..v1::TradeReport::default()
         })),
     }
-}
-
-fn nats_server() -> anyhow::Result<PathBuf> {
-    if let Some(path) = std::env::var_os("TRAGEN_NATS_SERVER") {
-        return Ok(path.into());
-    }
-    let fetch = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/fetch");
-    let output = Command::new(fetch).arg("nats").output().context("running tools/fetch nats")?;
-    ensure!(output.status.success(), "tools/fetch nats: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?.trim().into())
 }

@@ -34,8 +34,9 @@ async fn a_deposit_is_booked_once_under_its_request_id() {
         assert_eq!(error(rig.deposit("a.b", "d1", 1).await), (3, "ID_BAD_CHARSET".into()));
         assert_eq!(error(rig.deposit("alice", "d4", i64::MAX).await), (11, "BALANCE_OUT_OF_RANGE".into()));
         assert_eq!(rig.account("alice").await.cash_micros, 6_000_000);
-        let facts = rig.told(&[id("alice", "d1"), id("alice", "d2")]).await;
-        assert_eq!(facts[&id("alice", "d2")].balances[0].account.as_ref().map(|a| a.cash_micros), Some(6_000_000));
+        let (first, second) = (id("alice", "deposit/d1"), id("alice", "deposit/d2"));
+        let facts = rig.told(&[first, second.clone()]).await;
+        assert_eq!(facts[&second].balances[0].account.as_ref().map(|a| a.cash_micros), Some(6_000_000));
         rig.verified().await;
         rig.stop().await;
     }
@@ -91,8 +92,9 @@ async fn a_trade_is_shown_to_its_account_only() {
         assert_eq!(page.positions.len(), 1);
         assert_eq!(page.positions[0].quantity_micros, 5_000_000);
 
-        let outcomes =
-            v1::OutcomesQuestion { trade_ids: vec![ids[3].clone(), id("alice", "unknown"), id("alice", "fund-alice")] };
+        let outcomes = v1::OutcomesQuestion {
+            trade_ids: vec![ids[3].clone(), id("alice", "unknown"), id("alice", "deposit/fund-alice")],
+        };
         let Some(Answer::Outcomes(outcomes)) = rig.ask("", Question::Outcomes(outcomes)).await.answer else { panic!() };
         assert_eq!(outcomes.facts.len(), 2);
         rig.stop().await;

@@ -12,7 +12,7 @@ async fn a_crash_between_commit_and_ack_books_once_and_tells_after_all() {
         let mut rig = Rig::new(kind).await;
         let doomed = rig.doomed().await;
         rig.funded("alice", 100_000_000).await;
-        rig.told(&[id("alice", "fund-alice")]).await;
+        rig.told(&[id("alice", "deposit/fund-alice")]).await;
         // Without the stream of facts the ledger commits but can neither tell nor ack.
         let client = async_nats::connect(rig.nats_url()).await.expect("a connection");
         async_nats::jetstream::new(client).delete_stream("LEDGER").await.expect("deleted");

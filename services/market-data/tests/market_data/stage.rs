@@ -1,12 +1,9 @@
 //! A private nats-server with market data running against it.
 
-use std::{
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use tragen_bus::{
     Ask, Bus,
-    server::{NatsServer, Sync},
+    server::{NatsServer, Sync, find_binary},
 };
 use tragen_contracts::v1::{self, market_answer::Answer, market_question::Question};
 use tragen_host::{Context, Lifecycle, trace::Spans};
@@ -28,9 +25,10 @@ impl Stage {
     /// A server in a folder of its own.
     pub(crate) async fn set() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let server = NatsServer::start(&nats_server(), &folder.path().join("nats"), Sync::ServerDefault)
-            .await
-            .expect("a server");
+        let server =
+            NatsServer::start(&find_binary().expect("a nats-server"), &folder.path().join("nats"), Sync::ServerDefault)
+                .await
+                .expect("a server");
         let bus = Bus::connect(server.url(), "market-data").await.expect("connected");
         let lifecycle = Lifecycle::new(10);
         let context = lifecycle.context("market-data", Spans::default());
@@ -81,14 +79,4 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
         assert!(started.elapsed() < PATIENCE, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-fn nats_server() -> PathBuf {
-    if let Some(path) = std::env::var_os("TRAGEN_NATS_SERVER") {
-        return path.into();
-    }
-    let fetch = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/fetch");
-    let found = std::process::Command::new(fetch).arg("nats").output().expect("tools/fetch runs");
-    assert!(found.status.success(), "no nats-server: run `tools/fetch nats`, or set TRAGEN_NATS_SERVER");
-    PathBuf::from(String::from_utf8_lossy(&found.stdout).trim())
 }

@@ -206,6 +206,7 @@ fn fields(request: &PlaceTradeRequest) -> TradeFields<'_> {
                 v1::TimeInForce::Gtd => Some(Lifetime::Gtd),
             },
             expire_at: order.expire_at.as_ref().map(|at| (at.seconds, at.nanos)),
+            is_reduce_only: order.is_reduce_only,
         }),
         Some(Intent::Mandate(mandate)) => IntentFields::Mandate(MandateFields {
             match_id: &mandate.match_id,

@@ -4,7 +4,12 @@ use super::{Api, Call};
 use crate::{access::require_role, metrics as names, refusal::Refusal, token::Role};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use metrics::gauge;
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::sync::{
     OwnedSemaphorePermit,
     broadcast::{self, error::RecvError},
@@ -22,6 +27,41 @@ struct Watcher {
     account: Option<String>,
     stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
     _place: OwnedSemaphorePermit,
+    _own_place: AccountPlace,
+}
+
+/// How many streams each account has open.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AccountPlaces(Arc<Mutex<HashMap<String, usize>>>);
+
+/// One of an account's places; given back when dropped.
+struct AccountPlace {
+    places: AccountPlaces,
+    account: String,
+}
+
+impl AccountPlaces {
+    fn take(&self, account: &str, max: usize) -> Option<AccountPlace> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(account.to_owned()).or_default();
+        if *count >= max {
+            return None;
+        }
+        *count += 1;
+        Some(AccountPlace { places: self.clone(), account: account.to_owned() })
+    }
+}
+
+impl Drop for AccountPlace {
+    fn drop(&mut self) {
+        let mut open = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.account) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.account);
+            }
+        }
+    }
 }
 
 impl Api {
@@ -31,6 +71,12 @@ impl Api {
         if request.is_all_accounts {
             require_role(&call.caller, Role::Operator)?;
         }
+        let limit = self.config.watchers_per_account_max;
+        let Some(own_place) = self.account_watchers.take(call.caller.account.as_str(), limit) else {
+            let message = "this account follows its trades on as many streams as it may";
+            let refusal = Refusal::new(Code::ResourceExhausted, "WATCH_LIMIT", message);
+            return Err(refusal.with("limit", limit.to_string()).retry_after(Duration::from_secs(1)));
+        };
         let Ok(place) = Arc::clone(&self.watchers).try_acquire_owned() else {
             return Err(Refusal::overloaded("watchers", Duration::from_secs(1)));
         };
@@ -40,6 +86,7 @@ impl Api {
             account: (!request.is_all_accounts).then(|| call.caller.account.as_str().to_owned()),
             stopped: Box::pin(self.context.stopped()),
             _place: place,
+            _own_place: own_place,
         };
         let changes = stream::unfold(Some(watcher), |watcher| async move {
             let mut watcher = watcher?;
@@ -83,5 +130,23 @@ impl Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         gauge!(names::WATCHERS).decrement(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_has_so_many_places_and_gets_them_back() {
+        let places = AccountPlaces::default();
+        let first = places.take("alice", 2).expect("a place");
+        let second = places.take("alice", 2).expect("another place");
+        assert!(places.take("alice", 2).is_none());
+        assert!(places.take("bob", 2).is_some(), "others are not concerned");
+        drop(first);
+        assert!(places.take("alice", 2).is_some());
+        drop(second);
+        assert!(places.0.lock().expect("not poisoned").is_empty());
     }
 }

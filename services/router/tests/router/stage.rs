@@ -5,7 +5,6 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use tonic::{Code, Request, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use tragen_bus::{
     Ask, Bus, Consumer, PublishOptions, Subject,
-    server::{NatsServer, Sync},
+    server::{NatsServer, Sync, find_binary},
 };
 use tragen_contracts::v1::{
     self, Account, AskError, CashPosted, Denial, DenialCode, DepositResponse, GetAccountResponse, LedgerAnswer,
@@ -77,12 +76,6 @@ pub(crate) enum Backstage {
     Asleep,
 }
 
-fn nats_binary() -> PathBuf {
-    std::env::var_os("TRAGEN_NATS_SERVER")
-        .map(PathBuf::from)
-        .expect("TRAGEN_NATS_SERVER names no nats-server: run `make test`, or export the output of `tools/fetch nats`")
-}
-
 impl Stage {
     pub(crate) async fn start(config: Config) -> Self {
         Self::start_with(config, Backstage::Works, 1_000, Spans::default()).await
@@ -90,9 +83,10 @@ impl Stage {
 
     pub(crate) async fn start_with(config: Config, backstage: Backstage, lane_max: i64, spans: Spans) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let nats = NatsServer::start(&nats_binary(), &folder.path().join("nats"), Sync::ServerDefault)
-            .await
-            .expect("nats-server starts");
+        let nats =
+            NatsServer::start(&find_binary().expect("a nats-server"), &folder.path().join("nats"), Sync::ServerDefault)
+                .await
+                .expect("nats-server starts");
         let lifecycle = Lifecycle::new(5);
         let context = lifecycle.context("router", spans);
         let bus = Bus::connect(nats.url(), "router").await.expect("connected");

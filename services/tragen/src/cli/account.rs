@@ -1,6 +1,6 @@
 //! `tragen account`: balances, positions and transfers of the token's account.
 
-use super::{ClientArgs, amount::positive, pages, request_id};
+use super::{ClientArgs, amount::positive, pages, request_id, uuid};
 use crate::{
     Verdict,
     api::ask,
@@ -54,7 +54,7 @@ pub(crate) struct CashArgs {
     #[arg(long, default_value = "USD")]
     currency: String,
     /// Repeat a request by its id, a UUIDv7; a new one without it.
-    #[arg(long)]
+    #[arg(long, value_parser = uuid)]
     request_id: Option<Uuid>,
 }
 
@@ -86,7 +86,7 @@ impl AccountCommand {
                     Ok((page.positions, page.next_page_token))
                 });
                 let headers = ["INSTRUMENT", "QUANTITY", "AVERAGE", "REALIZED", "FEES", "MARGIN"];
-                format.list("positions", &positions.await?, &headers, position_row)?;
+                format.list_or("No open positions.", "positions", &positions.await?, &headers, position_row)?;
             }
             Self::Transfers { limit } => {
                 let transfers = pages(limit, async |page_size, page_token| {
@@ -95,7 +95,7 @@ impl AccountCommand {
                     Ok((page.transfers, page.next_page_token))
                 });
                 let headers = ["SEQUENCE", "POSTED", "KIND", "AMOUNT", "CURRENCY", "FROM", "TO", "REFERENCE"];
-                format.list("transfers", &transfers.await?, &headers, transfer_row)?;
+                format.list_or("No transfers yet.", "transfers", &transfers.await?, &headers, transfer_row)?;
             }
         }
         Ok(Verdict::Good)

@@ -90,7 +90,8 @@ impl AgentsCommand {
                     Ok((page.agents, page.next_page_token))
                 });
                 let headers = ["AGENT", "STRATEGY", "INSTRUMENTS", "BARS", "RISK", "TRADES/DAY", "ACCOUNT", "ENABLED"];
-                client.output.list("agents", &found.await?, &headers, row)?;
+                let none = "No agents of yours; an operator sees all.";
+                client.output.list_or(none, "agents", &found.await?, &headers, row)?;
             }
             Self::Put(args) => {
                 let question = v1::PutAgentRequest { agent: Some(args.agent()) };

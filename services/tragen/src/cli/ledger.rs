@@ -3,7 +3,7 @@
 use crate::{
     Verdict,
     output::{Format, print},
-    service::store_in,
+    service::{store_in, store_url},
 };
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -31,7 +31,7 @@ impl LedgerCommand {
     pub(super) async fn run(self, format: Format) -> anyhow::Result<Verdict> {
         let Self::Verify { data_dir, store } = self;
         let store = match store {
-            Some(url) if url != "sqlite" => url,
+            Some(store) if store != "sqlite" => store_url(&store, &data_dir)?,
             _ => {
                 let books = store_in(&data_dir)?;
                 anyhow::ensure!(books.path.is_file(), "there are no books at {}", books.path.display());

@@ -39,7 +39,7 @@ impl DeadLetterCommand {
                     Ok((page.dead_letters, page.next_page_token))
                 });
                 let headers = ["SEQUENCE", "DEAD", "SUBJECT", "CONSUMER", "DELIVERIES", "BYTES", "REASON"];
-                client.output.list("dead_letters", &letters.await?, &headers, row)?;
+                client.output.list_or("No dead letters.", "dead_letters", &letters.await?, &headers, row)?;
             }
             Self::Replay { sequence } => {
                 let question = v1::ReplayDeadLetterRequest { sequence };

@@ -1,6 +1,8 @@
 //! `tragen risk`: stops and resumes trading. Stopping takes one person,
 //! resuming two.
 
+mod known;
+
 use super::ClientArgs;
 use crate::{
     Verdict,
@@ -18,9 +20,10 @@ pub(crate) enum RiskCommand {
     #[command(after_help = "Example:\n  tragen risk status")]
     Status,
     /// Stops a scope at once; needs the role operator.
-    #[command(after_help = "Example:\n  tragen risk halt --scope pool:scalping --reason \"prices look wrong\"")]
+    #[command(after_help = "Example:\n  tragen risk halt --scope pool:scalper --reason \"prices look wrong\"")]
     Halt {
-        /// What: global, pool:NAME, agent:ID, instrument:ID or account:ID.
+        /// What: global, pool:NAME (scalper, swing, value, user or an agent's own pool), agent:ID, instrument:ID or
+        /// account:ID.
         #[arg(long, default_value = "global", value_parser = parse_scope)]
         scope: v1::Scope,
         /// Why.
@@ -33,7 +36,8 @@ pub(crate) enum RiskCommand {
     /// First step of a resume by one level; needs the role risk_admin.
     #[command(after_help = "Example:\n  tragen risk propose-resume --scope global --reason \"the feed is back\"")]
     ProposeResume {
-        /// What: global, pool:NAME, agent:ID, instrument:ID or account:ID.
+        /// What: global, pool:NAME (scalper, swing, value, user or an agent's own pool), agent:ID, instrument:ID or
+        /// account:ID.
         #[arg(long, default_value = "global", value_parser = parse_scope)]
         scope: v1::Scope,
         /// Why.
@@ -50,7 +54,8 @@ pub(crate) enum RiskCommand {
 
 impl RiskCommand {
     pub(super) async fn run(self, client: &ClientArgs) -> anyhow::Result<Verdict> {
-        let mut risk = client.connect().await?.risk();
+        let api = client.connect().await?;
+        let mut risk = api.risk();
         let format = client.output;
         match self {
             Self::Status => {
@@ -58,8 +63,11 @@ impl RiskCommand {
             }
             Self::Halt { scope, reason, wait_ms } => {
                 let patience = Duration::from_millis(u64::from(wait_ms.unsigned_abs()) + 5_000);
-                let question = v1::HaltRequest { scope: Some(scope), reason, wait_ms };
-                return show_halt(format, &risk.halt(within(question, patience)).await?.into_inner());
+                let question = v1::HaltRequest { scope: Some(scope.clone()), reason, wait_ms };
+                show_halt(format, &scope, &risk.halt(within(question, patience)).await?.into_inner())?;
+                if let Some(warning) = known::warning(&api, &scope).await {
+                    eprintln!("{warning}");
+                }
             }
             Self::ProposeResume { scope, reason } => {
                 let question = v1::ProposeResumeRequest { scope: Some(scope), target: 0, reason };
@@ -102,17 +110,21 @@ fn show_state(format: Format, answer: &v1::GetRiskStateResponse) -> anyhow::Resu
     Ok(())
 }
 
-fn show_halt(format: Format, answer: &v1::HaltResponse) -> anyhow::Result<Verdict> {
+fn show_halt(format: Format, scope: &v1::Scope, answer: &v1::HaltResponse) -> anyhow::Result<()> {
+    let scope = scope_text(scope);
+    let next = format!("a risk_admin: tragen risk propose-resume --scope {scope} --reason ...");
     let fields = [
+        ("scope", scope),
+        ("state", "HALTED".to_owned()),
         ("epoch", answer.epoch.to_string()),
         ("journal", answer.journal_sequence.to_string()),
         ("gate closed", format!("after {} us", answer.gate_closed_micros)),
         ("workers", format!("{} of {} have confirmed", answer.confirmed_workers, answer.total_workers)),
         ("missing", answer.missing_workers.join(" ")),
         ("canceled", format!("{} orders", answer.canceled_orders)),
+        ("next", next),
     ];
-    format.record(answer, &fields)?;
-    Ok(Verdict::Good)
+    format.record(answer, &fields)
 }
 
 fn scope_row(state: &v1::ScopeState) -> Vec<String> {
@@ -156,7 +168,7 @@ mod tests {
 
     #[test]
     fn scopes_are_written_as_they_are_read() {
-        for text in ["global", "pool:scalping", "agent:a1", "instrument:GBPUSD", "account:alice"] {
+        for text in ["global", "pool:scalper", "agent:a1", "instrument:GBPUSD", "account:alice"] {
             assert_eq!(parse_scope(text).map(|scope| scope_text(&scope)), Ok(text.to_owned()));
         }
         for bad in ["", "pool", "pool:", "planet:earth", "GLOBAL"] {

@@ -4,7 +4,7 @@ mod shown;
 
 pub(crate) use shown::line;
 
-use super::{ClientArgs, amount::positive, pages, request_id};
+use super::{ClientArgs, amount::positive, pages, request_id, uuid};
 use crate::{
     Verdict,
     api::{ask, within},
@@ -35,6 +35,7 @@ pub(crate) enum TradeCommand {
     #[command(after_help = "Example:\n  tragen trade get 01890a5d-ac96-774b-bcce-b302099a8057")]
     Get {
         /// A request id is a UUIDv7, a trade id a UUIDv5.
+        #[arg(value_parser = uuid)]
         id: Uuid,
     },
     /// The account's trades, newest first.
@@ -55,6 +56,7 @@ pub(crate) enum TradeCommand {
     #[command(after_help = "Example:\n  tragen trade cancel 6f1c8a52-3a4e-5b6f-8e9d-0c1b2a394857")]
     Cancel {
         /// The trade's id.
+        #[arg(value_parser = uuid)]
         trade_id: Uuid,
     },
 }
@@ -107,7 +109,7 @@ pub(crate) struct MandateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RequestArgs {
     /// Repeat a request by its id, a UUIDv7; a new one without it.
-    #[arg(long)]
+    #[arg(long, value_parser = uuid)]
     request_id: Option<Uuid>,
     /// How long to wait for the outcome, seconds.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=30))]
@@ -159,7 +161,7 @@ impl TradeCommand {
                     Ok((page.trades, page.next_page_token))
                 });
                 let headers = ["CREATED", "TRADE", "INSTRUMENT", "SIDE", "FILLED", "OF", "PRICE", "STATUS", "DENIAL"];
-                format.list("trades", &trades.await?, &headers, row)?;
+                format.list_or("No trades yet.", "trades", &trades.await?, &headers, row)?;
                 return Ok(Verdict::Good);
             }
             Self::Watch { all } => {

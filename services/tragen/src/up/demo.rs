@@ -13,11 +13,13 @@ use tragen_domain::{id::AccountId, money::ONE, tier::Tier};
 use tragen_host::Context;
 use tragen_router::token::{Claims, Keys, Role};
 
-/// The demo user's account.
-const USER: &str = "demo";
+/// The account of the person who watches: it gets money, and nobody else trades with it.
+pub(super) const USER: &str = "demo";
+/// The account that trades.
+const CROWD: &str = "demo-crowd";
 /// What an account starts with, units of its currency.
 const SEED: i64 = 100_000;
-/// How often the demo user asks for a trade.
+/// How often the crowd asks for a trade.
 const EVERY: Duration = Duration::from_secs(1);
 /// How often the demo looks for new instruments, in turns.
 const LOOK_EVERY: usize = 10;
@@ -57,10 +59,10 @@ impl Demo {
         }
         let Some(intent) = pick::intent(&self.instruments, turn) else { return Ok(()) };
         let request = v1::PlaceTradeRequest { request_id: uuid::Uuid::now_v7().to_string(), intent: Some(intent) };
-        let user = self.as_account(USER)?;
-        let answer = user.trading().place_trade(ask(request)).await?.into_inner();
+        let crowd = self.as_account(CROWD)?;
+        let answer = crowd.trading().place_trade(ask(request)).await?.into_inner();
         let status = answer.trade.map(|trade| trade.status());
-        debug!("the demo user's trade: {status:?}");
+        debug!("the crowd's trade: {status:?}");
         Ok(())
     }
 
@@ -70,7 +72,9 @@ impl Demo {
         self.instruments = self.api.markets().list_instruments(ask(question)).await?.into_inner().instruments;
         let currencies: BTreeSet<String> = self.instruments.iter().map(|i| i.currency.clone()).collect();
         for currency in currencies {
-            self.seed(USER, &currency).await.context("filling the demo account")?;
+            for account in [USER, CROWD] {
+                self.seed(account, &currency).await.context("filling the demo accounts")?;
+            }
         }
         for agent in pick::agents(&self.instruments) {
             self.configure(agent).await?;

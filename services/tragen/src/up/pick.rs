@@ -1,4 +1,4 @@
-//! What the demo does: which agents for which instruments, and what its user
+//! What the demo does: which agents for which instruments, and what its crowd
 //! asks for next. Counted, not random, so that two runs look alike.
 
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use tragen_domain::money::{ONE, Quantity};
 
 /// Most agents the demo configures.
 const AGENTS_MAX: usize = 40;
-/// About what an order of the demo user is worth, units of the currency.
+/// About what an order of the crowd is worth, units of the currency.
 const ORDER_VALUE: i64 = 1_000;
 /// Contracts in a demo order on a match.
 const CONTRACTS: i64 = 10;
@@ -44,7 +44,7 @@ pub(crate) fn agents(instruments: &[v1::Instrument]) -> Vec<v1::Agent> {
     pairs.take(AGENTS_MAX).collect()
 }
 
-/// What the demo user asks for the `turn`-th time: mandates for the matches,
+/// What the crowd asks for the `turn`-th time: mandates for the matches,
 /// small market orders for everything; `None` when nothing can be traded.
 pub(crate) fn intent(instruments: &[v1::Instrument], turn: usize) -> Option<Intent> {
     let open = || instruments.iter().filter(|i| i.status() == InstrumentStatus::Open);

@@ -29,6 +29,10 @@ async fn commands_print_and_end_as_they_say() {
     let mut up = Platform::all_in_one(&[]).await;
     let (alice, olga) = (up.token("alice", Role::Trader), up.token("olga", Role::Operator));
 
+    check(&run(&up, &alice, "trade list"), 0, "No trades yet.");
+    check(&run(&up, &alice, "account positions"), 0, "No open positions.");
+    check(&run(&up, &alice, "agents ls"), 0, "No agents of yours; an operator sees all.");
+    check(&run(&up, &olga, "dlq ls"), 0, "No dead letters.");
     check(&run(&up, &alice, "account deposit --amount 1000.50"), 0, "1000.5 USD");
     let placed = run(&up, &alice, "trade place --instrument GBPUSD --side buy --quantity 1000 -o json");
     let trade = json(&placed);
@@ -54,7 +58,11 @@ async fn commands_print_and_end_as_they_say() {
     check(&run(&up, &alice, "trade place --instrument GBPUSD --side buy --quantity ten"), 2, "--quantity");
     check(&run(&up, &alice, "market quote GBPUSD"), 0, "ask");
     check(&run(&up, &alice, "market ls"), 0, "BTCUSD-PERP");
-    check(&run(&up, &alice, "risk halt --reason no"), 1, "");
+    check(
+        &run(&up, &alice, "risk halt --reason no"),
+        1,
+        "this needs the role operator (ROLE_REQUIRED); see tragen token --role operator",
+    );
 
     check(&run(&up, &olga, "agents put --id s-1 --strategy scalper --instrument GBPUSD --account agent-s-1"), 0, "s-1");
     assert_eq!(json(&run(&up, &olga, "agents ls -o json"))["agents"].as_array().map(Vec::len), Some(1));
@@ -64,6 +72,13 @@ async fn commands_print_and_end_as_they_say() {
     check(&run(&up, &olga, "costs"), 0, "USD since");
     check(&run(&up, &olga, "risk halt --scope instrument:GBPUSD --reason test"), 0, "have confirmed");
     check(&run(&up, &olga, "risk status"), 0, "instrument:GBPUSD");
+    let unknown = run(&up, &olga, "risk halt --scope pool:scalping --reason test");
+    check(&unknown, 0, "warning: nothing named pool:scalping is known; known pools: scalper, swing, user, value");
+    let said = String::from_utf8_lossy(&unknown.stdout);
+    let words: Vec<&str> = said.split_whitespace().take(4).collect();
+    assert_eq!(words, ["scope", "pool:scalping", "state", "HALTED"], "{said}");
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.ends_with("a risk_admin: tragen risk propose-resume --scope pool:scalping --reason ..."), "{said}");
     check(&run(&up, &alice, "trade place --instrument GBPUSD --side buy --quantity 1000"), 3, "TRADING_HALTED");
     check(&tragen(&["probe", &format!("{}/ready", up.endpoint())]), 0, "");
     check(&tragen(&["probe", &format!("{}/nothing", up.endpoint())]), 1, "404");
@@ -98,4 +113,9 @@ fn what_is_missing_or_wrong_is_said_in_one_sentence() {
     let config = config.to_str().expect("a path");
     check(&tragen(&["up", "--data-dir", data_dir, "--config", config]), 1, "lisen");
     check(&tragen(&["up", "--nonsense"]), 2, "--nonsense");
+    check(&tragen(&["ledger", "verify", "--store", "garbage"]), 1, "is neither sqlite nor a postgres:// address");
+    check(&tragen(&["up", "--data-dir", data_dir, "--feed", "smaple"]), 1, "is neither sample, none nor a file");
+    check(&tragen(&["status", "--endpoint", "https://127.0.0.1:1"]), 1, "this client speaks http only");
+    check(&tragen(&["status", "--endpoint", "127.0.0.1:1"]), 1, "is not a URL such as http://127.0.0.1:8080");
+    check(&tragen(&["trade", "get", "abc"]), 2, "\"abc\" is not a UUID");
 }

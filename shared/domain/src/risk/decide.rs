@@ -69,8 +69,11 @@ pub fn decide(state: &State, proposed: &Proposed, now: Timestamp) -> Result<Appr
     let available = balance.available()?.ok_or(Denied::plain(Reason::NoBalance))?;
     order.hold = added_hold(account, &order)?;
     // An order that needs nothing always passes: closing must be possible with an empty purse.
-    if !order.hold.is_zero() && order.hold > available {
-        return Err(Denied::new(Reason::InsufficientFunds, available.micros(), order.hold.micros()));
+    if !order.hold.is_zero() {
+        let free = available.minus(open_loss(state, account, &instrument.settlement.currency)?)?;
+        if order.hold > free {
+            return Err(Denied::new(Reason::InsufficientFunds, free.micros(), order.hold.micros()));
+        }
     }
     Ok(Approved::new(order))
 }
@@ -92,10 +95,39 @@ pub fn decide_withdrawal(state: &State, account: &AccountId, currency: &Currency
         return Err(Denied::plain(Reason::AccountFrozen));
     }
     let available = balance.available()?.ok_or(Denied::plain(Reason::NoBalance))?;
-    if amount > available {
-        return Err(Denied::new(Reason::InsufficientFunds, available.micros(), amount.micros()));
+    let free = available.minus(open_loss(state, account, currency)?)?;
+    if amount > free {
+        return Err(Denied::new(Reason::InsufficientFunds, free.micros(), amount.micros()));
     }
     Ok(())
+}
+
+/// What closing all margined positions now would cost beyond what they have
+/// gained, >= 0: cash that is still there but already lost. Longs are marked at
+/// the bid, shorts at the ask; a position that cannot be marked denies.
+fn open_loss(state: &State, account: &AccountState, currency: &Currency) -> Result<Money, Denied> {
+    let mut pnl = Money::ZERO;
+    for (id, holding) in account.holdings() {
+        let position = holding.position();
+        let Some(instrument) = state.instrument(id) else { continue };
+        let is_margined =
+            instrument.settlement.style == SettlementStyle::Margined && instrument.settlement.currency == *currency;
+        if !is_margined || position.quantity.is_zero() {
+            continue;
+        }
+        let no_mark = || Denied::plain(Reason::NoReferencePrice);
+        let quote = state.quote(id).ok_or_else(no_mark)?;
+        let size = position.quantity.magnitude()?;
+        let gain = if position.quantity.is_negative() {
+            let ask = quote.ask.or(quote.bid).ok_or_else(no_mark)?;
+            position.entry_notional.minus(ask.price.times(size, Rounding::Up)?)?
+        } else {
+            let bid = quote.bid.or(quote.ask).ok_or_else(no_mark)?;
+            bid.price.times(size, Rounding::Down)?.minus(position.entry_notional)?
+        };
+        pnl = pnl.plus(gain)?;
+    }
+    Ok(pnl.min(Money::ZERO).negated()?)
 }
 
 fn check_price(instrument: &Instrument, price: Price) -> Result<(), Denied> {

@@ -75,7 +75,7 @@ pub struct ScopeState {
 }
 
 /// Longest reason kept, characters: every state travels to every worker.
-pub const REASON_CHARS_MAX: usize = 200;
+pub(super) const REASON_CHARS_MAX: usize = 200;
 
 /// The beginning of a reason: a halt is never refused for its form.
 pub(super) fn short(reason: &str) -> String {

@@ -546,3 +546,21 @@ fn a_halt_keeps_the_beginning_of_a_long_reason() {
     assert_eq!(change.reason.chars().count(), 200);
     assert!(change.reason.starts_with("badnews xxx"), "{}", change.reason);
 }
+
+#[test]
+fn an_open_loss_cannot_be_withdrawn_or_traded_with() {
+    let mut state = state();
+    // Short 10 at an average of 0.5, now offered at 10.5: 100 are lost already.
+    state.apply(posted("1000", 2, &[("M", "-10")])).expect("fits");
+    let withdraw = |state: &State, amount| decide_withdrawal(state, &id("alice"), &usd(), micros(amount));
+    assert_eq!(withdraw(&state, "900"), Ok(()));
+    let denied = withdraw(&state, "900.01").expect_err("lost already");
+    assert_eq!((denied.reason, denied.limit), (DenialReason::InsufficientFunds, 900_000_000));
+    let denied = decide(&state, &proposed("P", Side::Buy, "0.5", "1801"), NOW).expect_err("lost already");
+    assert_eq!((denied.reason, denied.limit), (DenialReason::InsufficientFunds, 900_000_000));
+    // Closing needs nothing, and an open gain is not cash.
+    assert!(decide(&state, &proposed("M", Side::Buy, "10.5", "10"), NOW).is_ok());
+    state.apply(posted("1000", 3, &[("M", "10")])).expect("fits");
+    assert_eq!(withdraw(&state, "1000"), Ok(()));
+    assert!(withdraw(&state, "1000.01").is_err());
+}

@@ -77,6 +77,8 @@ pub struct OrderFields<'a> {
     pub time_in_force: Option<Lifetime>,
     /// Until when: seconds since the epoch and nanoseconds.
     pub expire_at: Option<(i64, i32)>,
+    /// Whether it may only shrink the position.
+    pub is_reduce_only: bool,
 }
 
 /// How the price of an order is bounded.
@@ -300,6 +302,10 @@ fn check_lifetime(order: &OrderFields<'_>, limits: &RequestLimits, now: Timestam
         None => found.add(tif, Reason::TifMissing, "the time in force must be IOC, FOK, GTC or GTD"),
         Some(Lifetime::Gtc | Lifetime::Gtd) if is_market => {
             found.add(tif, Reason::TifNotAllowed, "a market order cannot rest: use IOC or FOK");
+        }
+        // While it rests another order may close the position, and it would open a new one.
+        Some(Lifetime::Gtc | Lifetime::Gtd) if order.is_reduce_only => {
+            found.add(tif, Reason::TifNotAllowed, "a reduce-only order cannot rest: use IOC or FOK");
         }
         Some(Lifetime::Ioc | Lifetime::Fok | Lifetime::Gtc | Lifetime::Gtd) => {}
     }

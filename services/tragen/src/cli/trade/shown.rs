@@ -69,7 +69,7 @@ pub(crate) fn line(trade: &v1::Trade) -> String {
     let amount = if quantity == 0 { String::new() } else { format!("{}@{price}", decimal(quantity)) };
     let text = format!(
         "{}  {:<26} {:<22} {:<4} {amount:<22} {}  {}",
-        time.get(11..).unwrap_or("        "),
+        time.get(11..19).unwrap_or("        "),
         trade.account_id,
         trade.instrument_id,
         side(trade),

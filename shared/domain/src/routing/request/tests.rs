@@ -16,7 +16,16 @@ fn good() -> OrderFields<'static> {
         limit_price_micros: 550_000,
         time_in_force: Some(Lifetime::Gtd),
         expire_at: Some((NOW_SECONDS + 60, 0)),
+        is_reduce_only: false,
     }
+}
+
+#[test]
+fn a_reduce_only_order_does_not_rest() {
+    let resting = OrderFields { is_reduce_only: true, ..good() };
+    assert_eq!(reasons(IntentFields::Order(resting)), ["TIF_NOT_ALLOWED"]);
+    let immediate = OrderFields { time_in_force: Some(Lifetime::Ioc), expire_at: None, is_reduce_only: true, ..good() };
+    assert!(reasons(IntentFields::Order(immediate)).is_empty());
 }
 
 fn reasons(intent: IntentFields<'_>) -> Vec<&'static str> {
