@@ -191,6 +191,7 @@ impl Handler {
             Decision::Nothing(no_trade) => (no_trade.agent.clone(), "nothing"),
         };
         span.set("agent.kind", agent.clone());
+        debug!(trace_id = span.trace_id(), trade.id = key.trade_id, "{agent} proposes {outcome} for {}", key.trade_id);
         counter!(metrics::REQUESTS, "tier" => tier.as_str(), "outcome" => outcome).increment(1);
         self.usage.add(&agent, Work { messages: 1, ..Work::default() });
         match self.proposer.propose(key.clone(), meta, &span, decision).await {

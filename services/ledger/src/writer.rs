@@ -16,10 +16,15 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 use tragen_bus::{Delivery, Puller};
 use tragen_contracts::v1;
-use tragen_host::{Context, clock::now_micros, retry::Backoff, trace::ActiveSpan};
+use tragen_host::{
+    Context,
+    clock::now_micros,
+    retry::Backoff,
+    trace::{ActiveSpan, trace_id_of},
+};
 
 /// Messages that may be held: what the bus hands out unacked.
 const HELD_MAX: usize = 1_024;
@@ -274,7 +279,11 @@ impl Work {
 fn report(items: &[Item], outcomes: &[Outcome], frozen: &[String]) {
     for (item, outcome) in items.iter().zip(outcomes) {
         let name = match outcome {
-            Outcome::Booked => "booked",
+            Outcome::Booked => {
+                let trade_id = item.raw_key().trade_id;
+                debug!(trace_id = trace_id_of(&item.traceparent), trade.id = trade_id, "trade {trade_id} is booked");
+                "booked"
+            }
             Outcome::Known => "known",
             Outcome::Deposited(_) => "deposited",
             Outcome::Refused(_) => "refused",

@@ -13,6 +13,7 @@ use futures::FutureExt as _;
 use opentelemetry::trace::SpanKind;
 use std::time::Instant;
 use tokio::sync::oneshot;
+use tracing::debug;
 use tragen_bus::Delivery;
 use tragen_contracts::{
     convert::{InvalidField, id, required},
@@ -25,7 +26,7 @@ use tragen_domain::{
     risk::{Approved, DenialReason, Denied, KnownTrade, Order, Proposed, Record, decide, decide_withdrawal},
     time::Timestamp,
 };
-use tragen_host::trace::ActiveSpan;
+use tragen_host::trace::{ActiveSpan, trace_id_of};
 
 /// Everything one round decides.
 #[derive(Default)]
@@ -152,6 +153,7 @@ impl Gate {
         let span = self.context.spans.start("decide", SpanKind::Consumer, &cause.traceparent);
         let own = span.traceparent();
         let traceparent = if own.is_empty() { cause.traceparent.clone() } else { own };
+        debug!(trace_id = trace_id_of(&traceparent), trade.id = %key.trade, "deciding trade {}", key.trade);
         round.spans.push(span);
         let cause = Cause { key, meta: v1::Meta { traceparent, ..cause } };
         let decided = match kind {

@@ -28,6 +28,7 @@ use std::{
 };
 use tokio::sync::{Semaphore, broadcast};
 use tonic::Code;
+use tracing::debug;
 use tragen_bus::{
     Ask, Bus,
     usage::{Usage, Work},
@@ -99,6 +100,7 @@ impl Api {
         self.usage.add("", Work { api_calls: 1, ..Work::default() });
         counter!(names::CALLS, "method" => method.name, "code" => code_name(code)).increment(1);
         histogram!(names::CALL_SECONDS, "method" => method.name).record(started.elapsed());
+        debug!(trace_id = span.trace_id(), rpc.method = method.name, "{} is answered {}", method.name, code_name(code));
         answer
     }
 
