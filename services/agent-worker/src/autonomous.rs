@@ -27,21 +27,13 @@ use tragen_bus::{
 };
 use tragen_contracts::{convert, v1};
 use tragen_domain::{
-    agents::{
-        signal::{Direction, Signal},
-        sizing::{LotRule, StopRisk, stop_risk_quantity},
-    },
-    instrument::{Instrument, SettlementStyle},
+    agents::{rebalance::rebalance, signal::Signal},
+    instrument::Instrument,
     market::Bar,
     money::Quantity,
-    order::{OrderPrice, OrderTerms, Side, TimeInForce},
+    order::{OrderPrice, OrderTerms, TimeInForce},
 };
 use tragen_host::{Context, clock};
-
-/// Share of an account's cash that one position may use; the rest pays fees and losses.
-const CASH_SHARE_MAX: f64 = 0.9;
-/// Largest position of an agent in multiples of its cash, whatever the margin would allow.
-const LEVERAGE_MAX: f64 = 0.5;
 
 /// What autonomous trading needs of the rest of the worker.
 #[derive(Clone)]
@@ -110,7 +102,7 @@ impl Desk {
         let mut span = self.context.spans.start("evaluate md.bar.{timeframe}.{instrument}", SpanKind::Internal, "");
         span.set("agent.kind", TRADING_AGENT);
         let Some((cash, position)) = self.account(&agent, &instrument, &span.traceparent()).await else { return };
-        let Some(order) = rebalance(&agent, &instrument, &signal, cash, position) else { return };
+        let Some(order) = rebalance(&agent.personality, &instrument, &signal, cash, position) else { return };
         let key = trade_key(&agent, bar);
         let Ok(id) = convert::id("order_id", &order_id(&key.trade_id)) else { return };
         let terms = OrderTerms {
@@ -138,7 +130,12 @@ impl Desk {
     }
 
     /// Cash and signed position of the agent's account, asked for when needed.
-    async fn account(&self, agent: &ConfiguredAgent, instrument: &Instrument, traceparent: &str) -> Option<(f64, i64)> {
+    async fn account(
+        &self,
+        agent: &ConfiguredAgent,
+        instrument: &Instrument,
+        traceparent: &str,
+    ) -> Option<(f64, Quantity)> {
         let ask = |question| {
             let question = v1::LedgerQuestion {
                 account_id: agent.account.to_string(),
@@ -162,72 +159,8 @@ impl Desk {
         };
         let Some(v1::ledger_answer::Answer::Positions(positions)) = positions else { return None };
         let held = positions.positions.iter().find(|p| p.instrument_id == instrument.id.as_str());
-        Some((as_units(account.cash_micros), held.map_or(0, |p| p.quantity_micros)))
+        Some((as_units(account.cash_micros), Quantity::from_micros(held.map_or(0, |p| p.quantity_micros))))
     }
-}
-
-/// The order between what is held and what the signal wants.
-struct Rebalance {
-    side: Side,
-    quantity: Quantity,
-    is_reduce_only: bool,
-}
-
-fn rebalance(
-    agent: &ConfiguredAgent,
-    instrument: &Instrument,
-    signal: &Signal,
-    cash: f64,
-    position: i64,
-) -> Option<Rebalance> {
-    let wanted = match signal.target {
-        None => 0,
-        Some(direction) => {
-            let size = size(agent, instrument, signal, cash)?;
-            match direction {
-                Direction::Long => size.micros(),
-                // A spot instrument cannot be sold short: flat is the nearest.
-                Direction::Short if instrument.settlement.style == SettlementStyle::Spot => 0,
-                Direction::Short => -size.micros(),
-            }
-        }
-    };
-    // An agent that is on the right side already keeps what it has.
-    if wanted != 0 && wanted.signum() == position.signum() {
-        return None;
-    }
-    let change = wanted.checked_sub(position)?;
-    let quantity = Quantity::from_micros(change.checked_abs()?).floor_to(instrument.lot);
-    if quantity < instrument.min_quantity {
-        return None;
-    }
-    let side = if change > 0 { Side::Buy } else { Side::Sell };
-    Some(Rebalance { side, quantity: quantity.min(instrument.max_quantity), is_reduce_only: wanted == 0 })
-}
-
-/// Quantity that loses the personality's risk at the stop, within what the cash can carry.
-fn size(agent: &ConfiguredAgent, instrument: &Instrument, signal: &Signal, cash: f64) -> Option<Quantity> {
-    let margin = match instrument.settlement.style {
-        SettlementStyle::Margined => as_units(instrument.settlement.initial_margin_ppm),
-        SettlementStyle::Prediction | SettlementStyle::Spot => 1.0,
-    };
-    let by_margin = CASH_SHARE_MAX / margin.max(1e-6);
-    let affordable = cash.max(0.0) * by_margin.min(LEVERAGE_MAX) / signal.reference_price;
-    let risk = StopRisk {
-        capital: cash.max(0.0),
-        risk_per_trade: agent.personality.risk_per_trade(),
-        entry: signal.reference_price,
-        stop: signal.stop_price?,
-        point_value: 1.0,
-    };
-    let lots = LotRule {
-        min_quantity: as_units(instrument.min_quantity.micros()),
-        max_quantity: as_units(instrument.max_quantity.micros()).min(affordable),
-        step: as_units(instrument.lot.micros()),
-    };
-    let quantity = stop_risk_quantity(&risk, &lots).ok()?;
-    let micros: Quantity = format!("{quantity:.6}").parse().ok()?;
-    Some(micros.floor_to(instrument.lot))
 }
 
 fn trade_key(agent: &ConfiguredAgent, bar: &Bar) -> v1::TradeKey {

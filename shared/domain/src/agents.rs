@@ -23,6 +23,7 @@ pub mod fair_line;
 pub mod indicators;
 pub mod kelly;
 pub mod personality;
+pub mod rebalance;
 pub mod scalper;
 pub mod scout;
 pub mod signal;

@@ -1,0 +1,146 @@
+//! From a signal to an order: how large a configured agent's position may be, and what is missing to it.
+
+use super::personality::Personality;
+use super::signal::{Direction, Signal};
+use super::sizing::{LotRule, StopRisk, stop_risk_quantity};
+use crate::instrument::{Instrument, SettlementStyle};
+use crate::money::{Fixed, Quantity};
+use crate::order::Side;
+
+/// Share of an account's cash that one position may use; the rest pays fees and losses.
+pub const CASH_SHARE_MAX: f64 = 0.9;
+/// Largest position of an agent in multiples of its cash, whatever the margin would allow.
+pub const LEVERAGE_MAX: f64 = 0.5;
+
+/// The order between what is held and what the signal wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rebalance {
+    /// Which way.
+    pub side: Side,
+    /// How much, > 0, on the lot.
+    pub quantity: Quantity,
+    /// Whether it only closes.
+    pub is_reduce_only: bool,
+}
+
+/// What to order, given the account's `cash` (units of the currency) and signed `position`; `None` for nothing.
+///
+/// An agent that is on the right side already keeps what it has. A spot instrument cannot be sold short, so a short
+/// signal closes it.
+#[must_use]
+pub fn rebalance(
+    personality: &Personality,
+    instrument: &Instrument,
+    signal: &Signal,
+    cash: f64,
+    position: Quantity,
+) -> Option<Rebalance> {
+    let wanted = match signal.target {
+        None => 0,
+        Some(Direction::Short) if instrument.settlement.style == SettlementStyle::Spot => 0,
+        Some(Direction::Long) => size(personality, instrument, signal, cash)?.micros(),
+        Some(Direction::Short) => -size(personality, instrument, signal, cash)?.micros(),
+    };
+    if wanted != 0 && wanted.signum() == position.micros().signum() {
+        return None;
+    }
+    let change = wanted.checked_sub(position.micros())?;
+    let quantity = Quantity::from_micros(change.checked_abs()?).floor_to(instrument.lot);
+    if quantity < instrument.min_quantity {
+        return None;
+    }
+    let side = if change > 0 { Side::Buy } else { Side::Sell };
+    Some(Rebalance { side, quantity: quantity.min(instrument.max_quantity), is_reduce_only: wanted == 0 })
+}
+
+/// Quantity that loses the personality's risk at the stop, within what the cash can carry.
+fn size(personality: &Personality, instrument: &Instrument, signal: &Signal, cash: f64) -> Option<Quantity> {
+    let margin = match instrument.settlement.style {
+        SettlementStyle::Margined => units(Quantity::from_micros(instrument.settlement.initial_margin_ppm)),
+        SettlementStyle::Prediction | SettlementStyle::Spot => 1.0,
+    };
+    let cash = cash.max(0.0);
+    let affordable = cash * (CASH_SHARE_MAX / margin.max(1e-6)).min(LEVERAGE_MAX) / signal.reference_price;
+    let risk = StopRisk {
+        capital: cash,
+        risk_per_trade: personality.risk_per_trade(),
+        entry: signal.reference_price,
+        stop: signal.stop_price?,
+        point_value: 1.0,
+    };
+    let lots = LotRule {
+        min_quantity: units(instrument.min_quantity),
+        max_quantity: units(instrument.max_quantity).min(affordable),
+        step: units(instrument.lot),
+    };
+    let quantity = stop_risk_quantity(&risk, &lots).ok()?;
+    let quantity: Quantity = format!("{quantity:.6}").parse().ok()?;
+    Some(quantity.floor_to(instrument.lot))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes are estimates; 2^53 micros are nine thousand million")]
+fn units<U>(fixed: Fixed<U>) -> f64 {
+    fixed.micros() as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::personality::AnalysisStyle;
+    use crate::id::{Currency, InstrumentId};
+    use crate::instrument::{InstrumentStatus, SettlementTerms};
+
+    fn instrument(style: SettlementStyle) -> Instrument {
+        let currency = Currency::new("USD").expect("a currency");
+        Instrument {
+            id: InstrumentId::new("X").expect("an id"),
+            name: "X".to_owned(),
+            settlement: SettlementTerms { style, currency, initial_margin_ppm: 100_000 },
+            tick: "0.01".parse().expect("a price"),
+            lot: "1".parse().expect("a quantity"),
+            min_quantity: "1".parse().expect("a quantity"),
+            max_quantity: "1000".parse().expect("a quantity"),
+            min_price: "0.01".parse().expect("a price"),
+            max_price: "1000".parse().expect("a price"),
+            taker_fee_ppm: 0,
+            status: InstrumentStatus::Open,
+            prediction: None,
+            max_quote_age_ms: None,
+        }
+    }
+
+    /// `side quantity reduce-only` of the order at price 10 with a stop at 9.
+    fn check(
+        style: SettlementStyle,
+        target: Option<Direction>,
+        cash: f64,
+        held: &str,
+        expected: Option<(Side, &str, bool)>,
+    ) {
+        let personality = Personality::new(10, AnalysisStyle::Swing, 10).expect("valid");
+        let stop_price = target.map(|_| 9.0);
+        let signal = Signal { target, reason: None, reference_price: 10.0, stop_price, closed: None };
+        let order = rebalance(&personality, &instrument(style), &signal, cash, held.parse().expect("a quantity"));
+        let order = order.map(|o| (o.side, o.quantity.to_string(), o.is_reduce_only));
+        assert_eq!(order, expected.map(|(side, quantity, reduces)| (side, quantity.to_owned(), reduces)));
+    }
+
+    #[test]
+    fn a_position_is_sized_by_risk_within_the_cash() {
+        use {Direction::*, SettlementStyle::*, Side::*};
+        // 1.825 % of 1,000 at a distance of 1 is 18.25; half of the cash buys 50.
+        check(Margined, Some(Long), 1_000.0, "0", Some((Buy, "18", false)));
+        check(Margined, Some(Short), 1_000.0, "0", Some((Sell, "18", false)));
+        // A flip is one order; who is on the right side stays; flat closes.
+        check(Margined, Some(Short), 1_000.0, "5", Some((Sell, "23", false)));
+        check(Margined, Some(Long), 1_000.0, "5", None);
+        check(Margined, None, 1_000.0, "-5", Some((Buy, "5", true)));
+        check(Margined, None, 1_000.0, "0", None);
+        // No short of what can only be held, and nothing without cash.
+        check(Spot, Some(Short), 1_000.0, "0", None);
+        check(Spot, Some(Short), 1_000.0, "7", Some((Sell, "7", true)));
+        check(Margined, Some(Long), 0.0, "0", None);
+        // The largest order of the instrument.
+        check(Margined, Some(Long), 1e6, "0", Some((Buy, "1000", false)));
+    }
+}
