@@ -183,7 +183,7 @@ impl Auditor<'_> {
         let with_currency = format!("{wallet}/{}", self.currency);
         let is_wallet = |name: &str| name == wallet || name == with_currency;
         let mut client = AccountsClient::new(self.channel.clone());
-        let mut request = v1::ListTransfersRequest { page_size: PAGE_SIZE, page_token: String::new() };
+        let mut request = v1::ListTransfersRequest { page_size: PAGE_SIZE, ..v1::ListTransfersRequest::default() };
         let (mut count, mut sum) = (0, 0_i128);
         for _ in 0..PAGES_MAX {
             let page = client.list_transfers(account.request(request.clone(), DEADLINE)).await?.into_inner();
@@ -204,7 +204,7 @@ impl Auditor<'_> {
     }
 
     async fn account(&self, account: &Account, min_version: i64) -> Result<v1::Account, Status> {
-        let request = v1::GetAccountRequest { currency: self.currency.to_owned(), min_version };
+        let request = v1::GetAccountRequest { currency: self.currency.to_owned(), min_version, max_age_ms: 0 };
         let mut client = AccountsClient::new(self.channel.clone());
         let answer = client.get_account(account.request(request, DEADLINE)).await?.into_inner();
         answer.account.ok_or_else(|| Status::internal("an answer without an account"))

@@ -286,6 +286,17 @@ impl Accounts for Pretender {
     async fn withdraw(&self, _: Request<v1::WithdrawRequest>) -> Result<Response<v1::WithdrawResponse>, Status> {
         Err(Status::unimplemented("not needed"))
     }
+
+    async fn send(&self, _: Request<v1::SendRequest>) -> Result<Response<v1::SendResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn get_statement(
+        &self,
+        _: Request<v1::GetStatementRequest>,
+    ) -> Result<Response<v1::GetStatementResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
 }
 
 #[tonic::async_trait]

@@ -146,8 +146,8 @@ impl Desk {
             async move { self.bus.ask::<_, v1::LedgerAnswer>(Ask::Ledger, &question, timeout).await.ok()?.answer }
         };
         let currency = instrument.settlement.currency.to_string();
-        let account = v1::GetAccountRequest { currency, min_version: 0 };
-        let positions = v1::ListPositionsRequest { page_size: 500, page_token: String::new() };
+        let account = v1::GetAccountRequest { currency, ..v1::GetAccountRequest::default() };
+        let positions = v1::ListPositionsRequest { page_size: 500, ..v1::ListPositionsRequest::default() };
         let (account, positions) = tokio::join!(
             ask(v1::ledger_question::Question::GetAccount(account)),
             ask(v1::ledger_question::Question::ListPositions(positions)),

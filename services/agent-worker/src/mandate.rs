@@ -77,7 +77,7 @@ impl Desk {
 
     /// Posted cash of the account, micros; for sizing only, the guard decides on its own books.
     async fn cash_micros(&self, account_id: &str, currency: &str, traceparent: &str) -> Result<i64, Decision> {
-        let wanted = v1::GetAccountRequest { currency: currency.to_owned(), min_version: 0 };
+        let wanted = v1::GetAccountRequest { currency: currency.to_owned(), ..v1::GetAccountRequest::default() };
         let question = v1::LedgerQuestion {
             account_id: account_id.to_owned(),
             question: Some(v1::ledger_question::Question::GetAccount(wanted)),

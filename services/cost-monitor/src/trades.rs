@@ -64,7 +64,9 @@ fn add(report: &v1::ExecutionReport, costs: &SharedCosts, counted: &mut Recent) 
     let key = required("key", report.key.as_ref())?;
     let trade = match required("kind", report.kind.as_ref())? {
         v1::execution_report::Kind::Trade(trade) => trade,
-        v1::execution_report::Kind::Withdrawal(_) => return Ok(()),
+        v1::execution_report::Kind::Withdrawal(_)
+        | v1::execution_report::Kind::Booking(_)
+        | v1::execution_report::Kind::Arrival(_) => return Ok(()),
     };
     let status = TradeStatus::try_from(trade.status()).map_err(|invalid| invalid.inside("trade"))?;
     let agent = agent_named(&trade.agent)

@@ -1,14 +1,25 @@
-//! How many fills a second the ledger posts, from the bus to acked facts.
+//! How fast the ledger posts: the whole service on a private bus that syncs every
+//! message, from reports that wait on the bus to acked facts.
 //!
 //! ```text
-//! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db 100000
-//! cargo run --release -p tragen-ledger --example post_rate -- postgres://user:password@127.0.0.1/books 100000
+//! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db
+//! cargo run --release -p tragen-ledger --example post_rate -- postgres://user:password@127.0.0.1/books --accounts 1000000
+//! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db --rate 10000
 //! ```
+//!
+//! The store should be fresh. `--accounts` get money first; `--hot` lets all of them trade
+//! one instrument; `--batch 1` is the plain way, one transaction for each fill; `--rate`
+//! offers that many fills a second and reports how long each took from the bus to its fact.
 
 use anyhow::Context as _;
-use std::time::{Duration, Instant};
+use hdrhistogram::Histogram;
+use prost::Message as _;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 use tragen_bus::{
-    Ask, Bus, PublishOptions, StartAt, Stream, Subject,
+    Bus, Follower, PublishOptions, StartAt, Stream, Subject,
     server::{NatsServer, Sync, find_binary},
 };
 use tragen_contracts::v1;
@@ -16,98 +27,244 @@ use tragen_host::{Lifecycle, trace::Spans};
 use tragen_ledger::Config;
 use uuid::Uuid;
 
-/// Accounts that trade.
-const ACCOUNTS: u64 = 1_000;
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Reports in one message, as the guard sends them under load.
 const MESSAGE_ITEMS: u64 = 128;
 /// Money of each account, micros.
 const FUNDS: i64 = 1_000_000_000_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
+struct Load {
+    store_url: String,
+    fills: u64,
+    accounts: u64,
+    batch_items_max: usize,
+    is_hot: bool,
+    rate: Option<u64>,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let store_url = arguments.next().context("which store? give a sqlite:// or postgres:// url")?;
-    let fills: u64 = arguments.next().map_or(Ok(50_000), |text| text.parse()).context("how many fills?")?;
+    let load = load()?;
     let folder = tempfile::tempdir().context("making a folder for the bus")?;
     let nats = NatsServer::start(&find_binary()?, folder.path(), Sync::Always).await?;
     let bus = Bus::connect(nats.url(), "post-rate").await?;
     bus.apply(1_000).await?;
-    let lifecycle = Lifecycle::new(10);
-    let context = lifecycle.context("ledger", Spans::default());
-    let mut facts = bus.follow(&context, Stream::Ledger, "", StartAt::Now).await?;
-    // Published before the ledger runs, so that only the ledger is measured.
+    let (system, _) = load.store_url.split_once(':').context("a url")?;
+    let mut measured = Measured::new(&bus).await?;
+
+    let ledger = start(&bus, &load, Config::default().batch_items_max).await?;
+    let funding = measured.post(&bus, load.accounts, adjustment).await?;
+    println!("{system}: {} accounts funded, {funding} a second", load.accounts);
+    stop(ledger).await?;
+
     let salt = Uuid::new_v4();
-    for first in (0..fills).step_by(usize::try_from(MESSAGE_ITEMS)?) {
-        let reports = (first..fills.min(first + MESSAGE_ITEMS)).map(|number| report(salt, number)).collect();
-        let batch = v1::ExecutionBatch { reports };
-        bus.publish(&Subject::Executions("paper"), &batch, &PublishOptions::default(), PATIENCE).await?;
+    let report = |number| fill(salt, number, &load);
+    match load.rate {
+        None => {
+            // Published before the ledger runs, so that only the ledger is measured.
+            publish(&bus, 0..load.fills, &report).await?;
+            let started = Instant::now();
+            let ledger = start(&bus, &load, load.batch_items_max).await?;
+            measured.wait_for(load.fills).await?;
+            let rate = per_second(load.fills, started.elapsed());
+            println!("{system}: {} fills, {rate} fills/s, {} transfers/s", load.fills, rate * 2);
+            stop(ledger).await?;
+        }
+        Some(rate) => {
+            let ledger = start(&bus, &load, load.batch_items_max).await?;
+            let latencies = measured.paced(&bus, load.fills, rate, &report).await?;
+            let at = |quantile| latencies.value_at_quantile(quantile) / 1_000;
+            let (p50, p99, most) = (at(0.5), at(0.99), latencies.max() / 1_000);
+            println!("{system}: {rate} fills/s offered, ms from the bus to the fact: p50 {p50}, p99 {p99}, max {most}");
+            stop(ledger).await?;
+        }
     }
-    fund(&store_url, salt).await?;
-
     let started = Instant::now();
-    tragen_ledger::run(context, bus.clone(), Config { store_url: store_url.clone(), ..Config::default() }).await?;
-    let (mut told, mut messages) = (0, 0_u64);
-    while told < fills {
-        let message = tokio::time::timeout(PATIENCE, facts.next()).await.context("no facts for a minute")?;
-        let message = message.context("the bus has stopped")?;
-        let batch: v1::LedgerFactBatch = prost::Message::decode(message.payload)?;
-        told += u64::try_from(batch.facts.iter().filter(|fact| is_of(fact, salt)).count())?;
-        messages += 1;
-    }
-    let millis = u64::try_from(started.elapsed().as_millis())?.max(1);
-    let (system, _) = store_url.split_once(':').context("a url")?;
-    println!("{system}: {told} fills in {millis} ms, {} fills/s, {messages} messages of facts", told * 1_000 / millis);
-
-    lifecycle.stop_token().cancel();
-    lifecycle.run().await?;
-    let started = Instant::now();
-    let report = tragen_ledger::verify(&store_url, |_| {}).await?;
+    let report = tragen_ledger::verify(&load.store_url, |_| {}).await?;
     anyhow::ensure!(report.first_bad_row.is_none(), "{:?}", report.first_bad_row);
-    println!("{system}: {} transfers verified in {} ms", report.transfers, started.elapsed().as_millis());
+    let rate = per_second(report.transfers, started.elapsed());
+    println!("{system}: {} transfers verified, {rate} transfers/s", report.transfers);
     Ok(())
 }
 
-/// Deposits for every account, through a ledger on a bus of its own.
-async fn fund(store_url: &str, salt: Uuid) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir().context("making a folder for the bus")?;
-    let nats = NatsServer::start(&find_binary()?, folder.path(), Sync::ServerDefault).await?;
-    let bus = Bus::connect(nats.url(), "fund").await?;
-    bus.apply(1_000).await?;
-    let lifecycle = Lifecycle::new(10);
-    let config = Config { store_url: store_url.to_owned(), ..Config::default() };
+fn load() -> anyhow::Result<Load> {
+    let mut arguments = std::env::args().skip(1);
+    let store_url = arguments.next().context("which store? give a sqlite:// or postgres:// url")?;
+    let mut load =
+        Load { store_url, fills: 200_000, accounts: 10_000, batch_items_max: 1_024, is_hot: false, rate: None };
+    while let Some(argument) = arguments.next() {
+        let mut number = || arguments.next().and_then(|text| text.parse().ok()).context("a number is missing");
+        match argument.as_str() {
+            "--fills" => load.fills = number()?,
+            "--accounts" => load.accounts = number()?,
+            "--batch" => load.batch_items_max = usize::try_from(number()?)?,
+            "--rate" => load.rate = Some(number()?),
+            "--hot" => load.is_hot = true,
+            other => anyhow::bail!("{other} is not one of --fills, --accounts, --batch, --rate, --hot"),
+        }
+    }
+    Ok(load)
+}
+
+async fn start(bus: &Bus, load: &Load, batch_items_max: usize) -> anyhow::Result<Lifecycle> {
+    let lifecycle = Lifecycle::new(30);
+    let config = Config { store_url: load.store_url.clone(), batch_items_max, ..Config::default() };
     tragen_ledger::run(lifecycle.context("ledger", Spans::default()), bus.clone(), config).await?;
-    let deposits = (0..ACCOUNTS).map(|number| {
-        let question = v1::LedgerQuestion {
-            account_id: format!("account-{number}"),
-            question: Some(v1::ledger_question::Question::Deposit(v1::DepositRequest {
-                request_id: salt.to_string(),
-                amount_micros: FUNDS,
-                currency: String::new(),
-            })),
-            traceparent: String::new(),
+    Ok(lifecycle)
+}
+
+async fn stop(ledger: Lifecycle) -> anyhow::Result<()> {
+    ledger.stop_token().cancel();
+    ledger.run().await
+}
+
+/// What the facts tell.
+struct Measured {
+    facts: Follower,
+    // Follows for as long as it lives.
+    _lifecycle: Lifecycle,
+}
+
+impl Measured {
+    async fn new(bus: &Bus) -> anyhow::Result<Self> {
+        let lifecycle = Lifecycle::new(10);
+        let context = lifecycle.context("post-rate", Spans::default());
+        let facts = bus.follow(&context, Stream::Ledger, "", StartAt::Now).await?;
+        Ok(Self { facts, _lifecycle: lifecycle })
+    }
+
+    async fn next(&mut self) -> anyhow::Result<v1::LedgerFactBatch> {
+        let message = tokio::time::timeout(PATIENCE, self.facts.next()).await.context("no facts for a minute")?;
+        Ok(v1::LedgerFactBatch::decode(message.context("the bus has stopped")?.payload)?)
+    }
+
+    async fn wait_for(&mut self, count: u64) -> anyhow::Result<()> {
+        let mut told = 0;
+        while told < count {
+            told += u64::try_from(self.next().await?.facts.len())?;
+        }
+        Ok(())
+    }
+
+    /// Publishes `count` reports while the ledger runs; how many a second it posted.
+    async fn post(
+        &mut self,
+        bus: &Bus,
+        count: u64,
+        report: impl Fn(u64) -> v1::ExecutionReport,
+    ) -> anyhow::Result<u64> {
+        let started = Instant::now();
+        let publishing = publish(bus, 0..count, &report);
+        tokio::try_join!(publishing, self.wait_for(count))?;
+        Ok(per_second(count, started.elapsed()))
+    }
+
+    /// Offers `rate` reports a second, whatever becomes of them; microseconds from when each was due.
+    async fn paced(
+        &mut self,
+        bus: &Bus,
+        count: u64,
+        rate: u64,
+        report: &impl Fn(u64) -> v1::ExecutionReport,
+    ) -> anyhow::Result<Histogram<u64>> {
+        const EVERY: Duration = Duration::from_millis(5);
+        let items = (rate / 200).max(1);
+        let begin = Instant::now();
+        let due = |number: u64| EVERY * u32::try_from(number / items).unwrap_or(u32::MAX);
+        let publishing = async {
+            for first in (0..count).step_by(usize::try_from(items)?) {
+                tokio::time::sleep_until((begin + due(first)).into()).await;
+                publish(bus, first..count.min(first + items), report).await?;
+            }
+            anyhow::Ok(())
         };
-        let bus = bus.clone();
-        async move { bus.ask::<_, v1::LedgerAnswer>(Ask::Ledger, &question, PATIENCE).await }
-    });
-    futures::future::try_join_all(deposits).await?;
-    lifecycle.stop_token().cancel();
-    lifecycle.run().await
+        let mut numbers: HashMap<String, u64> = HashMap::new();
+        for number in 0..count {
+            numbers.insert(report(number).key.unwrap_or_default().trade_id, number);
+        }
+        let mut latencies = Histogram::new(3)?;
+        let listening = async {
+            let mut told = 0;
+            while told < count {
+                for fact in self.next().await?.facts {
+                    let Some(v1::ledger_fact::Kind::Trade(posted)) = fact.kind else { continue };
+                    let trade_id = posted.trade.unwrap_or_default().trade_id;
+                    let Some(number) = numbers.get(&trade_id) else { continue };
+                    let latency = begin.elapsed().saturating_sub(due(*number));
+                    latencies.record(u64::try_from(latency.as_micros())?)?;
+                    told += 1;
+                }
+            }
+            anyhow::Ok(())
+        };
+        tokio::try_join!(publishing, listening)?;
+        Ok(latencies)
+    }
 }
 
-fn is_of(fact: &v1::LedgerFact, salt: Uuid) -> bool {
-    matches!(&fact.kind, Some(v1::ledger_fact::Kind::Trade(posted))
-        if posted.trade.as_ref().is_some_and(|trade| trade.request_id.starts_with(&salt.simple().to_string())))
+fn per_second(count: u64, elapsed: Duration) -> u64 {
+    count * 1_000 / u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-fn report(salt: Uuid, number: u64) -> v1::ExecutionReport {
-    let account_id = format!("account-{}", number % ACCOUNTS);
-    let request_id = format!("{}-{number}", salt.simple());
-    let trade_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{account_id}/{request_id}").as_bytes()).to_string();
+async fn publish(
+    bus: &Bus,
+    numbers: std::ops::Range<u64>,
+    report: &impl Fn(u64) -> v1::ExecutionReport,
+) -> anyhow::Result<()> {
+    for first in numbers.clone().step_by(usize::try_from(MESSAGE_ITEMS)?) {
+        let reports = (first..numbers.end.min(first + MESSAGE_ITEMS)).map(report).collect();
+        let batch = v1::ExecutionBatch { reports };
+        bus.publish(&Subject::Executions("paper"), &batch, &PublishOptions::default(), PATIENCE).await?;
+    }
+    Ok(())
+}
+
+fn account_id(number: u64) -> String {
+    format!("account-{number}")
+}
+
+fn key(account_id: String, request_id: String) -> v1::TradeKey {
+    let name = format!("{account_id}/{request_id}");
+    v1::TradeKey {
+        trade_id: Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string(),
+        request_id,
+        account_id,
+        tier: v1::Tier::Standard.into(),
+        payload_hash: vec![1; 32].into(),
+        created_at_micros: 1,
+    }
+}
+
+/// Money for an account.
+fn adjustment(number: u64) -> v1::ExecutionReport {
+    let key = key(account_id(number), Uuid::now_v7().to_string());
+    let adjustment =
+        v1::Adjustment { account_id: key.account_id.clone(), currency: "USD".to_owned(), amount_micros: FUNDS };
+    let booking = v1::Booking {
+        kind: Some(v1::booking::Kind::Adjustment(adjustment)),
+        reason: "to trade with".to_owned(),
+        proposed_by: "one".to_owned(),
+        confirmed_by: "two".to_owned(),
+    };
+    v1::ExecutionReport {
+        meta: Some(v1::Meta { event_id: Uuid::now_v7().to_string(), ..v1::Meta::default() }),
+        key: Some(key),
+        kind: Some(v1::execution_report::Kind::Booking(booking)),
+    }
+}
+
+fn fill(salt: Uuid, number: u64, load: &Load) -> v1::ExecutionReport {
+    // A fixed permutation of the accounts, so that neighbours in time are not neighbours in the index.
+    let account = number.wrapping_mul(7_919) % load.accounts;
+    let key = key(account_id(account), format!("{}-{number}", salt.simple()));
+    let market = if load.is_hot { 0 } else { number % 20 };
     let trade = v1::TradeReport {
         terms: Some(v1::OrderTerms {
-            order_id: format!("{trade_id}-o"),
-            instrument_id: format!("EPL-2026-M{}-HOME", number % 20),
+            order_id: format!("{}-o", key.trade_id),
+            instrument_id: format!("EPL-2026-M{market}-HOME"),
             side: if number.is_multiple_of(3) { v1::Side::Sell } else { v1::Side::Buy }.into(),
             order_type: v1::OrderType::Limit.into(),
             quantity_micros: 10_000_000,
@@ -122,7 +279,7 @@ fn report(salt: Uuid, number: u64) -> v1::ExecutionReport {
             initial_margin_ppm: 0,
         }),
         fills: vec![v1::Fill {
-            execution_id: format!("x-{trade_id}"),
+            execution_id: format!("x-{}", key.trade_id),
             price_micros: 550_000,
             quantity_micros: 10_000_000,
             fee_micros: 74_250,
@@ -135,14 +292,7 @@ fn report(salt: Uuid, number: u64) -> v1::ExecutionReport {
     };
     v1::ExecutionReport {
         meta: Some(v1::Meta { event_id: Uuid::now_v7().to_string(), ..v1::Meta::default() }),
-        key: Some(v1::TradeKey {
-            trade_id,
-            request_id,
-            account_id,
-            tier: v1::Tier::Standard.into(),
-            payload_hash: vec![1; 32].into(),
-            created_at_micros: 1,
-        }),
+        key: Some(key),
         kind: Some(v1::execution_report::Kind::Trade(trade)),
     }
 }

@@ -1,19 +1,24 @@
 //! Questions: read from the readers' connections, so they never wait for the
-//! writer, and the one command, a deposit.
+//! writer, and the one command, a deposit. [`source`] says where an account is read.
 
+mod all_shards;
+mod owned;
 mod pages;
+mod source;
+mod statement;
 
 use crate::{
     config::Config,
     facts,
-    intake::{Item, currency, trade_id_of},
+    intake::{currency, trade_id_of},
     metrics as names,
+    slot::Directory,
     store::{
-        Store, StoreError,
+        Books, StoreError,
         rows::{TradeRow, WalletRow},
         session::{Arg, Sql},
     },
-    writer::DepositCommand,
+    writer::busy,
 };
 use metrics::{counter, histogram};
 use opentelemetry::trace::SpanKind;
@@ -21,46 +26,71 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
+use tragen_bus::{Ask, Bus, NoAnswer};
 use tragen_contracts::{
     convert::{self, InvalidField},
     v1::{self, ledger_answer::Answer, ledger_question::Question},
 };
-use tragen_domain::id::AccountId;
-use tragen_host::{Context, clock::now_micros};
+use tragen_domain::{
+    id::{AccountId, Currency},
+    ledger::ResultCode,
+};
+use tragen_host::Context;
+use uuid::Uuid;
+
+pub(crate) use owned::Owned;
+use source::{Replicas, Wanted};
 
 /// Canonical gRPC codes used in answers.
 mod code {
     pub(super) const INVALID_ARGUMENT: i32 = 3;
     pub(super) const NOT_FOUND: i32 = 5;
-    pub(super) const RESOURCE_EXHAUSTED: i32 = 8;
     pub(super) const UNAVAILABLE: i32 = 14;
 }
 
-const TRADE: Sql = Sql::same("SELECT * FROM trade WHERE trade_id = $1 AND account_id = $2");
-const WALLET: Sql = Sql::same("SELECT * FROM wallet WHERE account_id = $1 AND currency = $2");
+/// Why a command is not taken: nobody serves the shard at the moment.
+const UNSERVED: &str = "LEDGER_UNAVAILABLE";
+/// Why a command has no answer: it may have been booked.
+const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
+/// How soon a deposit that met a change of hands is tried again.
+const DEPOSIT_AGAIN: Duration = Duration::from_millis(20);
+/// How soon a question looks again at what another process commits.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+const TRADE: Sql = Sql::same(
+    "SELECT * FROM trade WHERE trade_id = $1 AND account_id = $2
+        AND EXISTS (SELECT 1 FROM slot WHERE slot = $3 AND state <= $4)",
+);
+const WALLET: Sql = Sql::same(
+    "SELECT * FROM wallet WHERE account_id = $1 AND currency = $2
+        AND EXISTS (SELECT 1 FROM slot WHERE slot = $3 AND state <= $4)",
+);
 
 /// What answers need; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Answers {
     context: Context,
-    store: Store,
-    deposits: mpsc::Sender<DepositCommand>,
-    commits: watch::Receiver<u64>,
+    bus: Bus,
+    books: Arc<[Books]>,
+    replicas: Arc<Replicas>,
+    directory: Directory,
+    owned: Owned,
     config: Arc<Config>,
 }
 
 impl Answers {
-    /// Answers from `store`; deposits go to the writer.
+    /// Answers from `books`; commands go to whoever owns the account's shard.
     pub(crate) fn new(
         context: Context,
-        store: Store,
-        deposits: mpsc::Sender<DepositCommand>,
-        commits: watch::Receiver<u64>,
+        bus: Bus,
+        books: Arc<[Books]>,
+        directory: Directory,
+        owned: Owned,
         config: Arc<Config>,
     ) -> Self {
-        Self { context, store, deposits, commits, config }
+        let replicas = Arc::new(Replicas::new(&books));
+        Self { context, bus, books, replicas, directory, owned, config }
     }
 
     /// The answer to one question; never fails, an error is an answer.
@@ -68,8 +98,8 @@ impl Answers {
         let started = Instant::now();
         let kind = kind_of(asked.question.as_ref());
         let mut span = self.context.spans.start(format!("ledger {kind}"), SpanKind::Server, &asked.traceparent);
-        span.set("db.system.name", self.store.system());
-        let answer = match self.read(asked, span.traceparent()).await {
+        span.set("db.system.name", self.books[0].system());
+        let answer = match self.put(asked, span.traceparent()).await {
             Ok(answer) => {
                 counter!(names::QUESTIONS, "kind" => kind, "result" => "ok").increment(1);
                 answer
@@ -84,7 +114,7 @@ impl Answers {
         v1::LedgerAnswer { answer: Some(answer) }
     }
 
-    async fn read(&self, asked: v1::LedgerQuestion, traceparent: String) -> Result<Answer, v1::AskError> {
+    async fn put(&self, asked: v1::LedgerQuestion, traceparent: String) -> Result<Answer, v1::AskError> {
         let question = asked.question.ok_or_else(|| {
             invalid(&InvalidField::new("question", "FIELD_MISSING", "one of the questions must be set"))
         })?;
@@ -95,23 +125,29 @@ impl Answers {
             Question::GetAccount(request) => self.account(&account()?, &request).await,
             Question::ListPositions(request) => self.positions(&account()?, &request).await,
             Question::ListTransfers(request) => self.transfers(&account()?, &request).await,
-            Question::Deposit(request) => self.deposit(&account()?, &request, traceparent).await,
+            Question::Deposit(request) => self.deposit(&account()?, request, traceparent).await,
+            Question::GetStatement(request) => self.statement(&account()?, &request).await,
             Question::AccountsPage(page) => self.accounts_page(&page).await,
-            Question::Outcomes(outcomes) => self.outcomes(&outcomes).await,
+            Question::Outcomes(outcomes) if asked.account_id.is_empty() => self.outcomes(&outcomes).await,
+            Question::Outcomes(outcomes) => self.outcomes_of(&account()?, &outcomes).await,
         }
     }
 
     async fn trade(&self, account: &AccountId, request: v1::GetTradeRequest) -> Result<Answer, v1::AskError> {
         let trade_id = match request.key {
-            Some(v1::get_trade_request::Key::TradeId(trade_id)) => trade_id,
+            Some(v1::get_trade_request::Key::TradeId(trade_id)) => Uuid::try_parse(&trade_id)
+                .map_err(|_| not_found("TRADE_NOT_FOUND", format!("there is no trade {trade_id}")))?,
             Some(v1::get_trade_request::Key::RequestId(request_id)) => trade_id_of(account.as_str(), &request_id),
             None => return Err(invalid(&InvalidField::new("key", "FIELD_MISSING", "one of the ids must be set"))),
         };
-        let trade_id = trade_id.replace('\0', "");
-        let args = [Arg::Text(&trade_id), Arg::Text(account.as_str())];
-        let row: Option<TradeRow> = self.store.one(TRADE, &args).await.map_err(unavailable)?;
+        let wanted = Wanted { kind: "get_trade", account, currency: None, min_version: 0 };
+        let row = self.read(wanted, |source| async move {
+            let [slot, state] = source.kept(account);
+            let args = [Arg::Uuid(trade_id), Arg::Text(account.as_str()), slot, state];
+            source.pool.one::<TradeRow>(TRADE, &args).await
+        });
         // Somebody else's trade is not there either.
-        let row = row.ok_or_else(|| not_found("TRADE_NOT_FOUND", format!("there is no trade {trade_id}")))?;
+        let row = row.await?.ok_or_else(|| not_found("TRADE_NOT_FOUND", format!("there is no trade {trade_id}")))?;
         Ok(Answer::Trade(v1::TradePosted {
             payload_hash: row.payload_hash.clone().into(),
             agent_id: row.agent_id.clone(),
@@ -123,65 +159,77 @@ impl Answers {
     /// Waits for `min_version`, but not for long.
     async fn account(&self, account: &AccountId, request: &v1::GetAccountRequest) -> Result<Answer, v1::AskError> {
         let currency = currency("currency", &request.currency).map_err(|error| invalid(&error))?;
-        let deadline = tokio::time::Instant::now() + Duration::from_millis(self.config.version_wait_ms_max);
-        let mut commits = self.commits.clone();
-        loop {
-            commits.borrow_and_update();
-            let args = [Arg::Text(account.as_str()), Arg::Text(currency.as_str())];
-            let row: Option<WalletRow> = self.store.one(WALLET, &args).await.map_err(unavailable)?;
-            let version = row.as_ref().map_or(0, |row| row.version);
-            if version >= request.min_version {
-                let row = row.ok_or_else(|| {
-                    not_found("ACCOUNT_NOT_FOUND", format!("account {account} has no wallet in {currency}"))
-                })?;
-                return Ok(Answer::Account(v1::GetAccountResponse { account: Some(facts::account(&row)) }));
-            }
-            if !matches!(tokio::time::timeout_at(deadline, commits.changed()).await, Ok(Ok(()))) {
-                return Err(v1::AskError {
-                    code: code::UNAVAILABLE,
-                    reason: "VERSION_NOT_REACHED".to_owned(),
-                    message: format!("account {account} is at version {version}, not yet at {}", request.min_version),
-                });
-            }
-        }
+        let (min_version, name) = (request.min_version, currency.as_str());
+        let wanted = Wanted { kind: "get_account", account, currency: Some(&currency), min_version };
+        let row = self.read(wanted, |source| async move {
+            let [slot, state] = source.kept(account);
+            let args = [Arg::Text(account.as_str()), Arg::Text(name), slot, state];
+            source.pool.one::<WalletRow>(WALLET, &args).await
+        });
+        let row = row.await?.ok_or_else(|| no_wallet(account, &currency))?;
+        Ok(Answer::Account(v1::GetAccountResponse { account: Some(facts::account(&row)) }))
     }
 
-    /// Hands the deposit to the writer and waits for its commit.
+    /// Hands the deposit to the writer of the account's shard and waits for its commit. While the
+    /// account moves to another shard, or its shard to another process, it is tried again.
     async fn deposit(
         &self,
         account: &AccountId,
-        request: &v1::DepositRequest,
+        request: v1::DepositRequest,
         traceparent: String,
     ) -> Result<Answer, v1::AskError> {
-        let item =
-            Item::deposit(account.as_str(), request, traceparent, now_micros()).map_err(|error| invalid(&error))?;
-        let (reply, answer) = oneshot::channel();
-        self.deposits.try_send(DepositCommand { item, reply }).map_err(|_| v1::AskError {
-            code: code::RESOURCE_EXHAUSTED,
-            reason: "LEDGER_BUSY".to_owned(),
-            message: format!("{} deposits wait already", self.config.deposit_queue_max),
-        })?;
-        let wait = Duration::from_millis(self.config.deposit_wait_ms_max);
-        match tokio::time::timeout(wait, answer).await {
-            Ok(Ok(v1::LedgerAnswer { answer: Some(Answer::Error(error)) })) => Err(error),
-            Ok(Ok(v1::LedgerAnswer { answer: Some(answer) })) => Ok(answer),
-            Ok(Ok(v1::LedgerAnswer { answer: None }) | Err(_)) | Err(_) => Err(v1::AskError {
-                code: code::UNAVAILABLE,
-                reason: "OUTCOME_UNKNOWN".to_owned(),
-                message: "the deposit is not confirmed; repeat it with the same request id".to_owned(),
-            }),
+        let question = v1::LedgerQuestion {
+            account_id: account.to_string(),
+            question: Some(Question::Deposit(request)),
+            traceparent,
+        };
+        let deadline = Instant::now() + Duration::from_millis(self.config.deposit_wait_ms_max);
+        let mut is_unknown = false;
+        loop {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            let error = match self.command(account, &question, wait).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            // These are over in a moment; the id makes a repeat safe.
+            let is_moving = error.reason == ResultCode::SlotMoving.as_str();
+            let is_passing = is_moving || [UNSERVED, OUTCOME_UNKNOWN].contains(&error.reason.as_str());
+            is_unknown |= error.reason == OUTCOME_UNKNOWN;
+            if !is_passing || deadline.saturating_duration_since(Instant::now()) <= DEPOSIT_AGAIN {
+                // A later refusal says nothing about what an earlier attempt has done.
+                return Err(if is_passing && is_unknown { unknown_outcome() } else { error });
+            }
+            tokio::time::sleep(DEPOSIT_AGAIN).await;
+            if is_moving {
+                self.slots().await;
+            }
         }
     }
 
-    async fn outcomes(&self, question: &v1::OutcomesQuestion) -> Result<Answer, v1::AskError> {
-        let limit = self.config.outcomes_max;
-        if question.trade_ids.len() > limit {
-            let message = format!("{} ids, at most {limit} are allowed", question.trade_ids.len());
-            return Err(invalid(&InvalidField::new("trade_ids", "TOO_MANY", message)));
+    /// Puts a command to the writer of the account's shard, wherever it runs.
+    async fn command(
+        &self,
+        account: &AccountId,
+        question: &v1::LedgerQuestion,
+        wait: Duration,
+    ) -> Result<Answer, v1::AskError> {
+        let shard = self.directory.shard_of(account.as_str());
+        let answer = if let Some(writer) = self.owned.writer(shard) {
+            writer.answer(question.clone(), wait).await?
+        } else {
+            let answer = self.bus.ask::<_, v1::LedgerAnswer>(Ask::LedgerShard(shard), question, wait).await;
+            answer.map_err(|error| match error {
+                NoAnswer::NoResponder { .. } => {
+                    busy(UNSERVED, "nobody serves the shard of this account; repeat the request".to_owned())
+                }
+                NoAnswer::Timeout { .. } | NoAnswer::Malformed { .. } => unknown_outcome(),
+            })?
+        };
+        match answer.answer {
+            Some(Answer::Error(error)) => Err(error),
+            Some(answer) => Ok(answer),
+            None => Err(unknown_outcome()),
         }
-        let trade_ids = question.trade_ids.iter().map(|id| id.replace('\0', "")).collect();
-        let known = self.store.outcomes(trade_ids).await.map_err(unavailable)?;
-        Ok(Answer::Outcomes(v1::Outcomes { facts: facts::of_known(known) }))
     }
 }
 
@@ -195,6 +243,7 @@ fn kind_of(question: Option<&Question>) -> &'static str {
         Some(Question::Deposit(_)) => "deposit",
         Some(Question::AccountsPage(_)) => "accounts_page",
         Some(Question::Outcomes(_)) => "outcomes",
+        Some(Question::GetStatement(_)) => "get_statement",
         None => "unset",
     }
 }
@@ -205,6 +254,14 @@ fn invalid(error: &InvalidField) -> v1::AskError {
 
 fn not_found(reason: &str, message: String) -> v1::AskError {
     v1::AskError { code: code::NOT_FOUND, reason: reason.to_owned(), message }
+}
+
+fn unknown_outcome() -> v1::AskError {
+    busy(OUTCOME_UNKNOWN, "the deposit is not confirmed; repeat it with the same request id".to_owned())
+}
+
+fn no_wallet(account: &AccountId, currency: &Currency) -> v1::AskError {
+    not_found("ACCOUNT_NOT_FOUND", format!("account {account} has no wallet in {currency}"))
 }
 
 fn unavailable(error: StoreError) -> v1::AskError {

@@ -1,20 +1,37 @@
 //! One batch, decided in memory: what the store knows and some items in, the
 //! changes and the facts out. Nothing here waits or writes.
 
-pub(crate) mod booking;
+pub(crate) mod cash;
+pub(crate) mod posting;
+mod settlement;
+mod trade;
 
 use crate::{
     facts::Surroundings,
-    intake::{Action, Item},
+    intake::{AccountAction, Action, Corrected, Item, SettlementAction, arrival_id},
+    slot::{Directory, Slots},
     store::{
         Changes, Keys, Known,
-        rows::{BatchRow, CashRow, ExecutionRow, RejectedRow, ShardRow, TradeRow, TransferRow, hex_text},
+        rows::{
+            BatchRow, CashRow, CheckpointRow, ExecutionRow, PayoutRow, PositionRow, RejectedRow, SettlementRow,
+            ShardRow, TradeRow, TransferRow, WalletRow, hex_text,
+        },
     },
 };
+use posting::{correction_id, reversal_id};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 use tragen_contracts::v1;
+use tragen_domain::ledger::{ResultCode, Wallet};
+use uuid::Uuid;
+
+/// Versions of a wallet from one checkpoint of its cash to the next: a statement adds up at most so many
+/// postings before its first line.
+const CHECKPOINT_EVERY: i64 = 256;
 
 /// How an item ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,15 +51,29 @@ pub(crate) enum Outcome {
     Refused(v1::AskError),
 }
 
+impl Outcome {
+    /// Its number in the closed list of results.
+    pub(crate) const fn code(&self) -> ResultCode {
+        match self {
+            Self::Booked | Self::Deposited(_) => ResultCode::Posted,
+            Self::Known => ResultCode::Exists,
+            Self::SetAside { .. } => ResultCode::Malformed,
+            Self::Refused(_) => ResultCode::ExistsWithDifferentPayload,
+        }
+    }
+}
+
 /// What a batch does.
 #[derive(Debug, Default)]
 pub(crate) struct Decision {
     /// To be written in one transaction.
-    pub(crate) changes: Changes,
+    pub(crate) changes: Arc<Changes>,
     /// One per item, in their order.
     pub(crate) outcomes: Vec<Outcome>,
     /// To be published after the commit, sequences ascending.
     pub(crate) facts: Vec<v1::LedgerFact>,
+    /// Money for accounts of other shards, to be handed on after the commit.
+    pub(crate) arrivals: Vec<(u16, v1::ExecutionReport)>,
     /// Accounts this batch has frozen.
     pub(crate) frozen: Vec<String>,
 }
@@ -50,80 +81,144 @@ pub(crate) struct Decision {
 impl Decision {
     /// Whether there is anything to write.
     pub(crate) fn is_change(&self) -> bool {
-        self.changes.before != self.changes.after || !self.changes.rejected.is_empty()
+        self.changes.before != self.changes.after
+            || !self.changes.rejected.is_empty()
+            || !self.changes.settlements.is_empty()
     }
+}
+
+/// What a batch is decided in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame<'a> {
+    /// The shard.
+    pub(crate) shard: u16,
+    /// Its slots.
+    pub(crate) slots: &'a Slots,
+    /// Where other accounts are kept.
+    pub(crate) directory: &'a Directory,
+    /// Markets decided so far, by instrument.
+    pub(crate) settled: &'a HashMap<String, SettlementAction>,
+    /// Microseconds since the epoch.
+    pub(crate) now: i64,
 }
 
 /// What must be known before `items` are decided.
 pub(crate) fn keys_of(items: &[Item]) -> Keys {
     let mut keys = Keys::default();
-    for (key, action) in items.iter().filter_map(|item| item.action.as_ref().ok()) {
-        keys.trade_ids.push(key.trade_id.to_string());
+    for item in items {
+        let Ok(Action::Account(key, action)) = &item.action else { continue };
         keys.account_ids.push(key.account.to_string());
-        if let Action::Trade(trade) = action {
-            keys.execution_ids.extend(trade.fills.iter().map(|fill| fill.id.to_string()));
-            keys.positions.extend(trade.terms.iter().map(|terms| format!("{} {}", key.account, terms.instrument)));
+        match action {
+            AccountAction::Trade(trade) => {
+                keys.trade_ids.push(key.trade_id);
+                keys.execution_ids.extend(trade.fills.iter().map(|fill| fill.id.to_string()));
+                let instrument = trade.terms.iter().map(|terms| terms.instrument.to_string());
+                keys.positions.extend(instrument.map(|instrument| (key.account.to_string(), instrument)));
+            }
+            AccountAction::Withdrawal { to, .. } => {
+                keys.cash_ids.push(key.trade_id);
+                if let Some(to) = to {
+                    keys.cash_ids.push(arrival_id(key.trade_id));
+                    keys.account_ids.push(to.to_string());
+                }
+            }
+            AccountAction::Correction { of, .. } => {
+                keys.cash_ids.push(correction_id(of));
+                match of {
+                    Corrected::Cash(reference) => keys.cash_ids.push(*reference),
+                    Corrected::Execution(id) => keys.execution_ids.extend([id.clone(), reversal_id(id)]),
+                }
+            }
+            AccountAction::Deposit { .. }
+            | AccountAction::Arrival { .. }
+            | AccountAction::Adjustment { .. }
+            | AccountAction::Unfreezing { .. } => keys.cash_ids.push(key.trade_id),
+            AccountAction::Payout(settlement) => {
+                keys.positions.push((key.account.to_string(), settlement.instrument.to_string()));
+            }
         }
     }
     keys
 }
 
-/// Decides `items` in their order at `now`; facts up to `published` are known to
-/// have reached the bus.
-pub(crate) fn decide(items: &[Item], known: Known, published: i64, now_micros: i64) -> Decision {
-    let mut batch = Batch::new(known, now_micros);
+/// Decides `items` in their order.
+pub(crate) fn decide(items: &[Item], known: Known, frame: Frame<'_>) -> Decision {
+    let mut batch = Batch::new(known, frame);
     let outcomes: Vec<_> = items.iter().map(|item| batch.take(item)).collect();
-    batch.close(outcomes, published)
+    batch.close(outcomes)
 }
 
-/// A fact that must be told, new or again.
+/// Something that must be told, new or again.
 #[derive(Debug)]
 struct Tell {
-    trade_id: String,
+    what: Told,
     execution_ids: Vec<String>,
     traceparent: String,
     causation_id: String,
 }
 
-/// The books while a batch is being decided.
-#[derive(Debug)]
-struct Batch {
-    before: ShardRow,
-    shard: ShardRow,
-    trades: HashMap<String, TradeRow>,
-    cash: HashMap<String, CashRow>,
-    /// Known and new executions: id to trade.
-    execution_ids: HashMap<String, String>,
-    /// Known and new executions by trade.
-    executions: HashMap<String, Vec<ExecutionRow>>,
-    books: Surroundings,
-    touched_trades: HashSet<String>,
-    touched_wallets: BTreeSet<(String, String)>,
-    touched_positions: BTreeSet<(String, String)>,
-    new_executions: Vec<ExecutionRow>,
-    new_cash: HashSet<String>,
-    new_transfers: Vec<TransferRow>,
-    rejected: Vec<RejectedRow>,
-    frozen: Vec<String>,
-    tell: Vec<Tell>,
-    /// Trade id to its place in `tell`: one fact a trade and batch.
-    told: HashMap<String, usize>,
-    now: i64,
+/// What is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Told {
+    /// A trade, or cash that moved: by its id.
+    Id(Uuid),
+    /// A payout: by its place among the new ones.
+    Payout(usize),
 }
 
-impl Batch {
-    fn new(known: Known, now: i64) -> Self {
-        let mut executions: HashMap<String, Vec<ExecutionRow>> = HashMap::new();
+/// The books while a batch is being decided.
+#[derive(Debug)]
+struct Batch<'a> {
+    frame: Frame<'a>,
+    now: i64,
+    before: ShardRow,
+    shard: ShardRow,
+    trades: HashMap<Uuid, TradeRow>,
+    /// Trades that were stored before this batch.
+    stored_trades: HashSet<Uuid>,
+    cash: HashMap<Uuid, CashRow>,
+    /// Known and new executions: id to trade.
+    execution_ids: HashMap<String, Uuid>,
+    /// Known and new executions by trade.
+    executions: HashMap<Uuid, Vec<ExecutionRow>>,
+    books: Surroundings,
+    touched_trades: HashSet<Uuid>,
+    touched_wallets: BTreeSet<(String, String)>,
+    touched_positions: BTreeSet<(String, String)>,
+    /// The new ones among `executions`: trade and place there.
+    new_executions: Vec<(Uuid, usize)>,
+    new_cash: HashSet<Uuid>,
+    new_transfers: Vec<TransferRow>,
+    new_payouts: Vec<PayoutRow>,
+    checkpoints: Vec<CheckpointRow>,
+    new_settlements: Vec<SettlementRow>,
+    rejected: Vec<RejectedRow>,
+    arrivals: Vec<(u16, v1::ExecutionReport)>,
+    frozen: Vec<String>,
+    tell: Vec<Tell>,
+    /// What is told, to its place in `tell`: one fact each in a batch.
+    told: HashMap<Told, usize>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(known: Known, frame: Frame<'a>) -> Self {
+        let mut executions: HashMap<Uuid, Vec<ExecutionRow>> = HashMap::new();
         let mut execution_ids = HashMap::new();
         for row in known.executions {
-            execution_ids.insert(row.execution_id.clone(), row.trade_id.clone());
-            executions.entry(row.trade_id.clone()).or_default().push(row);
+            execution_ids.insert(row.execution_id.clone(), row.trade_id);
+            executions.entry(row.trade_id).or_default().push(row);
         }
+        let before = known.shard.clone();
+        // A clock that is set back must not reorder what is read by its time.
+        let now = frame.now.max(before.posted_at);
         Self {
-            before: known.shard.clone(),
+            frame,
+            now,
+            before,
             shard: known.shard,
-            trades: known.trades.into_iter().map(|row| (row.trade_id.clone(), row)).collect(),
-            cash: known.cash.into_iter().map(|row| (row.trade_id.clone(), row)).collect(),
+            stored_trades: known.trades.iter().map(|row| row.trade_id).collect(),
+            trades: known.trades.into_iter().map(|row| (row.trade_id, row)).collect(),
+            cash: known.cash.into_iter().map(|row| (row.trade_id, row)).collect(),
             execution_ids,
             executions,
             books: Surroundings::new(known.wallets, known.positions),
@@ -133,22 +228,31 @@ impl Batch {
             new_executions: Vec::new(),
             new_cash: HashSet::new(),
             new_transfers: Vec::new(),
+            new_payouts: Vec::new(),
+            checkpoints: Vec::new(),
+            new_settlements: Vec::new(),
             rejected: Vec::new(),
+            arrivals: Vec::new(),
             frozen: Vec::new(),
             tell: Vec::new(),
             told: HashMap::new(),
-            now,
         }
     }
 
     /// Books one item, or leaves the books as they are.
     fn take(&mut self, item: &Item) -> Outcome {
         let booked = match &item.action {
-            Ok((key, Action::Trade(trade))) => self.trade(item, key, trade),
-            Ok((key, Action::Withdrawal { currency, amount, denial })) => {
-                self.withdrawal(item, key, (currency, *amount), denial.as_ref())
-            }
-            Ok((key, Action::Deposit { currency, amount })) => return self.deposit(item, key, currency, *amount),
+            Ok(Action::Account(key, action)) => match action {
+                AccountAction::Trade(trade) => self.trade(item, key, trade),
+                AccountAction::Payout(settlement) => self.payout(item, key, settlement),
+                AccountAction::Deposit { currency, amount } => return self.deposit(item, key, currency, *amount),
+                AccountAction::Withdrawal { .. }
+                | AccountAction::Arrival { .. }
+                | AccountAction::Adjustment { .. }
+                | AccountAction::Correction { .. }
+                | AccountAction::Unfreezing { .. } => self.cash(item, key, action),
+            },
+            Ok(Action::Settlement(settlement)) => self.settlement(settlement),
             Err(reason) => Err(reason.clone()),
         };
         booked.unwrap_or_else(|reason| self.set_aside(item, reason))
@@ -174,41 +278,53 @@ impl Batch {
         Outcome::SetAside { reason }
     }
 
-    fn close(mut self, outcomes: Vec<Outcome>, published: i64) -> Decision {
+    fn close(mut self, outcomes: Vec<Outcome>) -> Decision {
         self.number_facts();
         let facts = self.facts();
         let batch = self.link();
-        self.shard.published_fact_sequence = self.shard.published_fact_sequence.max(published);
-        if self.touched_trades.is_empty() && self.new_cash.is_empty() {
-            // Nothing changed; the cursor alone is not worth a transaction.
-            self.shard = self.before.clone();
+        let touched = std::mem::take(&mut self.touched_trades);
+        let (mut new_trades, mut changed_trades) = (Vec::with_capacity(touched.len()), Vec::new());
+        for row in touched.iter().filter_map(|id| self.trades.remove(id)) {
+            let rows = if self.stored_trades.contains(&row.trade_id) { &mut changed_trades } else { &mut new_trades };
+            rows.push(row);
         }
-        let mut trades: Vec<_> = self.touched_trades.iter().filter_map(|id| self.trades.remove(id)).collect();
-        trades.sort_by_key(|row| row.sequence);
+        new_trades.sort_unstable_by_key(|row| row.sequence);
+        changed_trades.sort_unstable_by_key(|row| row.sequence);
         let mut cash: Vec<_> = self.new_cash.iter().filter_map(|id| self.cash.remove(id)).collect();
-        cash.sort_by_key(|row| row.posting_sequence);
+        cash.sort_unstable_by_key(|row| row.posting_sequence);
+        if !new_trades.is_empty() || !changed_trades.is_empty() || !cash.is_empty() || !self.new_payouts.is_empty() {
+            self.shard.posted_at = self.now;
+        }
+        let new_executions = std::mem::take(&mut self.new_executions);
+        let new_execution =
+            |(trade_id, place): (Uuid, usize)| self.executions.get_mut(&trade_id)?.get_mut(place).map(std::mem::take);
+        let executions = new_executions.into_iter().filter_map(new_execution).collect();
         let changes = Changes {
             before: self.before,
             after: self.shard,
-            trades,
-            executions: self.new_executions,
+            new_trades,
+            changed_trades,
+            executions,
             cash,
             transfers: self.new_transfers,
             wallets: self.touched_wallets.iter().filter_map(|key| self.books.wallets.remove(key)).collect(),
             positions: self.touched_positions.iter().filter_map(|key| self.books.positions.remove(key)).collect(),
+            settlements: self.new_settlements,
+            payouts: self.new_payouts,
+            checkpoints: self.checkpoints,
             batch,
             rejected: self.rejected,
         };
-        Decision { changes, outcomes, facts, frozen: self.frozen }
+        Decision { changes: Arc::new(changes), outcomes, facts, arrivals: self.arrivals, frozen: self.frozen }
     }
 
-    /// Remembers that the fact of `trade_id` must be told; once a batch is enough.
-    fn tell(&mut self, item: &Item, trade_id: &str, execution_ids: impl IntoIterator<Item = String>) {
+    /// Remembers that `what` must be told; once a batch is enough.
+    fn tell(&mut self, item: &Item, what: Told, execution_ids: impl IntoIterator<Item = String>) {
         let next = self.tell.len();
-        let place = *self.told.entry(trade_id.to_owned()).or_insert(next);
+        let place = *self.told.entry(what).or_insert(next);
         if place == next {
             self.tell.push(Tell {
-                trade_id: trade_id.to_owned(),
+                what,
                 execution_ids: Vec::new(),
                 traceparent: item.traceparent.clone(),
                 causation_id: item.event_id().to_owned(),
@@ -225,12 +341,13 @@ impl Batch {
     /// New facts get the next sequences, in the order they were told.
     fn number_facts(&mut self) {
         for tell in &self.tell {
-            let fact_sequence = if self.touched_trades.contains(&tell.trade_id) {
-                self.trades.get_mut(&tell.trade_id).map(|row| &mut row.fact_sequence)
-            } else if self.new_cash.contains(&tell.trade_id) {
-                self.cash.get_mut(&tell.trade_id).map(|row| &mut row.fact_sequence)
-            } else {
-                None
+            let fact_sequence = match tell.what {
+                Told::Id(id) if self.touched_trades.contains(&id) => {
+                    self.trades.get_mut(&id).map(|row| &mut row.fact_sequence)
+                }
+                Told::Id(id) if self.new_cash.contains(&id) => self.cash.get_mut(&id).map(|row| &mut row.fact_sequence),
+                Told::Id(_) => None,
+                Told::Payout(place) => self.new_payouts.get_mut(place).map(|row| &mut row.fact_sequence),
             };
             if let Some(fact_sequence) = fact_sequence {
                 self.shard.fact_sequence += 1;
@@ -240,20 +357,70 @@ impl Batch {
     }
 
     fn facts(&self) -> Vec<v1::LedgerFact> {
-        let mut facts: Vec<_> = self
-            .tell
-            .iter()
-            .filter_map(|tell| match (self.trades.get(&tell.trade_id), self.cash.get(&tell.trade_id)) {
-                (Some(row), _) => {
-                    let ids = tell.execution_ids.clone();
-                    Some(self.books.trade_fact(row, ids, &tell.traceparent, &tell.causation_id))
+        let fact = |tell: &Tell| {
+            let (traceparent, causation_id) = (tell.traceparent.as_str(), tell.causation_id.as_str());
+            match tell.what {
+                Told::Id(id) => match (self.trades.get(&id), self.cash.get(&id)) {
+                    (Some(row), _) => {
+                        let ids = tell.execution_ids.clone();
+                        Some(self.books.trade_fact(self.frame.shard, row, ids, traceparent, causation_id))
+                    }
+                    (None, Some(row)) => Some(self.books.cash_fact(self.frame.shard, row, traceparent, causation_id)),
+                    (None, None) => None,
+                },
+                Told::Payout(place) => {
+                    let row = self.new_payouts.get(place)?;
+                    Some(self.books.payout_fact(self.frame.shard, row, traceparent, causation_id))
                 }
-                (None, Some(row)) => Some(self.books.cash_fact(row, &tell.traceparent, &tell.causation_id)),
-                (None, None) => None,
-            })
-            .collect();
+            }
+        };
+        let mut facts: Vec<_> = self.tell.iter().filter_map(fact).collect();
         facts.sort_by_key(|fact| fact.sequence);
         facts
+    }
+
+    fn keep_execution(&mut self, row: ExecutionRow) {
+        self.execution_ids.insert(row.execution_id.clone(), row.trade_id);
+        let of_trade = self.executions.entry(row.trade_id).or_default();
+        self.new_executions.push((row.trade_id, of_trade.len()));
+        of_trade.push(row);
+    }
+
+    fn keep_transfers(&mut self, transfers: Vec<TransferRow>) {
+        self.shard.transfer_sequence += posting::count(transfers.len());
+        self.new_transfers.extend(transfers);
+    }
+
+    fn keep_wallet(&mut self, account_id: &str, currency: &str, wallet: Wallet) {
+        let key = (account_id.to_owned(), currency.to_owned());
+        let row = WalletRow::new(account_id, currency, wallet);
+        let before = self.books.wallets.insert(key.clone(), row);
+        let before = before.map(|before| before.wallet()).unwrap_or_default();
+        if wallet.is_frozen && !before.is_frozen {
+            self.frozen.push(account_id.to_owned());
+        }
+        if wallet.version / CHECKPOINT_EVERY != before.version / CHECKPOINT_EVERY {
+            // All its transfers up to here are in it: they are kept before the wallet is.
+            self.checkpoints.push(CheckpointRow {
+                account_id: account_id.to_owned(),
+                currency: currency.to_owned(),
+                posted_at: self.now,
+                sequence: self.shard.transfer_sequence,
+                cash: wallet.cash.micros(),
+            });
+        }
+        self.touched_wallets.insert(key);
+    }
+
+    fn keep_position(&mut self, position: PositionRow) {
+        let key = (position.account_id.clone(), position.instrument_id.clone());
+        self.books.positions.insert(key.clone(), position);
+        self.touched_positions.insert(key);
+    }
+
+    fn wallet(&self, account_id: &str, currency: &str) -> Wallet {
+        let wallet = self.books.wallets.get(&(account_id.to_owned(), currency.to_owned()));
+        wallet.map(WalletRow::wallet).unwrap_or_default()
     }
 
     /// The next link of the hash chain over the new transfers.
@@ -275,10 +442,10 @@ impl Batch {
 
 /// SHA-256 over the hash before and the transfers after it.
 pub(crate) fn chain(previous: &[u8], transfers: &[TransferRow]) -> Vec<u8> {
-    let mut hash = Sha256::new();
-    hash.update(previous);
+    let mut bytes = Vec::with_capacity(previous.len() + transfers.len() * 160);
+    bytes.extend_from_slice(previous);
     for transfer in transfers {
-        transfer.hash_into(&mut hash);
+        transfer.write_canonical(&mut bytes);
     }
-    hash.finalize().to_vec()
+    Sha256::digest(&bytes).to_vec()
 }

@@ -2,14 +2,19 @@
 //! again has the sequence it had, and shows balances and positions as they are
 //! now; their versions say which is newer.
 
-use crate::store::{
-    Known,
-    rows::{CashRow, ExecutionRow, PositionRow, TradeRow, WalletRow},
+use crate::{
+    intake::{LEDGER_VENUE, arrival_id},
+    publish::HandedOn,
+    store::{
+        Known,
+        rows::{CashRow, ExecutionRow, PayoutRow, PositionRow, TradeRow, WalletRow},
+    },
 };
 use std::collections::HashMap;
 use tragen_contracts::{convert, v1};
 use tragen_domain::time::Timestamp;
 use tragen_host::trace::trace_id_of;
+use uuid::Uuid;
 
 /// The books around the facts, by key.
 #[derive(Debug, Default)]
@@ -32,6 +37,7 @@ impl Surroundings {
     /// The fact of a trade; `execution_ids` are those it tells of.
     pub(crate) fn trade_fact(
         &self,
+        shard: u16,
         row: &TradeRow,
         execution_ids: Vec<String>,
         traceparent: &str,
@@ -40,7 +46,7 @@ impl Surroundings {
         let wallet = self.wallets.get(&(row.account_id.clone(), row.currency.clone()));
         let position = self.positions.get(&(row.account_id.clone(), row.instrument_id.clone()));
         v1::LedgerFact {
-            meta: Some(meta(row.fact_sequence, traceparent, causation_id, row.updated_at)),
+            meta: Some(meta(shard, row.fact_sequence, traceparent, causation_id, row.updated_at)),
             sequence: row.fact_sequence,
             kind: Some(v1::ledger_fact::Kind::Trade(v1::TradePosted {
                 trade: Some(trade(row)),
@@ -53,47 +59,120 @@ impl Surroundings {
         }
     }
 
-    /// The fact of a deposit or withdrawal.
-    pub(crate) fn cash_fact(&self, row: &CashRow, traceparent: &str, causation_id: &str) -> v1::LedgerFact {
+    /// The fact of cash that moved outside of trading.
+    pub(crate) fn cash_fact(&self, shard: u16, row: &CashRow, traceparent: &str, causation_id: &str) -> v1::LedgerFact {
         let wallet = self.wallets.get(&(row.account_id.clone(), row.currency.clone()));
         v1::LedgerFact {
-            meta: Some(meta(row.fact_sequence, traceparent, causation_id, row.posted_at)),
+            meta: Some(meta(shard, row.fact_sequence, traceparent, causation_id, row.posted_at)),
             sequence: row.fact_sequence,
             kind: Some(v1::ledger_fact::Kind::Cash(v1::CashPosted {
                 request_id: row.request_id.clone(),
-                trade_id: row.trade_id.clone(),
+                trade_id: row.trade_id.to_string(),
                 payload_hash: row.payload_hash.clone().into(),
                 amount_micros: row.amount,
                 denial: denial(row.denial_code, &row.denial_message, row.denial_limit, row.denial_observed),
                 account: Some(account_after(row)),
+                kind: row.kind,
+                counterparty_account_id: row.counterparty_account_id.clone(),
             })),
             balances: wallet.map(balance_changed).into_iter().collect(),
-            positions: Vec::new(),
+            // A corrected fill changes a position; which one, its execution knows. All that are known are shown.
+            positions: self.positions_of(row).map(position_changed).collect(),
+        }
+    }
+
+    fn positions_of<'a>(&'a self, row: &'a CashRow) -> impl Iterator<Item = &'a PositionRow> {
+        let is_correction = row.kind() == v1::CashKind::Correction;
+        self.positions.values().filter(move |position| is_correction && position.account_id == row.account_id)
+    }
+
+    /// The fact of a position paid out.
+    pub(crate) fn payout_fact(
+        &self,
+        shard: u16,
+        row: &PayoutRow,
+        traceparent: &str,
+        causation_id: &str,
+    ) -> v1::LedgerFact {
+        let wallet = self.wallets.get(&(row.account_id.clone(), row.currency.clone()));
+        let position = self.positions.get(&(row.account_id.clone(), row.instrument_id.clone()));
+        v1::LedgerFact {
+            meta: Some(meta(shard, row.fact_sequence, traceparent, causation_id, row.posted_at)),
+            sequence: row.fact_sequence,
+            kind: Some(v1::ledger_fact::Kind::Settled(v1::PositionSettled {
+                booking_id: row.booking_id.to_string(),
+                account_id: row.account_id.clone(),
+                instrument_id: row.instrument_id.clone(),
+                value_micros: row.value,
+                is_void: row.is_void,
+                quantity_micros: row.quantity,
+                cash_change_micros: row.cash_change,
+                realized_pnl_micros: row.realized_pnl,
+            })),
+            balances: wallet.map(balance_changed).into_iter().collect(),
+            positions: position.map(position_changed).into_iter().collect(),
         }
     }
 }
 
 /// The facts of everything in `known`, sequences ascending.
-pub(crate) fn of_known(known: Known) -> Vec<v1::LedgerFact> {
-    let surroundings = Surroundings::new(known.wallets, known.positions);
-    let mut executions: HashMap<String, Vec<String>> = HashMap::new();
+pub(crate) fn of_known(shard: u16, known: Known) -> Vec<v1::LedgerFact> {
+    let books = Surroundings::new(known.wallets, known.positions);
+    let mut executions: HashMap<Uuid, Vec<String>> = HashMap::new();
     for ExecutionRow { trade_id, execution_id, .. } in known.executions {
         executions.entry(trade_id).or_default().push(execution_id);
     }
     let trades = known.trades.iter().map(|row| {
         let execution_ids = executions.remove(&row.trade_id).unwrap_or_default();
-        surroundings.trade_fact(row, execution_ids, &row.traceparent, "")
+        books.trade_fact(shard, row, execution_ids, &row.traceparent, "")
     });
     let mut facts: Vec<_> = trades.collect();
-    facts.extend(known.cash.iter().map(|row| surroundings.cash_fact(row, &row.traceparent, "")));
+    facts.extend(known.cash.iter().map(|row| books.cash_fact(shard, row, &row.traceparent, "")));
+    facts.extend(known.payouts.iter().map(|row| books.payout_fact(shard, row, &row.traceparent, "")));
     facts.sort_by_key(|fact| fact.sequence);
     facts
+}
+
+/// What of `cash` was sent to other shards, as reports for them: it is told again with the facts.
+pub(crate) fn arrivals(own: u16, cash: &[CashRow]) -> Vec<HandedOn> {
+    let is_sent = |row: &&CashRow| {
+        row.kind() == v1::CashKind::Sent && row.denial_code == 0 && row.counterparty_shard != i64::from(own)
+    };
+    let report = |row: &CashRow| {
+        let shard = u16::try_from(row.counterparty_shard).ok()?;
+        let trade_id = arrival_id(row.trade_id).to_string();
+        let meta = v1::Meta {
+            event_id: trade_id.clone(),
+            traceparent: row.traceparent.clone(),
+            occurred_at_micros: row.posted_at,
+            ..v1::Meta::default()
+        };
+        let key = v1::TradeKey {
+            trade_id,
+            request_id: row.request_id.clone(),
+            account_id: row.counterparty_account_id.clone(),
+            payload_hash: row.payload_hash.clone().into(),
+            created_at_micros: row.posted_at,
+            ..v1::TradeKey::default()
+        };
+        let arrival = v1::ArrivalReport {
+            from_account_id: row.account_id.clone(),
+            amount_micros: row.amount.saturating_neg(),
+            currency: row.currency.clone(),
+            from_shard: own.into(),
+            to_shard: shard.into(),
+        };
+        let kind = Some(v1::execution_report::Kind::Arrival(arrival));
+        let report = v1::ExecutionReport { meta: Some(meta), key: Some(key), kind };
+        Some((shard, LEDGER_VENUE.to_owned(), report))
+    };
+    cash.iter().filter(is_sent).filter_map(report).collect()
 }
 
 /// The public form of a trade.
 pub(crate) fn trade(row: &TradeRow) -> v1::Trade {
     v1::Trade {
-        trade_id: row.trade_id.clone(),
+        trade_id: row.trade_id.to_string(),
         request_id: row.request_id.clone(),
         status: row.status,
         denial: denial(row.denial_code, &row.denial_message, row.denial_limit, row.denial_observed),
@@ -169,9 +248,9 @@ fn position_changed(row: &PositionRow) -> v1::PositionChanged {
     }
 }
 
-fn meta(sequence: i64, traceparent: &str, causation_id: &str, at: i64) -> v1::Meta {
+fn meta(shard: u16, sequence: i64, traceparent: &str, causation_id: &str, at: i64) -> v1::Meta {
     v1::Meta {
-        event_id: format!("ledger-0-{sequence}"),
+        event_id: format!("ledger-{shard}-{sequence}"),
         traceparent: traceparent.to_owned(),
         causation_id: causation_id.to_owned(),
         occurred_at_micros: at,

@@ -1,42 +1,51 @@
 //! The ledger: every fill, deposit and withdrawal in double entry, committed
 //! before anybody hears of it.
 //!
-//! [`run`] starts one writer, one publisher and the answers. The writer takes
-//! what waits (reports from the bus, deposits from questions), decides it in
-//! memory and commits it in one transaction; the publisher tells the committed
-//! facts and only then takes the reports off the bus.
+//! The books are cut into shards ([`slot`]); each has one writer at a time, in
+//! whichever process holds its lease ([`shard`]). The writer takes what waits
+//! (reports from the bus, deposits from questions), decides it in memory
+//! ([`batch`]) and commits it in one transaction ([`store`]); the publisher tells
+//! the committed facts and only then takes the reports off the bus ([`publish`]).
 
 mod answer;
+mod audit;
+mod backup;
 mod batch;
+mod cache;
 pub mod config;
+mod export;
 mod facts;
 mod intake;
 mod metrics;
+mod move_slot;
 mod publish;
+mod reconcile;
+mod shard;
+mod slot;
 mod store;
 pub mod verify;
 mod writer;
 
-pub use config::{Config, ConfigError};
-pub use verify::{BadRow, VerifyReport, verify};
+pub use backup::{BackedUp, backup, restore};
+pub use config::{Config, ConfigError, ShardConfig};
+pub use export::{Exported, export, import};
+pub use move_slot::{MoveProgress, SlotMoved, SlotPlace, move_slot, slot_of_account, slots};
+pub use verify::{BadRow, InFlight, VerifyOptions, VerifyProgress, VerifyReport, verify, verify_shard, verify_shards};
 
+use answer::{Answers, Owned};
 use anyhow::Context as _;
 use futures::FutureExt as _;
-use publish::{Committed, Limits, Published};
+use shard::{Fair, Shard};
+use slot::Directory;
 use std::{sync::Arc, time::Duration};
-use store::{
-    Store,
-    session::{Arg, Sql},
-};
-use tokio::sync::{mpsc, watch};
-use tracing::info;
-use tragen_bus::{Ask, Bus, Consumer};
+use store::{Books, lease::Leases};
+use tragen_bus::{Ask, Bus};
 use tragen_host::Context;
 
-/// Facts told again at once after a start.
-const RETOLD_MAX: i64 = 1_000;
+/// How often the slots of all shards are looked at anew: a slot that moved is found by then at the latest.
+const LEARN_EVERY: Duration = Duration::from_secs(1);
 
-/// Starts the ledger: the single writer, the publisher of facts and the answers.
+/// Starts the ledger: a writer and a publisher for each shard it gets, and the answers.
 ///
 /// # Errors
 /// When the configuration is wrong, or the store or bus cannot be used.
@@ -44,66 +53,106 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
     config.validate()?;
     metrics::describe();
     context.set_not_ready("the ledger is starting");
-    let store = Store::open(&config).await?;
+    let places = config.shards();
+    let wait = Duration::from_millis(config.connect_wait_ms_max);
+    let mut books = Vec::with_capacity(places.len());
+    for (shard, place) in (0..).zip(&places) {
+        let opened = Books::open(shard, place, config.reader_connections_max, wait).await;
+        books.push(opened.with_context(|| format!("opening shard {shard}"))?);
+    }
+    let books: Arc<[Books]> = books.into();
+    let shards_at_creation = shards_at_creation(&books).await?;
+    let directory = Directory::new(shards_at_creation);
+    learn(&books, &directory).await?;
+
     let config = Arc::new(config);
+    let owned = Owned::new(Duration::from_millis(config.deposit_wait_ms_max));
+    let fair = Fair::new();
+    let mut shared = Vec::new();
+    for (books, place) in books.iter().zip(places) {
+        let leases = Leases::new(books.shard, &place, wait)?;
+        if leases.is_shared() {
+            shared.push((books.shard, leases.clone()));
+        }
+        let shard = Shard {
+            context: context.clone(),
+            bus: bus.clone(),
+            books: books.clone(),
+            place,
+            shards_at_creation,
+            config: Arc::clone(&config),
+            directory: directory.clone(),
+            owned: owned.clone(),
+            leases,
+            fair: fair.clone(),
+        };
+        context.spawn("ledger-shard", shard.serve());
+    }
+    if shared.len() > 1 {
+        let every = Duration::from_millis(config.lease_ms / 3);
+        context.spawn("ledger-share", shard::share(context.clone(), shared, fair, every));
+    }
+    context.spawn("ledger-slots", keep_learning(context.clone(), Arc::clone(&books), directory.clone()));
 
-    let published = Published::default();
-    let (publisher, committed) = mpsc::channel(config.publish_queue_max);
-    let limits = Limits {
-        message_bytes_max: config.fact_message_bytes_max,
-        patience: Duration::from_millis(config.publish_patience_ms),
-    };
-    let task = publish::publish_all(context.clone(), bus.clone(), committed, published.clone(), limits);
-    context.spawn("ledger-publish", task);
-    tell_again(&store, &publisher).await.context("telling the last facts again")?;
+    audit::start(&context, &bus, &books, &owned, &config)?;
+    reconcile::start(&context, &bus, &books, &owned, &config);
 
-    let (deposit_sender, deposits) = mpsc::channel(config.deposit_queue_max);
-    let (commits, committed_count) = watch::channel(0);
-    let writer = writer::Writer {
-        context: context.clone(),
-        store: store.clone(),
-        reports: bus.pull(&context, Consumer::Ledger),
-        deposits,
-        publisher,
-        published,
-        commits,
-        batch_items_max: config.batch_items_max,
-        held: std::collections::VecDeque::new(),
-    };
-    let closing = store.clone();
-    context.spawn("ledger-write", async move {
-        let ended = writer.run().await;
-        closing.close().await;
-        ended
-    });
-
-    let answers = answer::Answers::new(context.clone(), store, deposit_sender, committed_count, config);
+    let answers = Answers::new(context.clone(), bus.clone(), books, directory, owned, config);
     bus.answer(&context, Ask::Ledger, move |question| answers.clone().answer(question).boxed())
         .await
-        .context("answering questions to the ledger")?;
-    context.set_ready();
-    Ok(())
+        .context("answering questions to the ledger")
 }
 
-/// Facts that were committed but perhaps never told, because the process died in
-/// between: they are told before anything new.
-async fn tell_again(store: &Store, publisher: &mpsc::Sender<Committed>) -> anyhow::Result<()> {
-    const UNTOLD: Sql = Sql::same(
-        "SELECT trade_id, fact_sequence FROM trade
-             WHERE fact_sequence > $1 AND fact_sequence > (SELECT published_fact_sequence FROM shard)
-         UNION ALL SELECT trade_id, fact_sequence FROM cash_movement
-             WHERE fact_sequence > $1 AND fact_sequence > (SELECT published_fact_sequence FROM shard)
-         ORDER BY fact_sequence LIMIT $2",
-    );
-    let mut after = 0;
-    loop {
-        let untold: Vec<(String, i64)> = store.rows(UNTOLD, &[Arg::Int(after), Arg::Int(RETOLD_MAX)]).await?;
-        let Some((_, last)) = untold.last() else { return Ok(()) };
-        after = *last;
-        let trade_ids = untold.into_iter().map(|(trade_id, _)| trade_id).collect();
-        let facts = facts::of_known(store.outcomes(trade_ids).await?);
-        info!("telling {} committed facts again, up to {after}", facts.len());
-        let committed = Committed { facts, fact_sequence: after, ..Committed::default() };
-        publisher.send(committed).await.map_err(|_| anyhow::anyhow!("the publisher of facts has ended"))?;
+/// How many shards share the slots from the beginning: what the first shard that
+/// was ever opened was told. Shards that are added later begin empty.
+async fn shards_at_creation(books: &[Books]) -> anyhow::Result<u16> {
+    let mut made = None;
+    for books in books {
+        let Some(own) = books.shards_at_creation().await? else { continue };
+        anyhow::ensure!(
+            made.is_none_or(|made| made == own),
+            "shard {} was made for {own} shards, another one for {}: they do not belong together",
+            books.shard,
+            made.unwrap_or_default()
+        );
+        made = Some(own);
     }
+    let made = made.unwrap_or(u16::try_from(books.len())?);
+    anyhow::ensure!(
+        usize::from(made) <= books.len(),
+        "the books have {made} shards, only {} are configured",
+        books.len()
+    );
+    Ok(made)
+}
+
+/// A shard that does not answer keeps nobody from learning where the others' slots are.
+async fn learn(books: &[Books], directory: &Directory) -> anyhow::Result<()> {
+    let mut learned = Ok(());
+    for books in books {
+        match books.slots().await {
+            Ok(slots) => {
+                directory.learn(books.shard, &slots);
+            }
+            Err(error) => learned = Err(error).with_context(|| format!("asking shard {} for its slots", books.shard)),
+        }
+    }
+    learned
+}
+
+async fn keep_learning(context: Context, books: Arc<[Books]>, directory: Directory) -> anyhow::Result<()> {
+    let mut tick = tokio::time::interval(LEARN_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let stopped = context.stopped();
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            _ = tick.tick() => {}
+        }
+        if let Err(error) = learn(&books, &directory).await {
+            tracing::debug!("looking where the slots are: {error:#}");
+        }
+    }
+    Ok(())
 }

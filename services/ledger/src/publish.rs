@@ -1,24 +1,26 @@
-//! After the commit: tell the facts in the order they were committed, then
-//! answer deposits, then take the reports off the bus.
+//! After the commit: tell the facts in the order they were committed, hand on
+//! what belongs to other shards, answer deposits, then take the reports off the
+//! bus. What the bus loses, because its store was wiped or set back, is told
+//! again from the books.
 
-use crate::metrics as names;
+use crate::{facts, metrics as names, store::Books};
 use metrics::{counter, gauge};
 use prost::Message as _;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
-use tokio::sync::{mpsc, oneshot};
-use tracing::warn;
-use tragen_bus::{Bus, Delivery, PublishOptions, Subject};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{info, warn};
+use tragen_bus::{Bus, Delivery, PublishOptions, Severity, Stream, Subject};
 use tragen_contracts::v1;
-use tragen_host::Context;
+use tragen_host::{Context, clock::now_micros, failpoint, retry::Backoff};
 
-/// The ledger writes one shard.
-const SHARD: u16 = 0;
+/// Facts read at once when they are told again.
+const RETOLD_MAX: i64 = 1_000;
+/// How often the bus is asked whether it still has what it had.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+/// A report for another shard, and the name of the venue it came from.
+pub(crate) type HandedOn = (u16, String, v1::ExecutionReport);
 
 /// A committed batch on its way out.
 #[derive(Debug, Default)]
@@ -27,55 +29,14 @@ pub(crate) struct Committed {
     pub(crate) facts: Vec<v1::LedgerFact>,
     /// The newest sequence the store has given out.
     pub(crate) fact_sequence: i64,
+    /// For other shards.
+    pub(crate) handed_on: Vec<HandedOn>,
+    /// For a person.
+    pub(crate) alerts: Vec<v1::Alert>,
     /// To be answered once the facts are out.
     pub(crate) replies: Vec<(oneshot::Sender<v1::LedgerAnswer>, v1::LedgerAnswer)>,
     /// To be acked at the very end.
     pub(crate) deliveries: Vec<Delivery<v1::ExecutionBatch>>,
-}
-
-/// Up to which fact the bus has everything; the writer keeps it with the next commit.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Published(Arc<AtomicI64>);
-
-impl Published {
-    /// The newest fact that, with all before it, is on the bus.
-    pub(crate) fn sequence(&self) -> i64 {
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn advance(&self, sequence: i64) {
-        let newest = self.0.fetch_max(sequence, Ordering::AcqRel).max(sequence);
-        gauge!(names::PUBLISHED).set(f64::from(u32::try_from(newest).unwrap_or(u32::MAX)));
-    }
-}
-
-/// Publishes committed batches until the writer is gone.
-pub(crate) async fn publish_all(
-    context: Context,
-    bus: Bus,
-    mut queue: mpsc::Receiver<Committed>,
-    published: Published,
-    limits: Limits,
-) -> anyhow::Result<()> {
-    let mut is_cut_off = false;
-    while let Some(committed) = queue.recv().await {
-        is_cut_off = is_cut_off || !publish_facts(&context, &bus, &committed, limits).await;
-        if is_cut_off {
-            // Stopping without a bus: the facts are told again by whoever starts next, in their order.
-            for delivery in &committed.deliveries {
-                delivery.retry(Duration::ZERO).await;
-            }
-            continue;
-        }
-        published.advance(committed.fact_sequence);
-        for (reply, answer) in committed.replies {
-            let _ = reply.send(answer);
-        }
-        for delivery in &committed.deliveries {
-            delivery.ack().await;
-        }
-    }
-    Ok(())
 }
 
 /// Bounds of publishing.
@@ -85,44 +46,312 @@ pub(crate) struct Limits {
     pub(crate) message_bytes_max: usize,
     /// How long one attempt may take.
     pub(crate) patience: Duration,
+    /// How much of the past is told again to a bus that has nothing, hours.
+    pub(crate) retell_hours: i64,
 }
 
-/// False only when the process stops before everything is out.
-async fn publish_facts(context: &Context, bus: &Bus, committed: &Committed, limits: Limits) -> bool {
-    for facts in messages(&committed.facts, limits.message_bytes_max) {
-        let options = PublishOptions {
-            // A fact told again must not be dropped as a repeat: the id names this message.
-            message_id: uuid::Uuid::now_v7().to_string().into(),
-            ..PublishOptions::default()
-        };
-        let message = v1::LedgerFactBatch { facts: facts.to_vec() };
-        while let Err(error) = bus.publish(&Subject::LedgerFacts(SHARD), &message, &options, limits.patience).await {
-            if context.is_stopping() {
+/// Tells the facts of one shard.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    pub(crate) context: Context,
+    pub(crate) bus: Bus,
+    pub(crate) books: Books,
+    pub(crate) queue: mpsc::Receiver<Committed>,
+    pub(crate) limits: Limits,
+    /// Every fact up to this one should be on the bus: it was told, or committed before this term.
+    told_up_to: i64,
+}
+
+impl Publisher {
+    /// For one term of the shard's owner, which begins after the fact `committed_before`.
+    pub(crate) const fn new(
+        context: Context,
+        bus: Bus,
+        books: Books,
+        queue: mpsc::Receiver<Committed>,
+        limits: Limits,
+        committed_before: i64,
+    ) -> Self {
+        // What the writer commits from now on comes through the queue.
+        Self { context, bus, books, queue, limits, told_up_to: committed_before }
+    }
+
+    /// Publishes committed batches until the writer is gone. Before anything new it
+    /// tells what was committed but perhaps never told.
+    pub(crate) async fn run(mut self) -> anyhow::Result<()> {
+        let mut losses = self.watch_losses();
+        let mut is_watching = true;
+        let mut is_cut_off = !self.tell_lost().await;
+        loop {
+            let committed = tokio::select! {
+                biased;
+                changed = losses.changed(), if is_watching && !is_cut_off => {
+                    is_watching = changed.is_ok();
+                    if is_watching {
+                        is_cut_off = !self.tell_lost().await;
+                    }
+                    continue;
+                }
+                committed = self.queue.recv() => committed,
+            };
+            let Some(committed) = committed else { return Ok(()) };
+            is_cut_off = is_cut_off || !self.publish(&committed).await;
+            if is_cut_off {
+                // Stopping without a bus: the facts are told again by whoever starts next, in their order.
+                for delivery in &committed.deliveries {
+                    delivery.retry(Duration::ZERO).await;
+                }
+                continue;
+            }
+            failpoint::pass("after_publish_before_ack");
+            for (reply, answer) in committed.replies {
+                let _ = reply.send(answer);
+            }
+            for delivery in &committed.deliveries {
+                delivery.ack().await;
+            }
+            failpoint::pass("after_ack");
+        }
+    }
+
+    /// False only when the shard is given up before everything is out.
+    async fn publish(&mut self, committed: &Committed) -> bool {
+        failpoint::pass("before_publish");
+        let told = self.tell(&committed.facts, committed.fact_sequence, false, &committed.deliveries).await;
+        failpoint::pass("after_facts_before_hand_on");
+        told && self.hand_on(&committed.handed_on, &committed.deliveries).await && {
+            for alert in &committed.alerts {
+                raise(&self.bus, alert).await;
+            }
+            true
+        }
+    }
+
+    /// Publishes `facts`; with them everything up to `sequence` is told.
+    async fn tell(
+        &mut self,
+        facts: &[v1::LedgerFact],
+        sequence: i64,
+        is_again: bool,
+        waiting: &[Delivery<v1::ExecutionBatch>],
+    ) -> bool {
+        let mut rest = facts;
+        while !rest.is_empty() {
+            let (message, after) = cut(rest, self.limits.message_bytes_max);
+            rest = after;
+            let newest = if rest.is_empty() { sequence } else { message.last().map_or(0, |fact| fact.sequence) };
+            // What is told again says how far it has come, not how far it was.
+            let told_up_to = if is_again { newest } else { self.told_up_to.max(newest) };
+            let batch = v1::LedgerFactBatch { facts: message.to_vec(), told_up_to };
+            if !self.send(&Subject::LedgerFacts(self.books.shard), &batch, waiting).await {
                 return false;
             }
-            warn!("{} committed facts wait for the bus: {error}", facts.len());
-            for delivery in &committed.deliveries {
-                delivery.in_progress().await;
+            self.told_up_to = self.told_up_to.max(told_up_to);
+            failpoint::pass("between_fact_messages");
+            counter!(names::FACTS).increment(u64::try_from(message.len()).unwrap_or(0));
+        }
+        gauge!(names::PUBLISHED, "shard" => self.books.shard.to_string())
+            .set(f64::from(u32::try_from(self.told_up_to).unwrap_or(u32::MAX)));
+        true
+    }
+
+    /// Sends on what belongs to other shards.
+    async fn hand_on(&self, reports: &[HandedOn], waiting: &[Delivery<v1::ExecutionBatch>]) -> bool {
+        for (shard, venue, report) in reports {
+            let subject = Subject::ExecutionsFor { venue: venue.clone(), shard: *shard };
+            let batch = v1::ExecutionBatch { reports: vec![report.clone()] };
+            if !self.send(&subject, &batch, waiting).await {
+                return false;
             }
         }
-        counter!(names::FACTS).increment(u64::try_from(facts.len()).unwrap_or(0));
+        true
     }
-    true
+
+    async fn send<M: prost::Message>(
+        &self,
+        subject: &Subject,
+        message: &M,
+        waiting: &[Delivery<v1::ExecutionBatch>],
+    ) -> bool {
+        let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
+        loop {
+            let options = PublishOptions {
+                // A fact told again must not be dropped as a repeat: the id names this message.
+                message_id: uuid::Uuid::now_v7().to_string().into(),
+                ..PublishOptions::default()
+            };
+            let Err(error) = self.bus.publish(subject, message, &options, self.limits.patience).await else {
+                return true;
+            };
+            if self.context.is_stopping() {
+                return false;
+            }
+            warn!("committed facts wait for the bus: {error}");
+            // A store that was wiped has no streams either.
+            for stream in [Stream::Ledger, Stream::Executions, Stream::Alerts] {
+                let _ = self.bus.apply_stream(stream).await;
+            }
+            for delivery in waiting {
+                delivery.in_progress().await;
+            }
+            backoff.wait().await;
+        }
+    }
+
+    /// Tells again what the bus does not have; false when the shard is given up before that is done.
+    async fn tell_lost(&mut self) -> bool {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        loop {
+            match self.find_lost().await {
+                Ok((after, newest)) => {
+                    return self.tell_between(after, newest).await;
+                }
+                Err(error) => {
+                    if self.context.is_stopping() {
+                        return false;
+                    }
+                    warn!("asking the bus which facts it has: {error:#}");
+                    let _ = self.bus.apply_stream(Stream::Ledger).await;
+                }
+            }
+            backoff.wait().await;
+        }
+    }
+
+    /// The last fact the bus surely has, and the last one it should have.
+    async fn find_lost(&self) -> anyhow::Result<(i64, i64)> {
+        let message = self.bus.newest_on(Stream::Ledger, &Subject::LedgerFacts(self.books.shard)).await?;
+        let has = match message {
+            Some(payload) => v1::LedgerFactBatch::decode(payload)?.told_up_to,
+            None => 0,
+        };
+        let newest = self.told_up_to;
+        let since = now_micros() - self.limits.retell_hours * HOUR_MICROS;
+        let after = if has < newest { has.max(self.books.fact_before(since).await?) } else { has };
+        Ok((after, newest))
+    }
+
+    async fn tell_between(&mut self, mut after: i64, newest: i64) -> bool {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        if after < newest {
+            info!("telling the facts {} to {newest} of shard {} again", after + 1, self.books.shard);
+        }
+        while after < newest {
+            let to = (after + RETOLD_MAX).min(newest);
+            match self.books.untold(after, to).await {
+                Ok(known) => {
+                    let own = self.books.shard;
+                    let sent_on = facts::arrivals(own, &known.cash);
+                    let facts = facts::of_known(own, known);
+                    counter!(names::RETOLD).increment(u64::try_from(facts.len()).unwrap_or(0));
+                    if !self.tell(&facts, to, true, &[]).await || !self.hand_on(&sent_on, &[]).await {
+                        return false;
+                    }
+                    self.told_up_to = self.told_up_to.max(to);
+                    after = to;
+                }
+                Err(error) => {
+                    if self.context.is_stopping() {
+                        return false;
+                    }
+                    warn!("reading facts to tell them again: {:#}", anyhow::Error::new(error));
+                    backoff.wait().await;
+                }
+            }
+        }
+        true
+    }
+
+    /// Counts the times the stream of facts was made anew or set back.
+    fn watch_losses(&self) -> watch::Receiver<u64> {
+        let (losses, seen) = watch::channel(0);
+        let (bus, context) = (self.bus.clone(), self.context.clone());
+        self.context.spawn("ledger-bus-watch", async move {
+            let mut known = None;
+            let mut tick = tokio::time::interval(LOOK_EVERY);
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let stopped = context.stopped();
+            tokio::pin!(stopped);
+            loop {
+                tokio::select! {
+                    () = &mut stopped => return Ok(()),
+                    () = losses.closed() => return Ok(()),
+                    _ = tick.tick() => {}
+                }
+                let Ok(state) = bus.stream_state(Stream::Ledger).await else { continue };
+                let is_lost = known.is_some_and(|known: tragen_bus::StreamState| {
+                    known.created_micros != state.created_micros || known.last_sequence > state.last_sequence
+                });
+                known = Some(state);
+                if is_lost {
+                    warn!("the bus has lost facts: its store was wiped or set back");
+                    counter!(names::BUS_LOSSES).increment(1);
+                    losses.send_modify(|count| *count += 1);
+                }
+            }
+        });
+        seen
+    }
 }
 
-/// Cuts facts into runs of at most `bytes_max`; a larger fact goes alone.
-fn messages(facts: &[v1::LedgerFact], bytes_max: usize) -> impl Iterator<Item = &[v1::LedgerFact]> {
-    let mut rest = facts;
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = rest.iter().take_while(|fact| {
-            bytes += fact.encoded_len() + 8;
-            bytes <= bytes_max
-        });
-        let (message, after) = rest.split_at(fits.count().max(1).min(rest.len()));
-        rest = after;
-        (!message.is_empty()).then_some(message)
-    })
+/// Calls a person; once, as far as the bus allows: an alert is not worth waiting for.
+pub(crate) async fn raise(bus: &Bus, alert: &v1::Alert) {
+    let severity = match alert.severity() {
+        v1::AlertSeverity::Critical => Severity::Critical,
+        v1::AlertSeverity::Warning | v1::AlertSeverity::Unspecified => Severity::Warning,
+    };
+    let options = PublishOptions { message_id: alert.alert_id.clone().into(), ..PublishOptions::default() };
+    let subject = Subject::Alert(severity, code_of(alert));
+    if let Err(error) = bus.publish(&subject, alert, &options, Duration::from_secs(1)).await {
+        warn!("raising alert {}: {error}", alert.code);
+    }
+}
+
+/// Alerts of the ledger, by code.
+pub(crate) mod code {
+    /// A report could not be booked.
+    pub(crate) const REPORT_SET_ASIDE: &str = "LEDGER_REPORT_SET_ASIDE";
+    /// An account could not cover a payment.
+    pub(crate) const ACCOUNT_FROZEN: &str = "LEDGER_ACCOUNT_FROZEN";
+    /// Reconciliation found a difference in money.
+    pub(crate) const BALANCE_MISMATCH: &str = "LEDGER_BALANCE_MISMATCH";
+    /// Reconciliation found something else that does not agree.
+    pub(crate) const MISMATCH: &str = "LEDGER_MISMATCH";
+    /// All of them.
+    pub(crate) const ALL: [&str; 4] = [REPORT_SET_ASIDE, ACCOUNT_FROZEN, BALANCE_MISMATCH, MISMATCH];
+}
+
+fn code_of(alert: &v1::Alert) -> &'static str {
+    code::ALL.into_iter().find(|code| *code == alert.code).unwrap_or(code::MISMATCH)
+}
+
+/// An alert of the ledger about `subject`; the same `id` for a repeat of it.
+pub(crate) fn alert(
+    severity: v1::AlertSeverity,
+    code: &'static str,
+    id: &str,
+    subject: &str,
+    message: String,
+) -> v1::Alert {
+    v1::Alert {
+        alert_id: format!("{code}-{id}"),
+        severity: severity.into(),
+        code: code.to_owned(),
+        service: "ledger".to_owned(),
+        message,
+        subject: subject.to_owned(),
+        raised_at_micros: now_micros(),
+    }
+}
+
+/// The first facts that fit into `bytes_max`, and the rest; a larger fact goes alone.
+fn cut(facts: &[v1::LedgerFact], bytes_max: usize) -> (&[v1::LedgerFact], &[v1::LedgerFact]) {
+    let mut bytes = 0;
+    let fits = facts.iter().take_while(|fact| {
+        bytes += fact.encoded_len() + 8;
+        bytes <= bytes_max
+    });
+    facts.split_at(fits.count().max(1).min(facts.len()))
 }
 
 #[cfg(test)]
@@ -133,10 +362,9 @@ mod tests {
     fn facts_are_cut_into_messages_that_fit() {
         let fact = v1::LedgerFact { sequence: 1, ..v1::LedgerFact::default() };
         let facts = vec![fact; 5];
-        let sizes = |bytes_max| messages(&facts, bytes_max).map(<[_]>::len).collect::<Vec<_>>();
-        assert_eq!(sizes(20), [2, 2, 1]);
-        assert_eq!(sizes(1), [1, 1, 1, 1, 1]);
-        assert_eq!(sizes(1_000), [5]);
-        assert_eq!(messages(&[], 10).count(), 0);
+        let first = |bytes_max| cut(&facts, bytes_max).0.len();
+        assert_eq!([first(20), first(1), first(1_000)], [2, 1, 5]);
+        assert_eq!(cut(&facts, 20).1.len(), 3);
+        assert_eq!(cut(&[], 10).0.len(), 0);
     }
 }

@@ -1,37 +1,83 @@
-//! Recomputes everything the ledger says from what it recorded: every execution,
-//! deposit and withdrawal is booked again in order, and every transfer, link of
-//! the hash chain, wallet, position and trade is compared with what that gives.
+//! Recomputes everything the ledger says from what it recorded: every posting is
+//! booked again in its order, and every transfer, link of the hash chain, wallet,
+//! position and trade is compared with what that gives; then the shards with each
+//! other. docs/ledger.md says what is covered and what is not.
+//!
+//! The books are read as they are at one moment, while the ledger goes on writing.
 
+mod across;
+mod books;
+mod chain;
+mod checkpoint;
+mod crossing;
+mod heads;
+mod holdings;
+mod markets;
+mod notes;
+mod pass;
+pub(crate) mod read;
+pub(crate) mod record;
 mod replay;
+mod sequence;
+mod slots;
+mod trades;
+
+pub(crate) use chain::write_canonical;
+pub(crate) use sequence::Sequence;
 
 use crate::{
-    batch::chain,
-    store::{
-        self,
-        rows::{BatchRow, ExecutionRow, PositionRow, ShardRow, TradeRow, TransferRow, WalletRow, hex_text},
-        session::{Arg, Record, Session, Sql},
-    },
+    config::ShardConfig,
+    store::{StoreError, rows::hex_text},
 };
-use replay::{Replay, check_trade};
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use across::FoundIn;
+use anyhow::Context as _;
+use checkpoint::Checkpoint;
+use crossing::Crossing;
+use heads::Heads;
+use pass::{Counts, Statement, Tour};
+use read::Snapshot;
+use std::path::PathBuf;
+use tokio::{runtime::Handle, sync::watch};
 
-/// Rows read at once.
-const PAGE: i64 = 2_000;
-/// How long the store may take to open.
-const OPEN_WAIT: Duration = Duration::from_secs(5);
+/// How a verification is done.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// Where it is kept how far verification has come: it goes on from there, also after it was interrupted.
+    pub state_file: Option<PathBuf>,
+    /// After how many postings the state is written; 0 for 1,000,000.
+    pub checkpoint_postings: u32,
+    /// Signed heads, one in each line: every one must still be part of the chain.
+    pub heads_file: Option<PathBuf>,
+    /// Who must have signed them; without it, whoever each head says.
+    pub public_key: Option<[u8; 32]>,
+}
+
+/// How far a verification has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VerifyProgress {
+    /// The shard at work.
+    pub shard: u16,
+    /// Transfers verified, over all shards.
+    pub transfers: u64,
+    /// Transfers there are to verify, over all shards.
+    pub transfers_total: u64,
+}
 
 /// What a verification found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerifyReport {
+    /// Shards verified.
+    pub shards: u64,
     /// Transfers recomputed.
     pub transfers: u64,
     /// Executions booked again.
     pub executions: u64,
-    /// Deposits and withdrawals booked again.
+    /// Movements of cash booked again, and denials.
     pub cash_movements: u64,
+    /// Positions of decided markets paid out again.
+    pub payouts: u64,
+    /// Wallets that moved to or from other shards.
+    pub moved_wallets: u64,
     /// Links of the hash chain recomputed.
     pub batches: u64,
     /// Wallets compared.
@@ -40,15 +86,36 @@ pub struct VerifyReport {
     pub positions: u64,
     /// Trades compared.
     pub trades: u64,
-    /// The head of the hash chain, 64 hex digits; all zero for an empty ledger.
+    /// Signed heads compared with the chain.
+    pub signed_heads: u64,
+    /// The head of the first shard's hash chain, 64 hex digits; all zero for an empty ledger.
     pub head_hash: String,
+    /// What one shard has given and another not received yet; at most 1,000.
+    pub in_flight: Vec<InFlight>,
     /// The first row that is not what it should be; `None` if all is well.
     pub first_bad_row: Option<BadRow>,
+}
+
+/// Money or an account on its way from one shard to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlight {
+    /// The shard that gave it.
+    pub shard: u16,
+    /// The table of its row there.
+    pub table: &'static str,
+    /// The row's key.
+    pub key: String,
+    /// The account between shards that it is in.
+    pub between: String,
+    /// How much money it is, 1e-6 of the currency.
+    pub amount_micros: i64,
 }
 
 /// A row that is not what the rows before it make it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRow {
+    /// Its shard.
+    pub shard: u16,
     /// Its table.
     pub table: &'static str,
     /// Its key, e.g. `17` or `alice/USD`.
@@ -57,293 +124,192 @@ pub struct BadRow {
     pub problem: String,
 }
 
-/// Recomputes balances, positions, trades and the hash chain of the store at
+/// Recomputes balances, positions, trades and the hash chain of the one shard at
 /// `store_url`, on one consistent view of it and without changing anything.
 /// `progress` hears now and then how many transfers have been recomputed.
 ///
 /// # Errors
 /// When the store cannot be read; a bad row is no error but in the report.
 pub async fn verify(store_url: &str, mut progress: impl FnMut(u64) + Send) -> anyhow::Result<VerifyReport> {
-    let mut session = store::snapshot(store_url, OPEN_WAIT).await?;
-    let mut report = VerifyReport::default();
-    match check(&mut session, &mut report, &mut progress).await {
-        Ok(()) => {}
-        Err(Found::Bad(row)) => report.first_bad_row = Some(row),
-        Err(Found::Failed(error)) => return Err(error),
+    verify_shard(store_url, 0, |at| progress(at.transfers)).await
+}
+
+/// The same for the shard with the number `shard` at `store_url`, without the others.
+///
+/// # Errors
+/// When the store cannot be read; a bad row is no error but in the report.
+pub async fn verify_shard(
+    store_url: &str,
+    shard: u16,
+    progress: impl FnMut(VerifyProgress) + Send,
+) -> anyhow::Result<VerifyReport> {
+    let place = ShardConfig { url: store_url.to_owned(), replica_urls: Vec::new() };
+    run(vec![(shard, place)], VerifyOptions::default(), progress).await
+}
+
+/// The same for all `shards` of a ledger by their number, which are also compared
+/// with each other.
+///
+/// # Errors
+/// When a store, the state or the signed heads cannot be read, or the state not
+/// written; a bad row is no error but in the report.
+pub async fn verify_shards(
+    shards: &[ShardConfig],
+    options: VerifyOptions,
+    progress: impl FnMut(VerifyProgress) + Send,
+) -> anyhow::Result<VerifyReport> {
+    run((0..).zip(shards.iter().cloned()).collect(), options, progress).await
+}
+
+async fn run(
+    shards: Vec<(u16, ShardConfig)>,
+    options: VerifyOptions,
+    mut progress: impl FnMut(VerifyProgress) + Send,
+) -> anyhow::Result<VerifyReport> {
+    let (told, mut heard) = watch::channel(VerifyProgress::default());
+    let handle = Handle::current();
+    let mut working = tokio::task::spawn_blocking(move || work(&handle, &shards, &options, &told));
+    loop {
+        tokio::select! {
+            done = &mut working => {
+                let report = done.context("verifying")??;
+                progress(*heard.borrow_and_update());
+                return Ok(report);
+            }
+            Ok(()) = heard.changed() => progress(*heard.borrow_and_update()),
+        }
     }
-    progress(report.transfers);
-    Ok(report)
 }
 
 /// Why a check ended early.
-enum Found {
+pub(crate) enum Found {
+    /// A row is not what it should be.
     Bad(BadRow),
+    /// It cannot be checked.
     Failed(anyhow::Error),
 }
 
-impl From<store::StoreError> for Found {
-    fn from(error: store::StoreError) -> Self {
+impl From<StoreError> for Found {
+    fn from(error: StoreError) -> Self {
         Self::Failed(anyhow::Error::new(error).context("reading the ledger"))
     }
 }
 
+impl From<anyhow::Error> for Found {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 fn bad(table: &'static str, key: impl ToString, problem: impl Into<String>) -> Found {
-    Found::Bad(BadRow { table, key: key.to_string(), problem: problem.into() })
+    Found::Bad(BadRow { shard: 0, table, key: key.to_string(), problem: problem.into() })
 }
 
-const SHARD: Sql = Sql::same("SELECT * FROM shard WHERE shard_id = 0");
-const EXECUTIONS: Sql =
-    Sql::same("SELECT * FROM execution WHERE posting_sequence > $1 ORDER BY posting_sequence LIMIT $2");
-const CASH: Sql =
-    Sql::same("SELECT * FROM cash_movement WHERE posting_sequence > $1 ORDER BY posting_sequence LIMIT $2");
-const TRANSFERS: Sql = Sql::same("SELECT * FROM transfer WHERE sequence > $1 ORDER BY sequence LIMIT $2");
-const BATCHES: Sql = Sql::same("SELECT * FROM batch WHERE sequence > $1 ORDER BY sequence LIMIT $2");
-const TRADES: Sql = Sql::same("SELECT * FROM trade WHERE sequence > $1 ORDER BY sequence LIMIT $2");
-const WALLETS: Sql =
-    Sql::same("SELECT * FROM wallet WHERE (account_id, currency) > ($1, $2) ORDER BY account_id, currency LIMIT $3");
-const POSITIONS: Sql = Sql::same(
-    "SELECT * FROM position WHERE (account_id, instrument_id) > ($1, $2) ORDER BY account_id, instrument_id LIMIT $3",
-);
-const EXECUTIONS_OF: Sql = Sql::new(
-    "SELECT * FROM execution WHERE trade_id IN (SELECT value FROM json_each($1)) ORDER BY posting_sequence",
-    "SELECT * FROM execution WHERE trade_id = ANY($1) ORDER BY posting_sequence",
-);
-const ORPHANS: Sql = Sql::same(
-    "SELECT * FROM execution WHERE NOT EXISTS (SELECT 1 FROM trade WHERE trade.trade_id = execution.trade_id)
-     ORDER BY posting_sequence LIMIT 1",
-);
+fn work(
+    handle: &Handle,
+    shards: &[(u16, ShardConfig)],
+    options: &VerifyOptions,
+    told: &watch::Sender<VerifyProgress>,
+) -> anyhow::Result<VerifyReport> {
+    let mut report = VerifyReport { head_hash: hex_text(&[0; 32]), ..VerifyReport::default() };
+    match check(handle, (shards, options), told, &mut report) {
+        Ok(()) => {}
+        Err((shard, Found::Bad(row))) => report.first_bad_row = Some(BadRow { shard, ..row }),
+        Err((_, Found::Failed(error))) => return Err(error),
+    }
+    Ok(report)
+}
 
-async fn check(
-    session: &mut Session,
+fn check(
+    handle: &Handle,
+    (shards, options): (&[(u16, ShardConfig)], &VerifyOptions),
+    told: &watch::Sender<VerifyProgress>,
     report: &mut VerifyReport,
-    progress: &mut (impl FnMut(u64) + Send),
-) -> Result<(), Found> {
-    let shard: Option<ShardRow> = session.rows(SHARD, &[]).await?.into_iter().next();
-    let shard = shard.ok_or_else(|| bad("shard", 0, "the row is missing"))?;
-    let replay = check_postings(session, &shard, report, progress).await?;
-    check_wallets(session, &replay, report).await?;
-    check_positions(session, &replay, report).await?;
-    check_trades(session, &shard, report).await
-}
-
-/// Books everything again and compares the transfers and the hash chain.
-async fn check_postings(
-    session: &mut Session,
-    shard: &ShardRow,
-    report: &mut VerifyReport,
-    progress: &mut (impl FnMut(u64) + Send),
-) -> Result<Replay, Found> {
-    let mut executions = Paged::new(EXECUTIONS, |row: &ExecutionRow| row.posting_sequence);
-    let mut cash = Paged::new(CASH, |row: &store::rows::CashRow| row.posting_sequence);
-    let mut transfers = Paged::new(TRANSFERS, |row: &TransferRow| row.sequence);
-    let mut links = Links::new();
-    let mut replay = Replay::default();
-    for posting in 1..=shard.posting_sequence {
-        let expected = if executions.next_key(session).await? == Some(posting) {
-            let row = executions.next(session).await?;
-            report.executions += 1;
-            row.map(|row| replay.execution(&row)).transpose()?
-        } else if cash.next_key(session).await? == Some(posting) {
-            let row = cash.next(session).await?;
-            report.cash_movements += 1;
-            row.map(|row| replay.cash(&row)).transpose()?
-        } else {
-            return Err(bad("execution", format!("posting {posting}"), "the row is missing"));
-        };
-        for expected in expected.unwrap_or_default() {
-            let key = expected.sequence;
-            let row = transfers.next(session).await?.filter(|row| row.sequence == key);
-            let row = row.ok_or_else(|| bad("transfer", key, "the row is missing"))?;
-            if row != expected {
-                return Err(bad("transfer", key, format!("is {row:?}, should be {expected:?}")));
-            }
-            report.transfers += 1;
-            if report.transfers.is_multiple_of(10_000) {
-                progress(report.transfers);
-            }
-            links.add(session, row, report).await?;
-        }
-    }
-    if let Some(row) = executions.next(session).await? {
-        return Err(bad("execution", row.execution_id, "is beyond the shard's last posting"));
-    }
-    if let Some(row) = cash.next(session).await? {
-        return Err(bad("cash_movement", row.trade_id, "is beyond the shard's last posting"));
-    }
-    if let Some(row) = transfers.next(session).await? {
-        return Err(bad("transfer", row.sequence, "belongs to no execution, deposit or withdrawal"));
-    }
-    links.end(session, shard, report).await?;
-    Ok(replay)
-}
-
-/// The hash chain while transfers are read.
-struct Links {
-    batches: Paged<BatchRow>,
-    current: Option<BatchRow>,
-    transfers: Vec<TransferRow>,
-    head: Vec<u8>,
-}
-
-impl Links {
-    fn new() -> Self {
-        let batches = Paged::new(BATCHES, |row: &BatchRow| row.sequence);
-        Self { batches, current: None, transfers: Vec::new(), head: vec![0; 32] }
-    }
-
-    async fn add(&mut self, session: &mut Session, row: TransferRow, report: &mut VerifyReport) -> Result<(), Found> {
-        let sequence = row.sequence;
-        if self.current.is_none() {
-            let batch = self.batches.next(session).await?;
-            let batch = batch.ok_or_else(|| bad("transfer", sequence, "is in no batch"))?;
-            if batch.first_transfer != sequence || batch.previous_hash != self.head {
-                return Err(bad("batch", batch.sequence, "does not follow the batch before it"));
-            }
-            self.current = Some(batch);
-        }
-        self.transfers.push(row);
-        if let Some(batch) = self.current.take_if(|batch| batch.last_transfer <= sequence) {
-            self.head = chain(&self.head, &self.transfers);
-            self.transfers.clear();
-            if batch.hash != self.head {
-                return Err(bad("batch", batch.sequence, "its hash is not that of its transfers"));
-            }
-            report.batches += 1;
-        }
+) -> Result<(), FoundIn> {
+    let first = |found: Found| (0, found);
+    let heads = match &options.heads_file {
+        Some(path) => Heads::read(path, options.public_key.as_ref()).map_err(first)?,
+        None => Heads::default(),
+    };
+    let mut checkpoint = match &options.state_file {
+        Some(path) => Checkpoint::read(path).map_err(|error| first(error.into()))?,
+        None => Checkpoint::default(),
+    };
+    let mut at =
+        VerifyProgress { transfers_total: expected(handle, shards, &checkpoint)?, ..VerifyProgress::default() };
+    let mut progress = |shard: u16, transfers: u64| {
+        at.shard = shard;
+        at.transfers += transfers;
+        told.send_replace(at);
+        anyhow::ensure!(!told.is_closed(), "nobody waits for the verification any more");
         Ok(())
-    }
-
-    async fn end(mut self, session: &mut Session, shard: &ShardRow, report: &mut VerifyReport) -> Result<(), Found> {
-        let unfinished = self.current.take();
-        if let Some(batch) = unfinished.or(self.batches.next(session).await?) {
-            return Err(bad("batch", batch.sequence, "covers transfers that are not there"));
+    };
+    let crossing = Crossing::new(std::mem::take(&mut checkpoint.open), std::mem::take(&mut checkpoint.between));
+    let every = if options.checkpoint_postings == 0 { 1_000_000 } else { i64::from(options.checkpoint_postings) };
+    let state = options.state_file.as_deref();
+    let mut tour = Tour {
+        handle: handle.clone(),
+        checkpoint,
+        crossing,
+        state: state.map(|path| (path, every)),
+        progress: &mut progress,
+        counts: Counts::default(),
+    };
+    let mut statements = Vec::with_capacity(shards.len());
+    for (number, place) in shards {
+        let number = *number;
+        let statement = tour.pass(number, place);
+        count(report, tour.counts);
+        let statement = statement.map_err(|found| (number, found))?;
+        if report.shards == 0 {
+            report.head_hash = hex_text(&statement.shard.head_hash);
         }
-        report.head_hash = hex_text(&self.head);
-        let (transfers, batches) = (signed(report.transfers), signed(report.batches));
-        if shard.head_hash != self.head || shard.transfer_sequence != transfers || shard.batch_sequence != batches {
-            return Err(bad("shard", 0, "does not point at the last transfer, batch and hash"));
-        }
-        Ok(())
+        check_heads(&tour, &heads, (number, place)).map_err(|found| (number, found))?;
+        statements.push((number, statement));
+        report.shards += 1;
     }
+    report.signed_heads = heads.count();
+    report.in_flight = across::check(&mut tour, shards, &mut statements)?;
+    finish(tour, &statements, state).map_err(|error| first(error.into()))
 }
 
-async fn check_wallets(session: &mut Session, replay: &Replay, report: &mut VerifyReport) -> Result<(), Found> {
-    let mut after = (String::new(), String::new());
-    loop {
-        let args = [Arg::Text(&after.0), Arg::Text(&after.1), Arg::Int(PAGE)];
-        let rows: Vec<WalletRow> = session.rows(WALLETS, &args).await?;
-        let Some(last) = rows.last() else { break };
-        after = (last.account_id.clone(), last.currency.clone());
-        for row in rows {
-            let key = format!("{}/{}", row.account_id, row.currency);
-            let expected = replay.wallets.get(&(row.account_id.clone(), row.currency.clone()));
-            let expected = expected.ok_or_else(|| bad("wallet", &key, "nothing was ever booked to it"))?;
-            if row.wallet() != *expected {
-                return Err(bad("wallet", key, format!("is {:?}, should be {expected:?}", row.wallet())));
-            }
-            report.wallets += 1;
-        }
+/// The state after everything was well.
+fn finish(mut tour: Tour<'_>, statements: &[(u16, Statement)], state: Option<&std::path::Path>) -> anyhow::Result<()> {
+    let Some(path) = state else { return Ok(()) };
+    for (shard, statement) in statements {
+        tour.checkpoint.copied(*shard, &statement.copied_with)?;
     }
-    if report.wallets != count(replay.wallets.len()) {
-        return Err(bad("wallet", "?", format!("{} of {} rows are there", report.wallets, replay.wallets.len())));
-    }
-    Ok(())
+    tour.checkpoint.write(path, tour.crossing.open().into_iter(), &tour.crossing.between)
 }
 
-async fn check_positions(session: &mut Session, replay: &Replay, report: &mut VerifyReport) -> Result<(), Found> {
-    let mut after = (String::new(), String::new());
-    loop {
-        let args = [Arg::Text(&after.0), Arg::Text(&after.1), Arg::Int(PAGE)];
-        let rows: Vec<PositionRow> = session.rows(POSITIONS, &args).await?;
-        let Some(last) = rows.last() else { break };
-        after = (last.account_id.clone(), last.instrument_id.clone());
-        for row in rows {
-            let key = format!("{}/{}", row.account_id, row.instrument_id);
-            let expected = replay.positions.get(&(row.account_id.clone(), row.instrument_id.clone()));
-            let expected = expected.ok_or_else(|| bad("position", &key, "nothing was ever booked to it"))?;
-            if row != *expected {
-                return Err(bad("position", key, format!("is {row:?}, should be {expected:?}")));
-            }
-            report.positions += 1;
-        }
+fn check_heads(tour: &Tour<'_>, heads: &Heads, (number, place): (u16, &ShardConfig)) -> Result<(), Found> {
+    if !heads.has(number) {
+        return Ok(());
     }
-    if report.positions != count(replay.positions.len()) {
-        let (there, expected) = (report.positions, replay.positions.len());
-        return Err(bad("position", "?", format!("{there} of {expected} rows are there")));
-    }
-    Ok(())
+    heads.check(number, &mut Snapshot::open(&tour.handle, number, &place.url)?)
 }
 
-async fn check_trades(session: &mut Session, shard: &ShardRow, report: &mut VerifyReport) -> Result<(), Found> {
-    let mut after = 0;
-    loop {
-        let rows: Vec<TradeRow> = session.rows(TRADES, &[Arg::Int(after), Arg::Int(PAGE)]).await?;
-        if rows.is_empty() {
-            break;
-        }
-        let trade_ids: Vec<String> = rows.iter().map(|row| row.trade_id.clone()).collect();
-        let mut executions: HashMap<String, Vec<ExecutionRow>> = HashMap::new();
-        for row in session.rows::<ExecutionRow>(EXECUTIONS_OF, &[Arg::Texts(&trade_ids)]).await? {
-            executions.entry(row.trade_id.clone()).or_default().push(row);
-        }
-        for row in rows {
-            after += 1;
-            if row.sequence != after {
-                return Err(bad("trade", format!("sequence {after}"), "the row is missing"));
-            }
-            check_trade(&row, executions.get(&row.trade_id).map_or(&[], Vec::as_slice))?;
-            report.trades += 1;
-        }
+/// How many transfers there are to verify.
+fn expected(handle: &Handle, shards: &[(u16, ShardConfig)], checkpoint: &Checkpoint) -> Result<u64, FoundIn> {
+    let mut total = 0;
+    for (number, place) in shards {
+        let number = *number;
+        let verified = checkpoint.verified(number).map_err(|error| (number, error.into()))?;
+        let snapshot = Snapshot::open(handle, number, &place.url).map_err(|found| (number, found))?;
+        let transfers = snapshot.shard.transfer_sequence - verified.head.transfer;
+        total += u64::try_from(transfers).unwrap_or(0);
     }
-    if after != shard.trade_sequence {
-        return Err(bad("trade", format!("sequence {}", after + 1), "the row is missing"));
-    }
-    match session.rows::<ExecutionRow>(ORPHANS, &[]).await?.into_iter().next() {
-        Some(row) => Err(bad("execution", row.execution_id, format!("its trade {} is missing", row.trade_id))),
-        None => Ok(()),
-    }
+    Ok(total)
 }
 
-/// The rows of a statement in the order of their key, a page at a time.
-struct Paged<T> {
-    sql: Sql,
-    key: fn(&T) -> i64,
-    after: i64,
-    waiting: VecDeque<T>,
-    is_over: bool,
-}
-
-impl<T: Record> Paged<T> {
-    fn new(sql: Sql, key: fn(&T) -> i64) -> Self {
-        Self { sql, key, after: i64::MIN, waiting: VecDeque::new(), is_over: false }
-    }
-
-    async fn fill(&mut self, session: &mut Session) -> Result<(), Found> {
-        if self.waiting.is_empty() && !self.is_over {
-            self.waiting = session.rows(self.sql, &[Arg::Int(self.after), Arg::Int(PAGE)]).await?.into();
-            match self.waiting.back() {
-                Some(last) => self.after = (self.key)(last),
-                None => self.is_over = true,
-            }
-        }
-        Ok(())
-    }
-
-    async fn next_key(&mut self, session: &mut Session) -> Result<Option<i64>, Found> {
-        self.fill(session).await?;
-        Ok(self.waiting.front().map(self.key))
-    }
-
-    async fn next(&mut self, session: &mut Session) -> Result<Option<T>, Found> {
-        self.fill(session).await?;
-        Ok(self.waiting.pop_front())
-    }
-}
-
-fn count(length: usize) -> u64 {
-    u64::try_from(length).unwrap_or(u64::MAX)
-}
-
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+fn count(report: &mut VerifyReport, counts: Counts) {
+    report.transfers = counts.transfers;
+    report.executions = counts.executions;
+    report.cash_movements = counts.cash_movements;
+    report.payouts = counts.payouts;
+    report.moved_wallets = counts.moved_wallets;
+    report.batches = counts.batches;
+    report.wallets = counts.wallets;
+    report.positions = counts.positions;
+    report.trades = counts.trades;
 }

@@ -1,56 +1,65 @@
-//! The one writer: takes what waits, decides it in memory, commits it in one
-//! transaction and hands the facts on. Reports and deposits go through here and
-//! nowhere else, so nothing races.
+//! The one writer of a shard: takes what waits, decides it in memory, commits it
+//! in one transaction and hands the facts on. Reports and deposits go through
+//! here and nowhere else, so nothing races.
+//!
+//! Batches form by themselves: while one commits, the next one gathers. When much
+//! waits, the next one is decided while the one before it is still committing; if
+//! that commit fails, nothing of the next one has happened and it is decided anew.
+
+mod work;
 
 use crate::{
-    batch::{Outcome, decide, keys_of},
-    intake::Item,
+    batch::{Decision, Frame, Outcome, decide, keys_of},
+    cache::Cache,
+    intake::{Action, Item, SettlementAction},
     metrics as names,
-    publish::{Committed, Published},
-    store::{Known, Store, StoreError},
+    publish::{self, Committed},
+    slot::{Directory, Place, Slots},
+    store::{Known, Store, StoreError, rows::ShardRow},
 };
 use metrics::{counter, histogram};
 use opentelemetry::trace::SpanKind;
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{debug, error, warn};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tracing::warn;
 use tragen_bus::{Delivery, Puller};
 use tragen_contracts::v1;
-use tragen_host::{
-    Context,
-    clock::now_micros,
-    retry::Backoff,
-    trace::{ActiveSpan, trace_id_of},
-};
+use tragen_host::{Context, clock::now_micros, failpoint, retry::Backoff, trace::ActiveSpan};
+pub(crate) use work::DepositCommand;
+use work::{Work, answer, report};
 
 /// Messages that may be held: what the bus hands out unacked.
 const HELD_MAX: usize = 1_024;
 /// How often the bus hears that what was pulled is in hand: well within its ack wait.
 const PROGRESS_EVERY: Duration = Duration::from_millis(1_500);
+/// How often a writer that commits nothing looks whether it still may.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Longest pause between two attempts to reach the database; well below the bus's ack wait.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
-
-/// A deposit on its way to the writer.
-#[derive(Debug)]
-pub(crate) struct DepositCommand {
-    /// What to book.
-    pub(crate) item: Item,
-    /// Where the answer goes.
-    pub(crate) reply: oneshot::Sender<v1::LedgerAnswer>,
-}
+/// Holders of a decided market paid out in one transaction.
+const PAYOUTS_MAX: i64 = 1_000;
 
 /// The writer's ends.
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) context: Context,
     pub(crate) store: Store,
+    /// The shard row after everything decided so far.
+    pub(crate) shard: ShardRow,
+    pub(crate) slots: Slots,
+    pub(crate) directory: Directory,
+    pub(crate) settled: HashMap<String, SettlementAction>,
+    pub(crate) cache: Cache,
     pub(crate) reports: Puller<v1::ExecutionBatch>,
     pub(crate) deposits: mpsc::Receiver<DepositCommand>,
     pub(crate) publisher: mpsc::Sender<Committed>,
-    pub(crate) published: Published,
     /// Bumped with every commit, for questions that wait for a version.
     pub(crate) commits: watch::Sender<u64>,
     pub(crate) batch_items_max: usize,
@@ -58,89 +67,245 @@ pub(crate) struct Writer {
     pub(crate) held: VecDeque<Delivery<v1::ExecutionBatch>>,
 }
 
-/// What one transaction is made of.
-#[derive(Debug, Default)]
-struct Work {
-    items: Vec<Item>,
-    /// Deposits wait at these places of `items`.
-    replies: Vec<(usize, oneshot::Sender<v1::LedgerAnswer>)>,
-    deliveries: Vec<Delivery<v1::ExecutionBatch>>,
+/// Why the writer ends.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The process stops, or the shard is given up.
+    Stopped,
+    /// Another writer has taken over.
+    Fenced,
 }
 
-/// Why a batch was not committed.
-enum Unfinished {
-    /// The process stops.
-    Stopping,
-    /// Another writer has taken over, or the books are broken.
-    Failed(anyhow::Error),
+/// A batch that is decided.
+struct Prepared {
+    decision: Decision,
+    spans: Vec<ActiveSpan>,
+    started: Instant,
+}
+
+/// A batch on its way into the database.
+struct Flight {
+    work: Work,
+    committing: JoinHandle<Result<(), StoreError>>,
+    done: Done,
+}
+
+/// What follows from a committed part.
+struct Done {
+    decision: Decision,
+    spans: Vec<ActiveSpan>,
+    started: Instant,
 }
 
 impl Writer {
-    /// Works until the process stops.
-    pub(crate) async fn run(mut self) -> anyhow::Result<()> {
-        let stopped = self.context.stopped();
-        tokio::pin!(stopped);
-        let mut progress_at = Instant::now();
-        loop {
-            let mut work = Work::default();
-            if self.held.is_empty() {
-                // All three are cancel-safe: a message is either here or still in its queue.
-                tokio::select! {
-                    biased;
-                    () = &mut stopped => break,
-                    Some(command) = self.deposits.recv() => work.deposit(command),
-                    delivery = self.reports.next() => match delivery {
-                        Some(delivery) => self.held.push_back(delivery),
-                        None => break,
-                    },
+    /// Works until the shard is given up or somebody else has it.
+    pub(crate) async fn run(mut self) -> anyhow::Result<Ended> {
+        let mut next = Work::default();
+        let mut flight: Option<Flight> = None;
+        let mut looked_at = Instant::now();
+        let ended = loop {
+            if flight.is_none() && looked_at.elapsed() >= LOOK_EVERY {
+                looked_at = Instant::now();
+                if self.is_fenced().await {
+                    break Ended::Fenced;
                 }
             }
-            self.gather(&mut work);
-            if progress_at.elapsed() > PROGRESS_EVERY {
-                // A backlog takes longer than the ack wait; without this all of it would come again.
-                self.say_in_progress(&work).await;
-                progress_at = Instant::now();
+            match self.step(&mut next, &mut flight).await {
+                Ok(true) => {}
+                Ok(false) => break Ended::Stopped,
+                Err(StoreError::Fenced { .. }) => break Ended::Fenced,
+                Err(StoreError::Unavailable(error) | StoreError::Refused(error)) => return Err(error),
             }
-            match self.book(&mut work).await {
-                Ok(committed) => {
-                    if self.publisher.send(committed).await.is_err() {
-                        anyhow::bail!("the publisher of facts has ended");
-                    }
-                }
-                Err(Unfinished::Stopping) => {
-                    self.held.extend(work.deliveries);
-                    break;
-                }
-                Err(Unfinished::Failed(error)) => return Err(error),
-            }
+        };
+        if let Some(flight) = flight {
+            // Committed or not, everything in it is safe to be delivered again.
+            let _ = flight.committing.await;
+            self.held.extend(flight.work.deliveries);
         }
+        self.held.extend(next.deliveries);
         for delivery in &self.held {
             delivery.retry(Duration::ZERO).await;
         }
         self.reports.give_back().await;
-        Ok(())
+        self.store.close().await;
+        Ok(ended)
+    }
+
+    /// One step of the loop; false when the shard is given up.
+    async fn step(&mut self, next: &mut Work, flight: &mut Option<Flight>) -> Result<bool, StoreError> {
+        self.gather(next).await;
+        if next.heard_at.elapsed() > PROGRESS_EVERY {
+            // A backlog takes longer than the ack wait; without this all of it would come again.
+            self.say_in_progress(next, flight.as_ref()).await;
+        }
+        if self.context.is_stopping() {
+            return Ok(false);
+        }
+        let is_much = next.items.len() * 2 >= self.batch_items_max;
+        match flight.as_mut() {
+            Some(current) if is_much && next.settlements.is_empty() => {
+                let prepared = self.prepare(&mut next.items).await;
+                let landed = (&mut current.committing).await;
+                let is_landed = self.land(flight, landed).await?;
+                match prepared {
+                    Ok(prepared) if is_landed => *flight = Some(self.launch(std::mem::take(next), prepared)),
+                    // Decided on books that are not: it stays in `next` and is decided anew.
+                    Ok(_) => {}
+                    Err(error) => self.recover(error).await?,
+                }
+            }
+            Some(current) => {
+                let stopped = self.context.stopped();
+                tokio::select! {
+                    biased;
+                    landed = &mut current.committing => {
+                        self.land(flight, landed).await?;
+                    }
+                    () = stopped => return Ok(false),
+                    Some(command) = self.deposits.recv() => next.deposit(command, &self.slots),
+                    Some(delivery) = self.reports.next(), if !is_much => self.held.push_back(delivery),
+                }
+            }
+            None if !next.settlements.is_empty() => self.settle(std::mem::take(next)).await?,
+            None if next.is_empty() => {
+                let stopped = self.context.stopped();
+                // All are cancel-safe: a message is either here or still in its queue.
+                tokio::select! {
+                    biased;
+                    () = stopped => return Ok(false),
+                    Some(command) = self.deposits.recv() => next.deposit(command, &self.slots),
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    delivery = self.reports.next() => match delivery {
+                        Some(delivery) => self.held.push_back(delivery),
+                        None => return Ok(false),
+                    },
+                }
+            }
+            None => match self.prepare(&mut next.items).await {
+                Ok(prepared) => *flight = Some(self.launch(std::mem::take(next), prepared)),
+                Err(error) => {
+                    self.recover(error).await?;
+                    self.book_and_publish(std::mem::take(next)).await?;
+                }
+            },
+        }
+        Ok(true)
+    }
+
+    /// Whether somebody else has the shard, or has had it: a slot that went or came. Whoever
+    /// commits hears of it anyway; this is for the writer that has nothing to commit.
+    async fn is_fenced(&self) -> bool {
+        matches!(self.store.load(crate::store::Keys::default()).await, Err(StoreError::Fenced { .. }))
     }
 
     /// Adds what waits, without waiting for more.
-    fn gather(&mut self, work: &mut Work) {
+    async fn gather(&mut self, work: &mut Work) {
         while work.items.len() < self.batch_items_max {
             match self.deposits.try_recv() {
-                Ok(command) => work.deposit(command),
+                Ok(command) => work.deposit(command, &self.slots),
                 Err(_) => break,
             }
         }
-        while work.items.len() < self.batch_items_max {
+        while work.items.len() < self.batch_items_max && work.settlements.is_empty() {
             match self.held.pop_front().or_else(|| self.reports.try_next()) {
-                Some(delivery) => work.reports(delivery),
+                Some(delivery) => {
+                    let own = self.store.books.shard;
+                    work.reports(delivery, &self.slots, (own, &self.directory)).await;
+                }
                 None => break,
             }
         }
     }
 
-    /// Commits everything in `work`, however long the database takes. A part the
-    /// database refuses is halved until the one bad item is found and set aside.
-    async fn book(&mut self, work: &mut Work) -> Result<Committed, Unfinished> {
+    /// Reads what is not remembered, and decides.
+    async fn prepare(&mut self, items: &mut [Item]) -> Result<Prepared, StoreError> {
+        let started = Instant::now();
+        let asked = keys_of(items);
+        let mut keys = asked.clone();
+        let mut known = self.cache.recall(&mut keys);
+        let read = self.store.load(keys.clone()).await?;
+        self.cache.merge(&keys, &asked, read, &mut known);
+        known.shard = self.shard.clone();
+        let spans = self.spans(items, &known);
+        let frame = Frame {
+            shard: self.store.books.shard,
+            slots: &self.slots,
+            directory: &self.directory,
+            settled: &self.settled,
+            now: now_micros(),
+        };
+        let decision = decide(items, known, frame);
+        self.shard = decision.changes.after.clone();
+        self.cache.remember(&decision.changes);
+        Ok(Prepared { decision, spans, started })
+    }
+
+    /// Starts the commit of a decided batch.
+    fn launch(&self, work: Work, prepared: Prepared) -> Flight {
         histogram!(names::BATCH_ITEMS).record(f64::from(u32::try_from(work.items.len()).unwrap_or(u32::MAX)));
+        let Prepared { decision, spans, started } = prepared;
+        let is_change = decision.is_change();
+        let transfers = decision.changes.transfers.len();
+        let changes = Arc::clone(&decision.changes);
+        counter!(names::TRANSFERS).increment(u64::try_from(transfers).unwrap_or(0));
+        let store = self.store.clone();
+        let committing = tokio::spawn(async move { if is_change { store.commit(changes).await } else { Ok(()) } });
+        Flight { work, committing, done: Done { decision, spans, started } }
+    }
+
+    /// Takes a batch out of the air: what it did is told, or it is booked again
+    /// step by step. False when it had failed.
+    async fn land(
+        &mut self,
+        flight: &mut Option<Flight>,
+        landed: Result<Result<(), StoreError>, tokio::task::JoinError>,
+    ) -> Result<bool, StoreError> {
+        let Some(Flight { mut work, done, .. }) = flight.take() else { return Ok(true) };
+        let error = match landed {
+            Ok(Ok(())) => {
+                let mut committed = Committed::default();
+                let outcomes = self.finish(&work.items, done, &mut committed);
+                self.hand_over(work, outcomes, committed).await;
+                return Ok(true);
+            }
+            Ok(Err(error)) => error,
+            Err(panic) => StoreError::unavailable(anyhow::Error::new(panic)),
+        };
+        fail(done.spans, &error);
+        self.recover(error).await?;
+        work.refresh();
+        self.book_and_publish(work).await?;
+        Ok(false)
+    }
+
+    /// After a failure nothing is known but what is stored. Only a new owner ends the work.
+    async fn recover(&mut self, error: StoreError) -> Result<(), StoreError> {
+        counter!(names::STORE_FAILURES).increment(1);
+        self.cache.clear();
+        match error {
+            StoreError::Fenced { .. } => return Err(error),
+            StoreError::Unavailable(cause) => {
+                warn!("the ledger's database does not answer: {cause:#}");
+                self.context.set_not_ready("the ledger's database does not answer");
+            }
+            StoreError::Refused(cause) => warn!("the ledger's database refuses a batch: {cause:#}"),
+        }
+        Ok(())
+    }
+
+    async fn book_and_publish(&mut self, mut work: Work) -> Result<(), StoreError> {
+        let Some((outcomes, committed)) = self.book(&mut work).await? else {
+            self.held.extend(work.deliveries);
+            return Ok(());
+        };
+        self.hand_over(work, outcomes, committed).await;
+        Ok(())
+    }
+
+    /// Commits everything in `work` without a flight, however long the database
+    /// takes. A part that the database refuses is halved until the one bad item is
+    /// found and set aside. `None` when the shard is given up.
+    async fn book(&mut self, work: &mut Work) -> Result<Option<(Vec<Outcome>, Committed)>, StoreError> {
         let mut committed = Committed::default();
         let mut outcomes = Vec::with_capacity(work.items.len());
         let mut parts: Vec<_> = std::iter::once(0..work.items.len()).collect();
@@ -148,74 +313,133 @@ impl Writer {
         while let Some(part) = parts.pop() {
             match self.attempt(&mut work.items[part.clone()]).await {
                 Ok(done) => {
-                    outcomes.extend(done.outcomes);
-                    committed.facts.extend(done.facts);
-                    committed.fact_sequence = done.fact_sequence;
+                    outcomes.extend(self.finish(&work.items[part], done, &mut committed));
                     self.context.set_ready();
                 }
                 Err(StoreError::Refused(cause)) if part.len() == 1 => {
-                    counter!(names::STORE_FAILURES).increment(1);
-                    work.items[part.start].action = Err(format!("the database refuses it: {cause}"));
+                    self.cache.clear();
+                    work.items[part.start].action = Err(format!("the database refuses it: {cause:#}"));
                     parts.push(part);
                 }
                 Err(StoreError::Refused(cause)) => {
-                    counter!(names::STORE_FAILURES).increment(1);
-                    warn!("the database refuses {} items, looking for the bad one: {cause}", part.len());
+                    self.cache.clear();
+                    warn!("the database refuses {} items, looking for the bad one: {cause:#}", part.len());
                     let middle = part.start + part.len() / 2;
                     parts.push(middle..part.end);
                     parts.push(part.start..middle);
                 }
-                Err(StoreError::Unavailable(cause)) => {
-                    counter!(names::STORE_FAILURES).increment(1);
-                    warn!("the ledger's database does not answer: {cause}");
-                    self.context.set_not_ready("the ledger's database does not answer");
+                Err(error) => {
+                    self.recover(error).await?;
                     parts.push(part);
-                    self.say_in_progress(work).await;
+                    self.say_in_progress(work, None).await;
                     if self.context.is_stopping() {
-                        return Err(Unfinished::Stopping);
+                        return Ok(None);
                     }
                     backoff.wait().await;
-                }
-                Err(fenced @ StoreError::Fenced { .. }) => {
-                    return Err(Unfinished::Failed(anyhow::Error::new(fenced)));
                 }
             }
         }
         // Parts share facts only when one was told again; keep the order.
         committed.facts.sort_by_key(|fact| fact.sequence);
-        committed.replies = work.replies.drain(..).map(|(place, reply)| (reply, answer(&outcomes[place]))).collect();
-        committed.deliveries = std::mem::take(&mut work.deliveries);
-        Ok(committed)
+        Ok(Some((outcomes, committed)))
     }
 
-    /// One transaction.
-    async fn attempt(&self, items: &mut [Item]) -> Result<Done, StoreError> {
-        let started = Instant::now();
-        let known = self.store.load(keys_of(items)).await?;
-        let mut spans = self.spans(items, &known);
-        let decision = decide(items, known, self.published.sequence(), now_micros());
+    /// One transaction on what is stored.
+    async fn attempt(&mut self, items: &mut [Item]) -> Result<Done, StoreError> {
+        // A commit whose answer was lost may have happened: look before deciding.
+        self.shard = self.store.load(crate::store::Keys::default()).await?.shard;
+        let prepared = self.prepare(items).await?;
+        let Prepared { decision, spans, started } = prepared;
         if decision.is_change()
-            && let Err(error) = self.store.commit(&decision.changes).await
+            && let Err(error) = self.store.commit(Arc::clone(&decision.changes)).await
         {
-            for span in &mut spans {
-                span.fail("commit", error.to_string());
-            }
+            fail(spans, &error);
+            self.cache.clear();
             return Err(error);
         }
-        for (span, outcome) in spans.iter_mut().zip(&decision.outcomes) {
+        Ok(Done { decision, spans, started })
+    }
+
+    /// Counts, and collects what must be told of a committed part.
+    fn finish(&self, items: &[Item], mut done: Done, committed: &mut Committed) -> Vec<Outcome> {
+        let decision = &mut done.decision;
+        for (span, outcome) in done.spans.iter_mut().zip(&decision.outcomes) {
             if let Outcome::SetAside { reason } = outcome {
                 span.fail("set_aside", reason.clone());
             }
         }
-        histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
-        counter!(names::TRANSFERS).increment(u64::try_from(decision.changes.transfers.len()).unwrap_or(0));
+        histogram!(names::COMMIT_SECONDS).record(done.started.elapsed().as_secs_f64());
         self.commits.send_modify(|count| *count = count.wrapping_add(1));
-        report(items, &decision.outcomes, &decision.frozen);
-        Ok(Done {
-            outcomes: decision.outcomes,
-            facts: decision.facts,
-            fact_sequence: decision.changes.after.fact_sequence,
-        })
+        committed.alerts.extend(report(items, &decision.outcomes, &decision.frozen));
+        committed.facts.append(&mut decision.facts);
+        committed.fact_sequence = decision.changes.after.fact_sequence;
+        let arrivals = decision.arrivals.drain(..);
+        committed.handed_on.extend(arrivals.map(|(to, report)| (to, crate::intake::LEDGER_VENUE.to_owned(), report)));
+        std::mem::take(&mut decision.outcomes)
+    }
+
+    /// Gives what was committed to the publisher.
+    async fn hand_over(&self, mut work: Work, outcomes: Vec<Outcome>, mut committed: Committed) {
+        committed.replies = work.replies.drain(..).map(|(place, reply)| (reply, answer(&outcomes[place]))).collect();
+        committed.handed_on.append(&mut work.handed_on);
+        committed.deliveries = work.deliveries;
+        // Only a publisher that is gone refuses: the facts are told again by whoever starts next.
+        let _ = self.publisher.send(committed).await;
+    }
+
+    /// Books decided markets: the decision, then what it pays, page by page. Each page
+    /// is its own transaction; what a crash leaves open is paid when the report comes again.
+    async fn settle(&mut self, mut work: Work) -> Result<(), StoreError> {
+        let settlements = std::mem::take(&mut work.settlements);
+        let deliveries = std::mem::take(&mut work.deliveries);
+        self.book_and_publish(work).await?;
+        for item in settlements {
+            let Ok(Action::Settlement(settlement)) = &item.action else { continue };
+            let mut decided = Work { items: vec![item.clone()], ..Work::default() };
+            let Some((outcomes, committed)) = self.book(&mut decided).await? else { break };
+            let is_valid = !matches!(outcomes.as_slice(), [Outcome::SetAside { .. }]);
+            self.hand_over(decided, outcomes, committed).await;
+            failpoint::pass("after_decision_before_payouts");
+            if is_valid {
+                // What was decided first stands, under the name it was decided by.
+                let known = self.settled.entry(settlement.instrument.to_string());
+                let settlement = known.or_insert_with(|| settlement.clone()).clone();
+                self.pay_out(&item, &settlement).await?;
+            }
+        }
+        if self.context.is_stopping() {
+            // Perhaps not all are paid: the report goes back to whoever serves the shard next.
+            self.held.extend(deliveries);
+            return Ok(());
+        }
+        let last = Work { deliveries, ..Work::default() };
+        let committed = Committed { fact_sequence: self.shard.fact_sequence, ..Committed::default() };
+        self.hand_over(last, Vec::new(), committed).await;
+        Ok(())
+    }
+
+    async fn pay_out(&mut self, item: &Item, settlement: &SettlementAction) -> Result<(), StoreError> {
+        let mut after = String::new();
+        let mut backoff = Backoff::new(Duration::from_millis(10), RETRY_DELAY_MAX);
+        while !self.context.is_stopping() {
+            let holders = match self.store.holders(settlement.instrument.as_str(), &after, PAYOUTS_MAX).await {
+                Ok(holders) => holders,
+                Err(error) => {
+                    self.recover(error).await?;
+                    backoff.wait().await;
+                    continue;
+                }
+            };
+            let Some(last) = holders.last() else { return Ok(()) };
+            after.clone_from(&last.account_id);
+            // Who is leaving is paid by the shard that gets him.
+            let own = holders.iter().filter(|row| self.slots.place(&row.account_id) == Place::Here);
+            let accounts = own.filter_map(|row| tragen_domain::id::AccountId::new(&row.account_id).ok());
+            let items = accounts.map(|account| item.payout(settlement, account)).collect();
+            self.book_and_publish(Work { items, ..Work::default() }).await?;
+            failpoint::pass("between_payouts");
+        }
+        Ok(())
     }
 
     /// A span per item, continuing the trace of what caused it. A redelivery of
@@ -224,16 +448,18 @@ impl Writer {
         if !self.context.spans.is_enabled() {
             return Vec::new();
         }
-        let trades = known.trades.iter().map(|row| row.trade_id.as_str());
-        let booked: HashSet<_> = trades.chain(known.cash.iter().map(|row| row.trade_id.as_str())).collect();
+        let trades = known.trades.iter().map(|row| row.trade_id);
+        let booked: HashSet<_> = trades.chain(known.cash.iter().map(|row| row.trade_id)).collect();
         let start = |item: &mut Item| {
             let cause = item.report.meta.as_ref().map_or("", |meta| meta.traceparent.as_str());
-            let is_repeat = item.deliveries > 1
-                && item.report.key.as_ref().is_some_and(|key| booked.contains(key.trade_id.as_str()));
-            let (parent, linked) = if is_repeat { ("", cause) } else { (cause, "") };
+            let is_booked = match &item.action {
+                Ok(Action::Account(key, _)) => booked.contains(&key.trade_id),
+                Ok(Action::Settlement(_)) | Err(_) => false,
+            };
+            let (parent, linked) = if item.deliveries > 1 && is_booked { ("", cause) } else { (cause, "") };
             let mut span = self.context.spans.start_linked("post trade", SpanKind::Consumer, parent, linked);
             span.set("messaging.system", "nats");
-            span.set("db.system.name", self.store.system());
+            span.set("db.system.name", self.store.books.system());
             item.traceparent = span.traceparent();
             span
         };
@@ -241,82 +467,36 @@ impl Writer {
     }
 
     /// Tells the bus that everything pulled is in hand.
-    async fn say_in_progress(&mut self, work: &Work) {
+    async fn say_in_progress(&mut self, work: &mut Work, flight: Option<&Flight>) {
         while self.held.len() < HELD_MAX {
             match self.reports.try_next() {
                 Some(delivery) => self.held.push_back(delivery),
                 None => break,
             }
         }
-        for delivery in work.deliveries.iter().chain(&self.held) {
+        let flying = flight.iter().flat_map(|flight| &flight.work.deliveries);
+        for delivery in work.deliveries.iter().chain(&self.held).chain(flying) {
             delivery.in_progress().await;
         }
+        work.heard_at = Instant::now();
     }
 }
 
-/// A committed part.
-struct Done {
-    outcomes: Vec<Outcome>,
-    facts: Vec<v1::LedgerFact>,
-    fact_sequence: i64,
-}
-
-impl Work {
-    fn deposit(&mut self, command: DepositCommand) {
-        self.replies.push((self.items.len(), command.reply));
-        self.items.push(command.item);
-    }
-
-    fn reports(&mut self, mut delivery: Delivery<v1::ExecutionBatch>) {
-        let venue = delivery.subject().strip_prefix("exec.").unwrap_or_default().to_owned();
-        let reports = std::mem::take(&mut delivery.message.reports);
-        self.items.extend(reports.into_iter().map(|report| Item::report(report, &venue, delivery.deliveries)));
-        self.deliveries.push(delivery);
+fn fail(mut spans: Vec<ActiveSpan>, error: &StoreError) {
+    for span in &mut spans {
+        span.fail("commit", error.to_string());
     }
 }
 
-/// Counts the outcomes, and calls for a person where one is needed.
-fn report(items: &[Item], outcomes: &[Outcome], frozen: &[String]) {
-    for (item, outcome) in items.iter().zip(outcomes) {
-        let name = match outcome {
-            Outcome::Booked => {
-                let trade_id = item.raw_key().trade_id;
-                debug!(trace_id = trace_id_of(&item.traceparent), trade.id = trade_id, "trade {trade_id} is booked");
-                "booked"
-            }
-            Outcome::Known => "known",
-            Outcome::Deposited(_) => "deposited",
-            Outcome::Refused(_) => "refused",
-            Outcome::SetAside { reason } => {
-                let trade_id = item.raw_key().trade_id;
-                error!(trade.id = %trade_id, "report of trade {trade_id} cannot be booked and is set aside: {reason}");
-                "set_aside"
-            }
-        };
-        counter!(names::ITEMS, "outcome" => name).increment(1);
-    }
-    for account in frozen {
-        error!(account.id = %account, "account {account} could not cover a payment and is frozen");
-        counter!(names::FROZEN).increment(1);
-    }
+/// Why a delivery that is here cannot be booked here for the moment.
+pub(crate) fn busy(reason: &str, message: String) -> v1::AskError {
+    v1::AskError { code: 14, reason: reason.to_owned(), message }
 }
 
-fn answer(outcome: &Outcome) -> v1::LedgerAnswer {
-    let answer = match outcome {
-        Outcome::Deposited(account) => {
-            v1::ledger_answer::Answer::Deposit(v1::DepositResponse { account: Some(account.clone()) })
-        }
-        Outcome::Refused(error) => v1::ledger_answer::Answer::Error(error.clone()),
-        Outcome::SetAside { reason } => v1::ledger_answer::Answer::Error(v1::AskError {
-            code: 13,
-            reason: "DEPOSIT_NOT_BOOKED".to_owned(),
-            message: reason.clone(),
-        }),
-        Outcome::Booked | Outcome::Known => v1::ledger_answer::Answer::Error(v1::AskError {
-            code: 13,
-            reason: "DEPOSIT_NOT_BOOKED".to_owned(),
-            message: "the deposit was not taken for one".to_owned(),
-        }),
-    };
-    v1::LedgerAnswer { answer: Some(answer) }
+/// The alert about a report that could not be booked.
+pub(crate) fn set_aside_alert(item: &Item, reason: &str) -> v1::Alert {
+    let key = item.raw_key();
+    let id = if item.event_id().is_empty() { key.trade_id.as_str() } else { item.event_id() };
+    let message = format!("report of trade {} cannot be booked and is set aside: {reason}", key.trade_id);
+    publish::alert(v1::AlertSeverity::Critical, publish::code::REPORT_SET_ASIDE, id, &key.account_id, message)
 }

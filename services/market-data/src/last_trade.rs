@@ -16,7 +16,7 @@ use tragen_host::Context;
 /// # Errors
 /// When the stream cannot be read at first.
 pub(crate) async fn start(context: &Context, bus: &Bus, market: Arc<RwLock<Market>>) -> Result<(), BusError> {
-    let mut executions = bus.follow(context, Stream::Executions, "", StartAt::Now).await?;
+    let mut executions = bus.follow(context, Stream::Executions, "exec.*", StartAt::Now).await?;
     let spans = context.spans.clone();
     context.spawn("last-trade", async move {
         while let Some(followed) = executions.next().await {

@@ -90,6 +90,10 @@ pub struct LimitsConfig {
     pub resume_cooldown_ms: i64,
     /// Most resumes proposed at the same time.
     pub resume_proposals_max: usize,
+    /// How long a proposed booking may be confirmed, milliseconds.
+    pub booking_valid_ms: i64,
+    /// Most bookings proposed at the same time.
+    pub booking_proposals_max: usize,
 }
 
 /// A value that makes no sense.
@@ -150,6 +154,8 @@ impl Default for LimitsConfig {
             resume_valid_ms: limits.resume_valid_ms,
             resume_cooldown_ms: limits.resume_cooldown_ms,
             resume_proposals_max: limits.resume_proposals_max,
+            booking_valid_ms: limits.booking_valid_ms,
+            booking_proposals_max: limits.booking_proposals_max,
         }
     }
 }
@@ -242,6 +248,8 @@ impl LimitsConfig {
         above_zero("limits.known_trades_max", self.known_trades_max)?;
         above_zero("limits.resume_valid_ms", self.resume_valid_ms)?;
         above_zero("limits.resume_proposals_max", self.resume_proposals_max)?;
+        above_zero("limits.booking_valid_ms", self.booking_valid_ms)?;
+        above_zero("limits.booking_proposals_max", self.booking_proposals_max)?;
         if self.resume_cooldown_ms < 0 {
             let value = self.resume_cooldown_ms.to_string();
             return Err(ConfigError { key: "limits.resume_cooldown_ms", value, rule: "0 or more" });
@@ -262,6 +270,8 @@ impl LimitsConfig {
             resume_valid_ms: self.resume_valid_ms,
             resume_cooldown_ms: self.resume_cooldown_ms,
             resume_proposals_max: self.resume_proposals_max,
+            booking_valid_ms: self.booking_valid_ms,
+            booking_proposals_max: self.booking_proposals_max,
         }
     }
 }

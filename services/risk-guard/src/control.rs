@@ -75,7 +75,7 @@ impl Gate {
     /// [`Ended`] when the journal could not be written: the answer is not given then.
     pub(crate) async fn answer(&mut self, command: Command) -> Result<(), Ended> {
         let Command { question, received, reply } = command;
-        let principal = question.principal;
+        let (principal, traceparent) = (question.principal, question.traceparent);
         match question.question {
             Some(Question::GetState(_)) => self.answer_state(reply),
             Some(Question::Halt(halt)) => return self.halt(&principal, &halt, received, reply).await,
@@ -86,6 +86,16 @@ impl Gate {
                 let answer = self.confirm(&principal, &confirmed.token).await?;
                 let _ = reply.send(answer);
             }
+            Some(Question::ProposeBooking(proposed)) => {
+                let _ = reply.send(self.propose_booking(&principal, &proposed));
+            }
+            Some(Question::ConfirmBooking(confirmed)) => {
+                return self.confirm_booking(&principal, &confirmed.token, &traceparent, reply).await;
+            }
+            Some(Question::AccountViews(asked)) => {
+                let _ = reply.send(self.account_views(&asked));
+            }
+            Some(Question::VenueFills(asked)) => self.answer_venue_fills(asked, reply),
             None => {
                 let _ = reply.send(refusal(Code::InvalidArgument, "QUESTION_MISSING", "No question is set."));
             }

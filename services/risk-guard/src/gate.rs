@@ -4,6 +4,7 @@
 mod venue;
 
 use crate::{
+    bookings::Untold,
     command::Command,
     config::{Config, now},
     control,
@@ -15,7 +16,11 @@ use crate::{
 use ::metrics::gauge;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use prost::Message as _;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -77,6 +82,15 @@ pub(crate) struct Work {
     pub(crate) storing: FuturesUnordered<BoxFuture<'static, Option<Box<v1::JournalRecord>>>>,
     /// Finished orders, to be journaled with the next decisions.
     pub(crate) closed: Vec<v1::JournalRecord>,
+    /// Bookings to be told, oldest first.
+    pub(crate) untold: Vec<Untold>,
+}
+
+impl Work {
+    /// What the term before has left: bookings to be told, and what the journal has still to learn.
+    pub(crate) fn of_the_term_before(untold: BTreeMap<String, Untold>, closed: Vec<v1::JournalRecord>) -> Self {
+        Self { untold: untold.into_values().collect(), closed, ..Self::default() }
+    }
 }
 
 /// Where a term's input comes from.
@@ -106,6 +120,7 @@ impl Gate {
     /// Decides until the term ends; what waits is given back then.
     pub(crate) async fn run(mut self, mut inputs: Inputs, ready: impl Fn()) -> Ended {
         self.recover();
+        self.tell_bookings().await;
         let mut tick = tokio::time::interval(Duration::from_millis(self.config.tick_ms));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut connections = self.bus.connections();
@@ -159,7 +174,10 @@ impl Gate {
         match event {
             Event::Ended(ended) => return Err(ended),
             Event::Command(command) => self.answer(command).await?,
-            Event::Venue(answer) => self.on_venue(answer).await?,
+            Event::Venue(answer) => {
+                self.on_venue(answer).await?;
+                self.tell_bookings().await;
+            }
             Event::Stored(closed) => self.work.closed.extend(closed.map(|record| *record)),
             Event::Fact(fact) => {
                 self.on_fact(&fact)?;
@@ -252,6 +270,7 @@ impl Gate {
         gauge!(metrics::OPEN_ORDERS).set(f64::from(u32::try_from(self.state.open_orders()).unwrap_or(u32::MAX)));
         let reports = self.venue.expire();
         self.on_reports(reports).await?;
+        self.tell_bookings().await;
         if cfg!(debug_assertions)
             && let Err(broken) = check_invariants(&self.state)
         {

@@ -2,6 +2,7 @@
 //! before it has any effect, sends approved orders to the venue and reports
 //! every outcome. Without a leader nothing trades.
 
+mod bookings;
 mod command;
 mod config;
 mod control;
@@ -13,6 +14,7 @@ mod metrics;
 mod outcome;
 mod proposals;
 mod rebuild;
+mod reconcile;
 mod reports;
 mod term;
 mod wire;

@@ -21,7 +21,7 @@ pub(crate) fn refused(meta: Option<&v1::Meta>, key: &v1::TradeKey, report: v1::T
     without_order(meta, key, "refused", kind)
 }
 
-/// A withdrawal that was decided.
+/// A withdrawal or sending that was decided.
 pub(crate) fn withdrawal(
     meta: Option<&v1::Meta>,
     key: &v1::TradeKey,
@@ -29,6 +29,16 @@ pub(crate) fn withdrawal(
 ) -> v1::ExecutionReport {
     let kind = v1::execution_report::Kind::Withdrawal(report);
     without_order(meta, key, "withdrawal", kind)
+}
+
+/// Something two operators book by hand.
+pub(crate) fn booking(
+    meta: Option<&v1::Meta>,
+    key: Option<&v1::TradeKey>,
+    booking: v1::Booking,
+) -> v1::ExecutionReport {
+    let kind = v1::execution_report::Kind::Booking(booking);
+    without_order(meta, &key.cloned().unwrap_or_default(), "booking", kind)
 }
 
 fn without_order(

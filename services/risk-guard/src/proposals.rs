@@ -20,7 +20,7 @@ use tragen_contracts::{
     v1,
 };
 use tragen_domain::{
-    id::{OrderId, TradeId},
+    id::{Account, AccountId, OrderId, TradeId},
     money::Money,
     order::OrderTerms,
     risk::{Approved, DenialReason, Denied, KnownTrade, Order, Proposed, Record, decide, decide_withdrawal},
@@ -264,6 +264,9 @@ impl Gate {
             Ok(currency) => currency,
             Err(malformed) => return Ok(Err(malformed)),
         };
+        if let Err(malformed) = check_receiver(&cause.key.account, &asked.to_account_id) {
+            return Ok(Err(malformed));
+        }
         let amount = Money::from_micros(asked.amount_micros);
         let decided = decide_withdrawal(&self.state, &cause.key.account, &currency, amount);
         let code = decided.map_or_else(|denied| denied.reason.as_str(), |()| "WITHDRAWAL_APPROVED");
@@ -272,6 +275,7 @@ impl Gate {
             amount_micros: asked.amount_micros,
             currency: asked.currency.clone(),
             denial: decided.err().map(denial),
+            to_account_id: asked.to_account_id.clone(),
         };
         let journal = v1::WithdrawalDecided { report: Some(report.clone()) };
         round.records.push(journaled(cause, v1::journal_record::Kind::Withdrawal(journal)));
@@ -336,6 +340,15 @@ fn proposed(key: &Key, order: &v1::OrderProposed) -> Result<Proposed, InvalidFie
         valid_until: Timestamp::from_micros(order.valid_until_micros),
         trades_per_day_max: u32::try_from(order.max_trades_per_day).ok().filter(|max| *max > 0),
     })
+}
+
+/// Money leaves the platform, or goes to another account; one that nobody has heard of is opened.
+fn check_receiver(sender: &AccountId, receiver: &str) -> Result<(), InvalidField> {
+    let field = "to_account_id";
+    if !receiver.is_empty() && id::<Account>(field, receiver)? == *sender {
+        return Err(InvalidField::new(field, "RECEIVER_IS_SENDER", "is the sender"));
+    }
+    Ok(())
 }
 
 /// What the caller can be told about terms that mean nothing; `None` for what only a bug can make.

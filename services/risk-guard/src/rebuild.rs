@@ -2,17 +2,22 @@
 //! stream, money from the ledger. Nothing is decided again.
 
 use crate::{
+    VENUE,
+    bookings::Untold,
     config::{Config, now},
     control::stored_state,
     outcome,
     reports::LastReports,
-    wire::{Key, Ticket, executed_record, fact_records, journal_record, snapshot_records},
+    wire::{Key, Ticket, executed_record, fact_records, journal_record, snapshot_records, told_record},
 };
 use anyhow::Context as _;
 use prost::Message;
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 use tracing::{error, info};
-use tragen_bus::{Ask, Bus, StartAt, Stream};
+use tragen_bus::{Ask, Bus, StartAt, Stream, Subject};
 use tragen_contracts::v1;
 use tragen_domain::{
     id::OrderId,
@@ -30,6 +35,10 @@ pub(crate) struct Rebuilt {
     pub(crate) state: State,
     pub(crate) tickets: HashMap<OrderId, Ticket>,
     pub(crate) last_reports: LastReports,
+    /// Journaled bookings that may not be on EXECUTIONS, by their id: oldest first.
+    pub(crate) untold: BTreeMap<String, Untold>,
+    /// Those that are there after all, to be journaled as told.
+    pub(crate) told: Vec<v1::JournalRecord>,
     /// The newest journal message.
     pub(crate) journal_last: u64,
     /// The first ledger fact that is not in the state.
@@ -44,6 +53,8 @@ pub(crate) async fn rebuild(context: &Context, bus: &Bus, config: &Config) -> an
         state: State::new(config.limits.limits()),
         tickets: HashMap::new(),
         last_reports: LastReports::new(config.stored_reports_max),
+        untold: BTreeMap::new(),
+        told: Vec::new(),
         journal_last: 0,
         ledger_from: 1,
         first_state: None,
@@ -66,7 +77,7 @@ impl Rebuilt {
     async fn read_journal(&mut self, context: &Context, bus: &Bus) -> anyhow::Result<bool> {
         let Some(last) = bus.newest(Stream::Journal).await? else { return Ok(false) };
         self.journal_last = last;
-        read(context, bus, Stream::Journal, last, |batch: v1::JournalBatch| {
+        read(context, bus, Stream::Journal, last, |_, batch: v1::JournalBatch| {
             let decided_at = Timestamp::from_micros(batch.decided_at_micros);
             batch.records.iter().try_for_each(|record| self.take_journaled(record, decided_at))
         })
@@ -96,6 +107,14 @@ impl Rebuilt {
             }
             (Some(Kind::Closed(closed)), _) => {
                 self.tickets.remove(closed.order_id.as_str());
+                self.untold.remove(&closed.order_id);
+            }
+            (Some(Kind::Booking(decided)), Some(sent)) => {
+                let report = outcome::booking(meta, key, decided.booking.clone().unwrap_or_default());
+                let Record::Booked { settled } = &parsed else {
+                    anyhow::bail!("a journaled booking changes something else")
+                };
+                self.untold.insert(sent.trade_id.clone(), Untold { settled: settled.clone(), report });
             }
             (Some(_), _) | (None, _) => {}
         }
@@ -104,8 +123,17 @@ impl Rebuilt {
 
     async fn read_executions(&mut self, context: &Context, bus: &Bus) -> anyhow::Result<()> {
         let Some(last) = bus.newest(Stream::Executions).await? else { return Ok(()) };
-        read(context, bus, Stream::Executions, last, |batch: v1::ExecutionBatch| {
+        let own = Subject::Executions(VENUE).to_string();
+        read(context, bus, Stream::Executions, last, |subject, batch: v1::ExecutionBatch| {
+            // What the shards of the ledger tell each other is no report of the guard.
+            if subject != own {
+                return Ok(());
+            }
             for report in batch.reports {
+                if let (Some(v1::execution_report::Kind::Booking(_)), Some(key)) = (&report.kind, &report.key) {
+                    let told = self.untold.remove(&key.trade_id);
+                    self.told.extend(told.map(|told| told_record(&told.report)));
+                }
                 let Some(record) = executed_record(&report).context("reading the executions")? else { continue };
                 let Record::Executed(executed) = &record else { continue };
                 if executed.status.is_final() {
@@ -124,7 +152,7 @@ impl Rebuilt {
     async fn read_facts(&mut self, context: &Context, bus: &Bus) -> anyhow::Result<()> {
         let Some(last) = bus.newest(Stream::Ledger).await? else { return Ok(()) };
         self.ledger_from = last + 1;
-        read(context, bus, Stream::Ledger, last, |batch: v1::LedgerFactBatch| {
+        read(context, bus, Stream::Ledger, last, |_, batch: v1::LedgerFactBatch| {
             batch.facts.iter().try_for_each(|fact| self.take_fact(fact))
         })
         .await
@@ -168,7 +196,8 @@ impl Rebuilt {
         let trades = self.state.unposted();
         for chunk in trades.chunks(OUTCOMES_AT_ONCE) {
             let trade_ids = chunk.iter().map(ToString::to_string).collect();
-            let question = v1::ledger_question::Question::Outcomes(v1::OutcomesQuestion { trade_ids });
+            let asked = v1::OutcomesQuestion { trade_ids, accept_partial: false };
+            let question = v1::ledger_question::Question::Outcomes(asked);
             let v1::ledger_answer::Answer::Outcomes(outcomes) = ask(bus, config, question).await? else {
                 anyhow::bail!("the ledger gave another answer than outcomes");
             };
@@ -208,14 +237,14 @@ async fn read<M: Message + Default>(
     bus: &Bus,
     stream: Stream,
     last: u64,
-    mut take: impl FnMut(M) -> anyhow::Result<()>,
+    mut take: impl FnMut(&str, M) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut messages = bus.follow(context, stream, "", StartAt::Beginning).await?;
     loop {
         let message = messages.next().await.context("the process stops")?;
         let decoded = M::decode(message.payload)
             .with_context(|| format!("decoding message {} of {}", message.sequence, stream.as_str()))?;
-        take(decoded)?;
+        take(&message.subject, decoded)?;
         if message.sequence >= last {
             return Ok(());
         }

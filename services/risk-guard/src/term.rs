@@ -75,7 +75,7 @@ async fn lead(
     };
     let leader_id = context.instance.to_string();
     let (control, states) = watch::channel(control::control_state(&rebuilt.state, &leader_id));
-    let Rebuilt { state, tickets, last_reports, journal_last, ledger_from, first_state } = rebuilt;
+    let Rebuilt { state, tickets, last_reports, untold, told, journal_last, ledger_from, first_state } = rebuilt;
     let patience = config.journal_patience();
     let mut gate = Gate {
         context: term.clone(),
@@ -88,7 +88,7 @@ async fn lead(
         tickets,
         last_reports,
         control,
-        work: Work::default(),
+        work: Work::of_the_term_before(untold, told),
     };
     if let Some(first) = first_state {
         info!("{} begins {:?}: {}", first.scope, first.state, first.reason);

@@ -1,9 +1,11 @@
 //! Between the bus's messages and the gate's records.
 
+mod booking;
 mod fact;
 mod order;
 mod scope;
 
+pub(crate) use booking::{booking_record, told_record};
 pub(crate) use fact::{fact_records, snapshot_records};
 pub(crate) use order::{Ticket, agent_and_pool, approved_record, closed_record, executed_record, journal_record};
 pub(crate) use scope::{parse_scope, parse_state, scope_state, state_change, trading_state};

@@ -1,6 +1,8 @@
 //! What the guard promises, on a real bus. The test speaks for the ledger, the
 //! workers and market-data by their bus protocols.
 
+#[path = "risk_guard/bookings.rs"]
+mod bookings;
 #[path = "risk_guard/control.rs"]
 mod control;
 #[path = "risk_guard/crash.rs"]
@@ -11,5 +13,9 @@ mod decisions;
 mod leadership;
 #[path = "risk_guard/ledger.rs"]
 mod ledger;
+#[path = "risk_guard/reconcile.rs"]
+mod reconcile;
 #[path = "risk_guard/rig.rs"]
 mod rig;
+#[path = "risk_guard/sendings.rs"]
+mod sendings;

@@ -50,6 +50,10 @@ pub static LIST_TRANSFERS: Method = trader("tragen.v1.Accounts/ListTransfers", S
 pub static DEPOSIT: Method = trader("tragen.v1.Accounts/Deposit", Scope::TradeWrite, Some(Budget::Cash));
 /// Places are taken only by requests that are new, see [`crate::errand`].
 pub static WITHDRAW: Method = trader("tragen.v1.Accounts/Withdraw", Scope::TradeWrite, None);
+/// Places are taken only by requests that are new, see [`crate::errand`].
+pub static SEND: Method = trader("tragen.v1.Accounts/Send", Scope::TradeWrite, None);
+/// See the contract.
+pub static GET_STATEMENT: Method = trader("tragen.v1.Accounts/GetStatement", Scope::TradeRead, Some(Budget::Read));
 /// See the contract.
 pub static LIST_INSTRUMENTS: Method = trader("tragen.v1.Markets/ListInstruments", Scope::TradeRead, Some(Budget::Read));
 /// See the contract.
@@ -76,9 +80,13 @@ pub static GET_STATUS: Method = staff("tragen.v1.Operations/GetStatus", Role::Op
 pub static LIST_DEAD_LETTERS: Method = staff("tragen.v1.Operations/ListDeadLetters", Role::Operator);
 /// See the contract.
 pub static REPLAY_DEAD_LETTER: Method = staff("tragen.v1.Operations/ReplayDeadLetter", Role::Operator);
+/// It takes two operators; the guard sees to that.
+pub static PROPOSE_BOOKING: Method = staff("tragen.v1.Operations/ProposeBooking", Role::Operator);
+/// See the contract.
+pub static CONFIRM_BOOKING: Method = staff("tragen.v1.Operations/ConfirmBooking", Role::Operator);
 
 /// Every method.
-pub static METHODS: [&Method; 23] = [
+pub static METHODS: [&Method; 27] = [
     &PLACE_TRADE,
     &GET_TRADE,
     &LIST_TRADES,
@@ -89,6 +97,8 @@ pub static METHODS: [&Method; 23] = [
     &LIST_TRANSFERS,
     &DEPOSIT,
     &WITHDRAW,
+    &SEND,
+    &GET_STATEMENT,
     &LIST_INSTRUMENTS,
     &GET_QUOTE,
     &GET_RISK_STATE,
@@ -102,6 +112,8 @@ pub static METHODS: [&Method; 23] = [
     &GET_STATUS,
     &LIST_DEAD_LETTERS,
     &REPLAY_DEAD_LETTER,
+    &PROPOSE_BOOKING,
+    &CONFIRM_BOOKING,
 ];
 
 impl Method {

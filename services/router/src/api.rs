@@ -2,6 +2,7 @@
 
 mod accounts;
 mod agents;
+mod bookings;
 mod markets;
 mod operations;
 mod risk;
@@ -12,6 +13,7 @@ pub(crate) use watch::AccountPlaces;
 
 use crate::{
     access::Method,
+    balances::Balances,
     config::Config,
     desk::Desk,
     lanes::Lanes,
@@ -47,6 +49,7 @@ pub(crate) struct Api {
     pub(crate) limits: RequestLimits,
     pub(crate) tokens: TokenChecker,
     pub(crate) limiter: RateLimiter,
+    pub(crate) balances: Balances,
     pub(crate) desk: Desk,
     pub(crate) lanes: Lanes,
     pub(crate) pages: PageTokens,
@@ -158,7 +161,7 @@ impl Api {
     }
 
     /// How long a question may take: not longer than the caller waits.
-    fn patience(&self, call: &Call) -> Duration {
+    pub(crate) fn patience(&self, call: &Call) -> Duration {
         let left = call.deadline.saturating_duration_since(tokio::time::Instant::now());
         left.clamp(Duration::from_millis(1), self.config.ask_timeout())
     }

@@ -37,11 +37,13 @@ pub struct Config {
     pub cancels_per_minute: u32,
     /// Reads a minute of one account.
     pub reads_per_minute: u32,
-    /// Deposits and withdrawals a minute of one account.
+    /// Deposits, withdrawals and sendings a minute of one account.
     pub cash_moves_per_minute: u32,
     /// Accounts whose rates are counted at a time.
     pub limited_accounts_max: u64,
-    /// Redis or Valkey that routers share limits in, e.g. `redis://127.0.0.1:6379`; empty for none.
+    /// Balances that are remembered for display.
+    pub cached_balances_max: u64,
+    /// Redis or Valkey that routers share limits and balances in, e.g. `redis://127.0.0.1:6379`; empty for none.
     pub cache_url: String,
     /// Most contracts or base units of one order, 1e-6.
     pub order_quantity_micros_max: i64,
@@ -109,6 +111,7 @@ impl Default for Config {
             reads_per_minute: 1_200,
             cash_moves_per_minute: 60,
             limited_accounts_max: 200_000,
+            cached_balances_max: 100_000,
             cache_url: String::new(),
             order_quantity_micros_max: limits.order_quantity_max.micros(),
             order_value_micros_max: limits.order_value_max.micros(),

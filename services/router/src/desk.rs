@@ -23,7 +23,7 @@ use tragen_domain::{
 pub(crate) enum Posted {
     /// Of a trade; it may still be working.
     Trade(Box<TradePosted>),
-    /// Of a deposit or withdrawal.
+    /// Of a withdrawal or sending.
     Cash(Box<CashPosted>),
 }
 

@@ -1,4 +1,4 @@
-//! A request that is answered once for ever: a trade or a withdrawal on its way
+//! A request that is answered once for ever: a trade, withdrawal or sending on its way
 //! from the first arrival to the committed outcome. The errand is a task of its
 //! own; callers come and go.
 
@@ -30,7 +30,7 @@ use tragen_host::clock::now_micros;
 pub(crate) enum Errand {
     /// An agent turns it into an order.
     Trade(v1::place_trade_request::Intent),
-    /// The guard decides it.
+    /// The guard decides it; with a receiver it is a sending.
     Withdrawal(v1::WithdrawalRequested),
 }
 
@@ -47,12 +47,15 @@ impl Errand {
         Bytes::copy_from_slice(&Sha256::digest(bytes))
     }
 
-    /// A withdrawal has ids of its own: a trade or deposit with the same request
-    /// id is another matter.
+    /// A withdrawal and a sending have ids of their own: a trade or deposit with the
+    /// same request id is another matter.
     fn id(&self, account: &AccountId, request_id: &str) -> Result<TradeId, Refusal> {
         match self {
             Self::Trade(_) => trade_id(account, request_id),
-            Self::Withdrawal(_) => trade_id(account, &format!("withdrawal/{request_id}")),
+            Self::Withdrawal(asked) if asked.to_account_id.is_empty() => {
+                trade_id(account, &format!("withdrawal/{request_id}"))
+            }
+            Self::Withdrawal(_) => trade_id(account, &format!("send/{request_id}")),
         }
     }
 
@@ -177,7 +180,8 @@ impl Api {
 
     /// Asks the ledger for outcomes and tells who waits for them; returns how many there were.
     pub(crate) async fn look_up(&self, trade_ids: Vec<String>, traceparent: &str) -> Result<usize, Refusal> {
-        let question = ledger_question::Question::Outcomes(OutcomesQuestion { trade_ids });
+        let asked = OutcomesQuestion { trade_ids, accept_partial: false };
+        let question = ledger_question::Question::Outcomes(asked);
         let answer = self.ask_ledger("", question, traceparent, self.config.ask_timeout()).await?;
         let ledger_answer::Answer::Outcomes(outcomes) = answer else {
             return Err(crate::refusal::malformed_answer());

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, warn};
 use tragen_bus::{Follower, StartAt, Stream};
-use tragen_contracts::v1::{LedgerFact, LedgerFactBatch, ledger_fact::Kind};
+use tragen_contracts::v1::{CashKind, LedgerFact, LedgerFactBatch, ledger_fact::Kind};
 use tragen_domain::time::Timestamp;
 use tragen_host::clock::now_micros;
 
@@ -89,6 +89,12 @@ impl Api {
     /// Something is committed.
     pub(crate) fn on_fact(&self, fact: LedgerFact) {
         counter!(names::FACTS).increment(1);
+        // How old a balance is that does not say when it was committed is not known.
+        if let Some(committed_at) = fact.meta.as_ref().map(|meta| meta.occurred_at_micros).filter(|at| *at > 0) {
+            for account in fact.balances.iter().filter_map(|changed| changed.account.as_ref()) {
+                self.balances.remember(account, Timestamp::from_micros(committed_at));
+            }
+        }
         match fact.kind {
             Some(Kind::Trade(posted)) => {
                 // Only a copy for watchers: without one it would be made for nobody.
@@ -97,8 +103,11 @@ impl Api {
                 }
                 self.desk.resolve(&Arc::new(Posted::Trade(Box::new(posted))));
             }
+            // The sender waits under the same id; what the receiver has is not for him to know.
+            Some(Kind::Cash(posted)) if posted.kind() == CashKind::Received => {}
             Some(Kind::Cash(posted)) => self.desk.resolve(&Arc::new(Posted::Cash(Box::new(posted)))),
-            None => {}
+            // Nobody waits for it: what it changed is in the balances beside it.
+            Some(Kind::Settled(_)) | None => {}
         }
     }
 }

@@ -155,6 +155,26 @@ impl Accounts for Grpc {
                 .await,
         )
     }
+
+    async fn send(&self, request: Request<v1::SendRequest>) -> Result<Response<v1::SendResponse>, Status> {
+        let (headers, _, message) = request.into_parts();
+        let api = &self.api;
+        reply(api.serve(&access::SEND, headers.as_ref(), |call| async move { api.send(&call, message).await }).await)
+    }
+
+    async fn get_statement(
+        &self,
+        request: Request<v1::GetStatementRequest>,
+    ) -> Result<Response<v1::GetStatementResponse>, Status> {
+        let (headers, _, message) = request.into_parts();
+        let api = &self.api;
+        reply(
+            api.serve(&access::GET_STATEMENT, headers.as_ref(), |call| async move {
+                api.get_statement(&call, message).await
+            })
+            .await,
+        )
+    }
 }
 
 #[async_trait]
@@ -319,6 +339,34 @@ impl Operations for Grpc {
         reply(
             api.serve(&access::REPLAY_DEAD_LETTER, headers.as_ref(), |_call| async move {
                 api.replay_dead_letter(message).await
+            })
+            .await,
+        )
+    }
+
+    async fn propose_booking(
+        &self,
+        request: Request<v1::ProposeBookingRequest>,
+    ) -> Result<Response<v1::ProposeBookingResponse>, Status> {
+        let (headers, _, message) = request.into_parts();
+        let api = &self.api;
+        reply(
+            api.serve(&access::PROPOSE_BOOKING, headers.as_ref(), |call| async move {
+                api.propose_booking(&call, message).await
+            })
+            .await,
+        )
+    }
+
+    async fn confirm_booking(
+        &self,
+        request: Request<v1::ConfirmBookingRequest>,
+    ) -> Result<Response<v1::ConfirmBookingResponse>, Status> {
+        let (headers, _, message) = request.into_parts();
+        let api = &self.api;
+        reply(
+            api.serve(&access::CONFIRM_BOOKING, headers.as_ref(), |call| async move {
+                api.confirm_booking(&call, message).await
             })
             .await,
         )

@@ -43,6 +43,8 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
         .route("/v1/transfers", get(list_transfers))
         .route("/v1/deposits", post(deposit))
         .route("/v1/withdrawals", post(withdraw))
+        .route("/v1/sendings", post(send))
+        .route("/v1/statement", get(get_statement))
         .route("/v1/instruments", get(list_instruments))
         .route("/v1/quotes/{instrument_id}", get(get_quote))
         .route("/v1/risk", get(get_risk_state))
@@ -55,6 +57,8 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
         .route("/v1/status", get(get_status))
         .route("/v1/dead-letters", get(list_dead_letters))
         .route("/v1/dead-letters/{sequence}/replay", post(replay_dead_letter))
+        .route("/v1/bookings/propose", post(propose_booking))
+        .route("/v1/bookings/confirm", post(confirm_booking))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(move |request: Request, next: Next| within(answer_within, request, next)))
         .layer(DefaultBodyLimit::max(body_limit))
@@ -204,6 +208,18 @@ async fn withdraw(State(api): Shared, headers: HeaderMap, body: Body) -> Respons
     reply(api, &access::WITHDRAW, &headers, withdraw).await
 }
 
+async fn send(State(api): Shared, headers: HeaderMap, body: Body) -> Response {
+    let api = &api;
+    let send = |call| async move { api.send(&call, message(body)?).await };
+    reply(api, &access::SEND, &headers, send).await
+}
+
+async fn get_statement(State(api): Shared, headers: HeaderMap, asked: Asked<v1::GetStatementRequest>) -> Response {
+    let api = &api;
+    let read = |call| async move { api.get_statement(&call, query(asked)?).await };
+    reply(api, &access::GET_STATEMENT, &headers, read).await
+}
+
 async fn list_instruments(
     State(api): Shared,
     headers: HeaderMap,
@@ -299,4 +315,16 @@ async fn replay_dead_letter(State(api): Shared, headers: HeaderMap, Path(sequenc
     let api = &api;
     let replay = |_| async move { api.replay_dead_letter(v1::ReplayDeadLetterRequest { sequence }).await };
     reply(api, &access::REPLAY_DEAD_LETTER, &headers, replay).await
+}
+
+async fn propose_booking(State(api): Shared, headers: HeaderMap, body: Body) -> Response {
+    let api = &api;
+    let propose = |call| async move { api.propose_booking(&call, message(body)?).await };
+    reply(api, &access::PROPOSE_BOOKING, &headers, propose).await
+}
+
+async fn confirm_booking(State(api): Shared, headers: HeaderMap, body: Body) -> Response {
+    let api = &api;
+    let confirm = |call| async move { api.confirm_booking(&call, message(body)?).await };
+    reply(api, &access::CONFIRM_BOOKING, &headers, confirm).await
 }

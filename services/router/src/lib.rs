@@ -3,11 +3,12 @@
 //! that the ledger has committed. It never decides about money, limits or prices.
 //!
 //! Inside: [`access`] and [`token`] let calls in, `api` does them, `desk` and
-//! `errand` keep a request to one outcome, `facts` follows the ledger, `grpc`
-//! and `http` are the two ways in.
+//! `errand` keep a request to one outcome, `facts` follows the ledger, `balances`
+//! remembers what it told for display, `grpc` and `http` are the two ways in.
 
 pub mod access;
 mod api;
+mod balances;
 mod config;
 mod connections;
 mod desk;
@@ -26,6 +27,7 @@ pub use config::{Config, ConfigError};
 
 use anyhow::Context as _;
 use api::Api;
+use balances::Balances;
 use desk::Desk;
 use lanes::Lanes;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -34,7 +36,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use token::{PublicKey, TokenChecker};
 use tokio::sync::{Semaphore, broadcast};
 use tragen_bus::{Bus, usage::Usage};
-use tragen_cache::{RateLimiter, SharedLimits};
+use tragen_cache::{RateLimiter, SharedBalances, SharedLimits};
 use tragen_host::Context;
 
 /// How often the calls served are reported to the cost monitor.
@@ -49,13 +51,18 @@ pub async fn run(context: Context, bus: Bus, config: Config, metrics: Prometheus
     metrics::describe();
     let keys = PublicKey::load_or_create(&config.data_dir).context("loading the token keys")?;
     let page_secret = token::page_secret(&config.data_dir).context("loading the page secret")?;
-    let shared = match config.cache_url.as_str() {
-        "" => None,
-        url => Some(SharedLimits::new(url).with_context(|| format!("router.cache_url {url}"))?),
+    let (limits, balances) = match config.cache_url.as_str() {
+        "" => (None, None),
+        url => {
+            let unusable = || format!("router.cache_url {url}");
+            let limits = SharedLimits::new(url).with_context(unusable)?;
+            (Some(limits), Some(SharedBalances::new(url).with_context(unusable)?))
+        }
     };
     let api = Arc::new(Api {
         tokens: TokenChecker::new(keys, &config),
-        limiter: RateLimiter::new(config.limited_accounts_max, shared),
+        limiter: RateLimiter::new(config.limited_accounts_max, limits),
+        balances: Balances::start(&context, config.cached_balances_max, balances),
         desk: Desk::new(
             config.waiting_trades_max,
             Duration::from_secs(config.waiting_secs_max),

@@ -14,6 +14,8 @@ pub(crate) const WAITING: &str = "router_waiting_trades";
 pub(crate) const FACTS: &str = "router_facts_total";
 /// Trades whose outcome was found by asking the ledger.
 pub(crate) const LOOKED_UP: &str = "router_outcomes_looked_up_total";
+/// Balances that were not shared with other routers because too many waited.
+pub(crate) const UNSHARED: &str = "router_balances_unshared_total";
 /// Open streams of trade changes.
 pub(crate) const WATCHERS: &str = "router_watchers";
 
@@ -25,6 +27,7 @@ pub(crate) fn describe() {
     describe_gauge!(WAITING, "Trades on their way");
     describe_counter!(FACTS, "Ledger facts read");
     describe_counter!(LOOKED_UP, "Trades whose outcome was found by asking the ledger");
+    describe_counter!(UNSHARED, "Balances not shared with other routers because too many waited");
     describe_gauge!(WATCHERS, "Open streams of trade changes");
     describe_counter!("cache_lookups_total", "Lookups by cache and outcome");
     describe_counter!("cache_rate_limited_total", "Requests over a rate limit, by budget");

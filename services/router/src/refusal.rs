@@ -197,7 +197,7 @@ impl From<NoAnswer> for Refusal {
     fn from(error: NoAnswer) -> Self {
         match &error {
             NoAnswer::NoResponder { to } | NoAnswer::Timeout { to, .. } => {
-                let part = *to;
+                let part = to.clone().into_owned();
                 Self::unavailable("PART_UNAVAILABLE", error.to_string()).with("part", part)
             }
             NoAnswer::Malformed { .. } => malformed_answer(),

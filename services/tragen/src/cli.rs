@@ -5,6 +5,7 @@
 mod account;
 mod agents;
 mod amount;
+mod booking;
 mod doctor;
 mod ledger;
 mod market;
@@ -12,6 +13,7 @@ mod operations;
 mod probe;
 mod risk;
 mod serve;
+mod statement;
 mod token;
 mod trade;
 mod up;
@@ -49,7 +51,7 @@ pub(crate) struct ClientArgs {
     /// Who asks: a JWT, see `tragen token`.
     #[arg(long, global = true, env = "TRAGEN_TOKEN", value_name = "JWT", hide_env_values = true)]
     token: Option<String>,
-    /// Aligned text, or the API's messages as JSON.
+    /// Aligned text, the API's messages as JSON, or lists as CSV.
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
     output: Format,
 }
@@ -69,7 +71,7 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Prints an access token signed with the data folder's key.
     Token(token::TokenArgs),
-    /// Balances, positions and transfers of the token's account.
+    /// Balances, positions, transfers and statements of the token's account.
     #[command(subcommand, after_help = "Example:\n  tragen account show")]
     Account(account::AccountCommand),
     /// Places, follows and cancels trades.
@@ -93,6 +95,9 @@ enum Command {
     /// Which parts are up; the exit code is their health.
     #[command(after_help = "Example:\n  tragen status && echo healthy")]
     Status,
+    /// What operators book by hand, two of them together.
+    #[command(subcommand, after_help = "Example:\n  tragen ops confirm 7f9c2ba4e88f827d7f9c2ba4e88f827d")]
+    Ops(booking::OpsCommand),
     /// Messages that no handler could take.
     #[command(subcommand, after_help = "Example:\n  tragen dlq ls")]
     Dlq(operations::DeadLetterCommand),
@@ -123,6 +128,7 @@ impl Cli {
             Command::Risk(command) => command.run(client).await,
             Command::Ledger(command) => command.run(client.output).await,
             Command::Status => operations::status(client).await,
+            Command::Ops(command) => command.run(client).await,
             Command::Dlq(command) => command.run(client).await,
             Command::Costs => operations::costs(client).await,
             Command::Doctor(args) => args.run(client).await,
@@ -204,6 +210,11 @@ mod tests {
         assert!(refusal(&format!("{place} 1 --request-id 7")).contains("--request-id"));
         assert!(refusal("tragen trade get abc").contains("\"abc\" is not a UUID"));
         assert!(refusal("tragen risk halt --scope planet:earth").contains("--scope"));
+        assert!(refusal("tragen account send --amount 1").contains("--to"));
+        assert!(refusal("tragen account send --to bob --amount 0").contains("--amount"));
+        let statement = refusal("tragen account statement --from yesterday");
+        assert!(statement.contains("--from") && statement.contains("\"yesterday\""), "{statement}");
+        assert!(refusal("tragen ops confirm").contains("<PROPOSAL>"));
     }
 
     #[tokio::test]

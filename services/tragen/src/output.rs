@@ -1,5 +1,5 @@
 //! What a command prints: aligned text for people, the API's messages as JSON
-//! for programs.
+//! for programs, lists as CSV for spreadsheets.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -13,6 +13,8 @@ pub(crate) enum Format {
     Table,
     /// The API's messages.
     Json,
+    /// Lists with a header, as in RFC 4180.
+    Csv,
 }
 
 impl Format {
@@ -25,6 +27,10 @@ impl Format {
                 let filled = fields.iter().filter(|(_, value)| !value.is_empty());
                 let lines: Vec<String> = filled.map(|(name, value)| format!("{name:width$}  {value}")).collect();
                 print(&lines.join("\n"))
+            }
+            Self::Csv => {
+                let (names, values): (Vec<&str>, Vec<String>) = fields.iter().cloned().unzip();
+                print(&csv(&names, &[values]))
             }
         }
     }
@@ -40,6 +46,7 @@ impl Format {
         match self {
             Self::Json => json(&serde_json::json!({ name: items })),
             Self::Table => print(&table(headers, &items.iter().map(row).collect::<Vec<_>>())),
+            Self::Csv => print(&csv(headers, &items.iter().map(row).collect::<Vec<_>>())),
         }
     }
 
@@ -54,7 +61,7 @@ impl Format {
     ) -> anyhow::Result<()> {
         match self {
             Self::Table if items.is_empty() => print(none),
-            Self::Table | Self::Json => self.list(name, items, headers, row),
+            Self::Table | Self::Json | Self::Csv => self.list(name, items, headers, row),
         }
     }
 
@@ -63,6 +70,7 @@ impl Format {
         match self {
             Self::Json => print(&serde_json::to_string(message)?),
             Self::Table => print(&line()),
+            Self::Csv => anyhow::bail!("--output: csv is for lists; what comes over time is table or json"),
         }
     }
 }
@@ -108,6 +116,18 @@ pub(crate) fn moment(seconds: i64) -> String {
     }
 }
 
+/// A header and rows; what has a comma, a quote or a line end in it is quoted.
+fn csv(headers: &[&str], rows: &[Vec<String>]) -> String {
+    let cell = |text: &str| match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    };
+    let head =
+        headers.iter().map(|header| cell(&header.to_lowercase().replace(' ', "_"))).collect::<Vec<_>>().join(",");
+    let body = rows.iter().map(|row| row.iter().map(|text| cell(text)).collect::<Vec<_>>().join(","));
+    std::iter::once(head).chain(body).collect::<Vec<_>>().join("\n")
+}
+
 /// Columns as wide as their widest cell; numbers to the right.
 fn table(headers: &[&str], rows: &[Vec<String>]) -> String {
     let is_number = |column: usize| {
@@ -145,6 +165,12 @@ mod tests {
             "INSTRUMENT  QUANTITY\nGBPUSD          -1.5\nE                 10"
         );
         assert_eq!(table(&["INSTRUMENT", "QUANTITY"], &[]), "INSTRUMENT  QUANTITY");
+    }
+
+    #[test]
+    fn cells_of_a_csv_stay_apart() {
+        let rows = [vec!["a,b".to_owned(), "said \"no\"".to_owned()], vec![String::new(), "-1.5".to_owned()]];
+        assert_eq!(csv(&["NAME", "OPEN ORDERS"], &rows), "name,open_orders\n\"a,b\",\"said \"\"no\"\"\"\n,-1.5");
     }
 
     #[test]

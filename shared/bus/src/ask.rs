@@ -8,7 +8,7 @@ use crate::{
 use futures::{StreamExt as _, future::BoxFuture};
 use metrics::counter;
 use prost::Message;
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tracing::debug;
 use tragen_host::Context;
@@ -20,13 +20,13 @@ pub enum NoAnswer {
     #[error("{to} is not there")]
     NoResponder {
         /// Who was asked.
-        to: &'static str,
+        to: Cow<'static, str>,
     },
     /// No answer in time; the question may have been acted on.
     #[error("{to} did not answer within {waited_ms} ms")]
     Timeout {
         /// Who was asked.
-        to: &'static str,
+        to: Cow<'static, str>,
         /// How long.
         waited_ms: u128,
     },
@@ -34,7 +34,7 @@ pub enum NoAnswer {
     #[error("{to} gave a malformed answer")]
     Malformed {
         /// Who was asked.
-        to: &'static str,
+        to: Cow<'static, str>,
     },
 }
 
@@ -54,14 +54,14 @@ impl Bus {
     ) -> Result<A, NoAnswer> {
         let request = async_nats::Request::new().payload(question.encode_to_vec().into()).timeout(Some(timeout));
         let answer = self.client.send_request(CoreSubject::Ask(to).to_string(), request).await.map_err(|error| {
-            counter!("bus_questions_unanswered_total", "to" => to.as_str()).increment(1);
+            counter!("bus_questions_unanswered_total", "to" => to.name()).increment(1);
             if error.kind() == async_nats::RequestErrorKind::NoResponders {
-                NoAnswer::NoResponder { to: to.as_str() }
+                NoAnswer::NoResponder { to: to.name() }
             } else {
-                NoAnswer::Timeout { to: to.as_str(), waited_ms: timeout.as_millis() }
+                NoAnswer::Timeout { to: to.name(), waited_ms: timeout.as_millis() }
             }
         })?;
-        A::decode(answer.payload).map_err(|_| NoAnswer::Malformed { to: to.as_str() })
+        A::decode(answer.payload).map_err(|_| NoAnswer::Malformed { to: to.name() })
     }
 
     /// Answers questions until the process stops; processes that answer the same
@@ -82,7 +82,7 @@ impl Bus {
         let subject = CoreSubject::Ask(at).to_string();
         let mut questions = self
             .client
-            .queue_subscribe(subject.clone(), at.as_str().to_owned())
+            .queue_subscribe(subject.clone(), at.name().into_owned())
             .await
             .map_err(|e| BusError::api(format!("subscribing {subject}"), e))?;
         self.settle_subscription().await;
@@ -98,7 +98,7 @@ impl Bus {
                 };
                 let Some(reply) = message.reply else { continue };
                 let Ok(question) = Q::decode(message.payload) else {
-                    counter!("bus_questions_malformed_total", "at" => at.as_str()).increment(1);
+                    counter!("bus_questions_malformed_total", "at" => at.name()).increment(1);
                     debug!("a malformed question on {}", message.subject);
                     continue;
                 };

@@ -1,10 +1,19 @@
 //! One connection to the bus, and everything on it put in place.
 
-use crate::topology::{Bucket, Consumer, Stream};
+use crate::{
+    subject::Subject,
+    topology::{Bucket, Consumer, Stream},
+};
 use async_nats::{
     Client, ConnectOptions, Event,
-    jetstream::{self, context::ContextBuilder, kv},
+    jetstream::{
+        self, ErrorCode,
+        context::ContextBuilder,
+        kv,
+        stream::{ConsumerError, ConsumerErrorKind, LastRawMessageErrorKind},
+    },
 };
+use bytes::Bytes;
 use metrics::counter;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -16,6 +25,15 @@ pub struct Bus {
     pub(crate) client: Client,
     pub(crate) jetstream: jetstream::Context,
     connected: watch::Receiver<u64>,
+}
+
+/// Where a stream stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamState {
+    /// When it was made, microseconds since the epoch.
+    pub created_micros: i64,
+    /// Sequence of its newest message; 0 when there never was one.
+    pub last_sequence: u64,
 }
 
 /// Why the bus cannot be used.
@@ -98,10 +116,7 @@ impl Bus {
                 .map_err(|e| BusError::api(format!("creating stream {}", stream.as_str()), e))?;
         }
         for consumer in Consumer::ALL {
-            self.jetstream
-                .create_consumer_on_stream(consumer.config(), consumer.stream().as_str())
-                .await
-                .map_err(|e| BusError::api(format!("creating consumer {}", consumer.as_str()), e))?;
+            self.apply_consumer(consumer).await?;
         }
         for bucket in Bucket::ALL {
             self.jetstream
@@ -110,6 +125,66 @@ impl Bus {
                 .map_err(|e| BusError::api(format!("creating bucket {}", bucket.as_str()), e))?;
         }
         Ok(())
+    }
+
+    /// Creates `stream` if it is missing, and updates what differs; not for REQUESTS,
+    /// whose bounds only [`Bus::apply`] knows.
+    ///
+    /// # Errors
+    /// [`BusError::Api`] when the server does not do it.
+    pub async fn apply_stream(&self, stream: Stream) -> Result<(), BusError> {
+        self.jetstream
+            .create_or_update_stream(stream.config(0))
+            .await
+            .map(drop)
+            .map_err(|e| BusError::api(format!("creating stream {}", stream.as_str()), e))
+    }
+
+    /// The newest message on `subject` that its stream still has.
+    ///
+    /// # Errors
+    /// [`BusError::Api`] when the stream cannot be read.
+    pub async fn newest_on(&self, stream: Stream, subject: &Subject) -> Result<Option<Bytes>, BusError> {
+        let action = || format!("reading the newest message on {subject}");
+        let handle = self.jetstream.get_stream(stream.as_str()).await.map_err(|e| BusError::api(action(), e))?;
+        match handle.get_last_raw_message_by_subject(&subject.to_string()).await {
+            Ok(message) => Ok(Some(message.payload)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(BusError::api(action(), error)),
+        }
+    }
+
+    /// Creates `consumer` if it is missing, and updates what differs. A new one
+    /// starts with the oldest message of its stream.
+    ///
+    /// # Errors
+    /// [`BusError::Api`] when the server does not do it.
+    pub async fn apply_consumer(&self, consumer: Consumer) -> Result<(), BusError> {
+        self.jetstream
+            .create_consumer_on_stream(consumer.config(), consumer.stream().as_str())
+            .await
+            .map(drop)
+            .map_err(|e| BusError::api(format!("creating consumer {}", consumer.name()), e))
+    }
+
+    /// For a reader that was set back to an earlier state: `consumer` begins again with the oldest
+    /// message of its stream the next time it is put in place, and what the reader has `told` is forgotten.
+    ///
+    /// # Errors
+    /// [`BusError::Api`] when the server does not do it.
+    pub async fn start_anew(&self, consumer: Consumer, told: (Stream, &Subject)) -> Result<(), BusError> {
+        let (stream, subject) = told;
+        let action = || format!("starting consumer {} anew", consumer.name());
+        let read = self.jetstream.get_stream(consumer.stream().as_str()).await;
+        let read = read.map_err(|e| BusError::api(action(), e))?;
+        match read.delete_consumer(&consumer.name()).await {
+            Ok(_) => {}
+            // Nothing to forget.
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return Err(BusError::api(action(), error)),
+        }
+        let written = self.jetstream.get_stream(stream.as_str()).await.map_err(|e| BusError::api(action(), e))?;
+        written.purge().filter(subject.to_string()).await.map(drop).map_err(|e| BusError::api(action(), e))
     }
 
     /// A key-value bucket.
@@ -131,6 +206,19 @@ impl Bus {
         let action = || format!("reading stream {}", stream.as_str());
         let handle = self.jetstream.get_stream(stream.as_str()).await.map_err(|e| BusError::api(action(), e))?;
         Ok(handle.cached_info().state.last_sequence)
+    }
+
+    /// Which life of a stream this is, and how far it has come: with both, a reader
+    /// that remembers its place sees that a store was wiped or set back.
+    ///
+    /// # Errors
+    /// [`BusError::Api`] when the stream cannot be read.
+    pub async fn stream_state(&self, stream: Stream) -> Result<StreamState, BusError> {
+        let action = || format!("reading stream {}", stream.as_str());
+        let handle = self.jetstream.get_stream(stream.as_str()).await.map_err(|e| BusError::api(action(), e))?;
+        let info = handle.cached_info();
+        let created_micros = i64::try_from(info.created.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
+        Ok(StreamState { created_micros, last_sequence: info.state.last_sequence })
     }
 
     /// Sequence of the newest message that can still be read; `None` when there is
@@ -164,6 +252,10 @@ impl Bus {
             warn!("the bus could not be flushed: {error}");
         }
     }
+}
+
+fn is_missing(error: &ConsumerError) -> bool {
+    matches!(error.kind(), ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND)
 }
 
 fn on_event(service: &str, event: &Event, connected: &watch::Sender<u64>) {

@@ -32,6 +32,8 @@ pub struct Delivery<M> {
     pub sequence: u64,
     /// 1 for the first delivery.
     pub deliveries: u64,
+    /// When the server took it in, microseconds since the epoch by its clock.
+    pub published_micros: i64,
     raw: async_nats::jetstream::Message,
     bus: Bus,
     consumer: Consumer,
@@ -63,9 +65,9 @@ impl Bus {
                 };
                 match pulled {
                     Ok(()) => backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500)),
-                    Err(error) => debug!("pulling for {}: {error:#}", consumer.as_str()),
+                    Err(error) => debug!("pulling for {}: {error:#}", consumer.name()),
                 }
-                counter!("bus_pull_reopened_total", "consumer" => consumer.as_str()).increment(1);
+                counter!("bus_pull_reopened_total", "consumer" => consumer.name()).increment(1);
                 backoff.wait().await;
             }
             Ok(())
@@ -80,10 +82,14 @@ async fn pull_until_broken<M: Message + Default>(
     consumer: Consumer,
     sender: &mpsc::Sender<Delivery<M>>,
 ) -> Result<(), BusError> {
-    let action = || format!("pulling for {}", consumer.as_str());
+    let action = || format!("pulling for {}", consumer.name());
+    if matches!(consumer, Consumer::Ledger(_)) {
+        // A shard may be served for the first time long after the bus was put in place.
+        bus.apply_consumer(consumer).await?;
+    }
     let handle: PullConsumer = bus
         .jetstream
-        .get_consumer_from_stream(consumer.as_str(), consumer.stream().as_str())
+        .get_consumer_from_stream(&*consumer.name(), consumer.stream().as_str())
         .await
         .map_err(|e| BusError::api(action(), e))?;
     let mut messages = handle
@@ -110,15 +116,19 @@ async fn open<M: Message + Default>(
     consumer: Consumer,
     raw: async_nats::jetstream::Message,
 ) -> Option<Delivery<M>> {
-    let (sequence, deliveries) = match raw.info() {
-        Ok(info) => (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(0)),
+    let (sequence, deliveries, published_micros) = match raw.info() {
+        Ok(info) => {
+            let published = i64::try_from(info.published.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
+            (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(0), published)
+        }
         Err(error) => {
             warn!("a message without delivery info on {}: {error}", raw.subject);
             return None;
         }
     };
     let decoded = M::decode(raw.payload.clone());
-    let delivery = Delivery { message: M::default(), sequence, deliveries, raw, bus: bus.clone(), consumer };
+    let delivery =
+        Delivery { message: M::default(), sequence, deliveries, published_micros, raw, bus: bus.clone(), consumer };
     match decoded {
         Ok(_) if deliveries > consumer.deliveries_max() => {
             delivery.dead_letter("delivered too often without an ack").await;
@@ -175,7 +185,7 @@ impl<M> Delivery<M> {
             self.dead_letter("gave up after repeated retries").await;
             return;
         }
-        counter!("bus_retries_total", "consumer" => self.consumer.as_str()).increment(1);
+        counter!("bus_retries_total", "consumer" => self.consumer.name()).increment(1);
         if let Err(error) = self.raw.ack_with(AckKind::Nak((!delay.is_zero()).then_some(delay))).await {
             debug!("giving back on {}: {error}", self.raw.subject);
         }
@@ -183,8 +193,8 @@ impl<M> Delivery<M> {
 
     /// Nobody can handle it: keep it aside with the reason, then take it off the stream.
     pub async fn dead_letter(&self, reason: &str) {
-        counter!("bus_dead_letters_total", "consumer" => self.consumer.as_str()).increment(1);
-        warn!("dead letter on {} from {}: {reason}", self.raw.subject, self.consumer.as_str());
+        counter!("bus_dead_letters_total", "consumer" => self.consumer.name()).increment(1);
+        warn!("dead letter on {} from {}: {reason}", self.raw.subject, self.consumer.name());
         match dead_letter::keep(&self.bus, self.consumer, &self.raw, self.deliveries, reason).await {
             Ok(()) => {
                 if let Err(error) = self.raw.ack_with(AckKind::Term).await {

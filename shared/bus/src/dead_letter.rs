@@ -43,14 +43,14 @@ pub(crate) async fn keep(
 ) -> Result<(), BusError> {
     let mut headers = raw.headers.clone().unwrap_or_default();
     headers.insert(SUBJECT, raw.subject.as_str());
-    headers.insert(CONSUMER, consumer.as_str());
+    headers.insert(CONSUMER, &*consumer.name());
     // A header is one line.
     headers.insert(REASON, reason.replace(['\r', '\n'], " "));
     headers.insert(DELIVERIES, deliveries.to_string());
     let origin = consumer.stream().as_str();
     if let Ok(info) = raw.info() {
         // Setting aside twice after a crash in between keeps one.
-        headers.insert("Nats-Msg-Id", format!("dead-{origin}-{}-{}", info.stream_sequence, consumer.as_str()));
+        headers.insert("Nats-Msg-Id", format!("dead-{origin}-{}-{}", info.stream_sequence, consumer.name()));
     }
     let publish = PublishMessage::build().payload(raw.payload.clone()).headers(headers);
     let action = || format!("keeping a dead letter of {origin}");

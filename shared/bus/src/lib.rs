@@ -17,9 +17,10 @@ pub mod subject;
 pub mod topology;
 pub mod usage;
 
-pub use connection::{Bus, BusError};
+pub use ask::NoAnswer;
+pub use connection::{Bus, BusError, StreamState};
 pub use consume::{Delivery, Puller};
 pub use follow::{Followed, Follower, StartAt};
 pub use publish::{PublishError, PublishOptions};
-pub use subject::{Ask, CoreSubject, Source, Subject};
+pub use subject::{Ask, CoreSubject, Severity, Source, Subject};
 pub use topology::{Bucket, Consumer, Stream};

@@ -1,6 +1,7 @@
 //! Every subject of the bus, built and parsed by type here and nowhere else.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
+use tragen_contracts::v1;
 use tragen_domain::{
     id::{InstrumentId, MatchId},
     market::Timeframe,
@@ -16,6 +17,15 @@ pub enum Source {
     Router,
 }
 
+/// How bad what an alert tells is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Severity {
+    /// Look at it today.
+    Warning,
+    /// Look at it now.
+    Critical,
+}
+
 /// A subject that a JetStream stream keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
@@ -27,6 +37,13 @@ pub enum Subject {
     Journal,
     /// `exec.<venue>`: outcomes of trades.
     Executions(&'static str),
+    /// `exec.<venue>.<shard>`: outcomes that one shard of the ledger hands on to another.
+    ExecutionsFor {
+        /// Where they come from, as in `exec.<venue>`.
+        venue: String,
+        /// Who shall book them.
+        shard: u16,
+    },
     /// `ledger.<shard>`: committed facts.
     LedgerFacts(u16),
     /// `md.quote.<instrument>`: newest quote.
@@ -39,6 +56,10 @@ pub enum Subject {
     Bar(Timeframe, InstrumentId),
     /// `usage.<service>`: work done.
     Usage(&'static str),
+    /// `alert.<severity>.<code>`: what a person must look at; the code is closed, in UPPER_SNAKE.
+    Alert(Severity, &'static str),
+    /// `audit.<shard>`: signed heads of the shard's hash chain.
+    ChainHead(u16),
     /// `dead.<stream>`: messages no handler could take.
     Dead(&'static str),
 }
@@ -69,6 +90,8 @@ pub enum CoreSubject {
 pub enum Ask {
     /// The ledger: [`tragen_contracts::v1::LedgerQuestion`].
     Ledger,
+    /// `ask.ledger.<shard>`: one shard of the ledger, the same questions.
+    LedgerShard(u16),
     /// The leading guard: [`tragen_contracts::v1::GuardQuestion`].
     Guard,
     /// The leading guard, for a lease: [`tragen_contracts::v1::LeaseQuestion`].
@@ -88,6 +111,24 @@ impl Source {
     }
 }
 
+impl Severity {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl From<Severity> for v1::AlertSeverity {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Warning => Self::Warning,
+            Severity::Critical => Self::Critical,
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -95,12 +136,15 @@ impl fmt::Display for Subject {
             Self::Proposals(source) => write!(f, "prop.{}", source.as_str()),
             Self::Journal => f.write_str("journal"),
             Self::Executions(venue) => write!(f, "exec.{venue}"),
+            Self::ExecutionsFor { venue, shard } => write!(f, "exec.{venue}.{shard}"),
             Self::LedgerFacts(shard) => write!(f, "ledger.{shard}"),
             Self::Quote(instrument) => write!(f, "md.quote.{instrument}"),
             Self::Instrument(instrument) => write!(f, "md.instrument.{instrument}"),
             Self::Match(match_id) => write!(f, "md.match.{match_id}"),
             Self::Bar(timeframe, instrument) => write!(f, "md.bar.{}.{instrument}", timeframe.as_str()),
             Self::Usage(service) => write!(f, "usage.{service}"),
+            Self::Alert(severity, code) => write!(f, "alert.{}.{code}", severity.as_str()),
+            Self::ChainHead(shard) => write!(f, "audit.{shard}"),
             Self::Dead(stream) => write!(f, "dead.{stream}"),
         }
     }
@@ -115,12 +159,15 @@ impl Subject {
             Self::Proposals(_) => "prop.{source}",
             Self::Journal => "journal",
             Self::Executions(_) => "exec.{venue}",
+            Self::ExecutionsFor { .. } => "exec.{venue}.{shard}",
             Self::LedgerFacts(_) => "ledger.{shard}",
             Self::Quote(_) => "md.quote.{instrument}",
             Self::Instrument(_) => "md.instrument.{instrument}",
             Self::Match(_) => "md.match.{match}",
             Self::Bar(..) => "md.bar.{timeframe}.{instrument}",
             Self::Usage(_) => "usage.{service}",
+            Self::Alert(..) => "alert.{severity}.{code}",
+            Self::ChainHead(_) => "audit.{shard}",
             Self::Dead(_) => "dead.{stream}",
         }
     }
@@ -129,7 +176,7 @@ impl Subject {
 impl fmt::Display for CoreSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ask(ask) => write!(f, "ask.{}", ask.as_str()),
+            Self::Ask(ask) => write!(f, "ask.{}", ask.name()),
             Self::ControlState => f.write_str("control.state"),
             Self::ControlAck { epoch, worker } => write!(f, "control.ack.{epoch}.{worker}"),
             Self::ControlAcks { epoch } => write!(f, "control.ack.{epoch}.*"),
@@ -140,13 +187,14 @@ impl fmt::Display for CoreSubject {
 impl Ask {
     /// As written in the subject.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub fn name(self) -> Cow<'static, str> {
         match self {
-            Self::Ledger => "ledger",
-            Self::Guard => "guard",
-            Self::Lease => "lease",
-            Self::Market => "market",
-            Self::Cost => "cost",
+            Self::Ledger => "ledger".into(),
+            Self::LedgerShard(shard) => format!("ledger.{shard}").into(),
+            Self::Guard => "guard".into(),
+            Self::Lease => "lease".into(),
+            Self::Market => "market".into(),
+            Self::Cost => "cost".into(),
         }
     }
 }
@@ -165,8 +213,12 @@ mod tests {
         check(Subject::TradeRequests(Tier::Premium), "req.trade.premium");
         check(Subject::Proposals(Source::Worker), "prop.worker");
         check(Subject::Executions("paper"), "exec.paper");
+        check(Subject::ExecutionsFor { venue: "paper".into(), shard: 3 }, "exec.paper.3");
         check(Subject::LedgerFacts(0), "ledger.0");
+        check(Subject::Alert(Severity::Critical, "LEDGER_BALANCE_MISMATCH"), "alert.critical.LEDGER_BALANCE_MISMATCH");
+        check(Subject::ChainHead(7), "audit.7");
         check(Subject::Bar(Timeframe::Minute1, instrument.clone()), "md.bar.1m.GBPUSD");
         check(Subject::Quote(instrument), "md.quote.GBPUSD");
+        assert_eq!(CoreSubject::Ask(Ask::LedgerShard(3)).to_string(), "ask.ledger.3");
     }
 }

@@ -10,7 +10,7 @@ use async_nats::jetstream::{
     kv,
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
 };
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 /// A stream of the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +31,10 @@ pub enum Stream {
     Bars,
     /// Work done. Memory: a lost report is a lost fraction of a cent.
     Usage,
+    /// What a person must look at. File: an alert must not be lost with the power that caused it.
+    Alerts,
+    /// Signed heads of the ledger's hash chains. File, never deleted: they prove what was.
+    Audit,
     /// Messages no handler could take. File: somebody must look at them.
     Dead,
 }
@@ -46,8 +50,9 @@ pub enum Consumer {
     WorkerFree,
     /// The leading guard.
     Guard,
-    /// The ledger.
-    Ledger,
+    /// One shard of the ledger: everything on `exec.<venue>`, of which it books what is
+    /// its own, and what other shards hand on to it.
+    Ledger(u16),
     /// The cost monitor, outcomes.
     CostExecutions,
     /// The cost monitor, work done.
@@ -82,7 +87,7 @@ const MIB: i64 = 1 << 20;
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Requests,
         Self::Proposals,
         Self::Journal,
@@ -91,6 +96,8 @@ impl Stream {
         Self::Market,
         Self::Bars,
         Self::Usage,
+        Self::Alerts,
+        Self::Audit,
         Self::Dead,
     ];
 
@@ -106,6 +113,8 @@ impl Stream {
             Self::Market => "MARKET",
             Self::Bars => "BARS",
             Self::Usage => "USAGE",
+            Self::Alerts => "ALERTS",
+            Self::Audit => "AUDIT",
             Self::Dead => "DEAD",
         }
     }
@@ -120,6 +129,8 @@ impl Stream {
             Self::Market => &["md.quote.>", "md.instrument.>", "md.match.>"],
             Self::Bars => &["md.bar.>"],
             Self::Usage => &["usage.>"],
+            Self::Alerts => &["alert.>"],
+            Self::Audit => &["audit.*"],
             Self::Dead => &["dead.>"],
         }
     }
@@ -149,7 +160,7 @@ impl Stream {
                 max_bytes: 512 * MIB,
                 ..base
             },
-            Self::Journal => Config { deny_delete: true, deny_purge: true, ..base },
+            Self::Journal | Self::Audit => Config { deny_delete: true, deny_purge: true, ..base },
             Self::Executions | Self::Ledger => Config { max_age: 7 * DAY, ..base },
             Self::Market => Config {
                 storage: StorageType::Memory,
@@ -166,34 +177,35 @@ impl Stream {
                 ..base
             },
             Self::Usage => Config { storage: StorageType::Memory, max_age: DAY, max_bytes: 64 * MIB, ..base },
-            Self::Dead => Config { max_age: 30 * DAY, max_bytes: 256 * MIB, ..base },
+            Self::Alerts | Self::Dead => Config { max_age: 30 * DAY, max_bytes: 256 * MIB, ..base },
         }
     }
 }
 
 impl Consumer {
-    /// Every consumer.
+    /// Every consumer that exists from the beginning. A shard of the ledger other than
+    /// the first gets its own when it is first served: [`crate::Bus::apply_consumer`].
     pub const ALL: [Self; 7] = [
         Self::WorkerPremium,
         Self::WorkerStandard,
         Self::WorkerFree,
         Self::Guard,
-        Self::Ledger,
+        Self::Ledger(0),
         Self::CostExecutions,
         Self::CostUsage,
     ];
 
     /// Its durable name.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub fn name(self) -> Cow<'static, str> {
         match self {
-            Self::WorkerPremium => "worker-premium",
-            Self::WorkerStandard => "worker-standard",
-            Self::WorkerFree => "worker-free",
-            Self::Guard => "risk-guard",
-            Self::Ledger => "ledger",
-            Self::CostExecutions => "cost-monitor-executions",
-            Self::CostUsage => "cost-monitor-usage",
+            Self::WorkerPremium => "worker-premium".into(),
+            Self::WorkerStandard => "worker-standard".into(),
+            Self::WorkerFree => "worker-free".into(),
+            Self::Guard => "risk-guard".into(),
+            Self::Ledger(shard) => format!("ledger-{shard}").into(),
+            Self::CostExecutions => "cost-monitor-executions".into(),
+            Self::CostUsage => "cost-monitor-usage".into(),
         }
     }
 
@@ -203,7 +215,7 @@ impl Consumer {
         match self {
             Self::WorkerPremium | Self::WorkerStandard | Self::WorkerFree => Stream::Requests,
             Self::Guard => Stream::Proposals,
-            Self::Ledger | Self::CostExecutions => Stream::Executions,
+            Self::Ledger(_) | Self::CostExecutions => Stream::Executions,
             Self::CostUsage => Stream::Usage,
         }
     }
@@ -214,29 +226,31 @@ impl Consumer {
     pub const fn deliveries_max(self) -> u64 {
         match self {
             Self::WorkerPremium | Self::WorkerStandard | Self::WorkerFree => 10,
-            Self::Guard | Self::Ledger => 5_000,
+            Self::Guard | Self::Ledger(_) => 5_000,
             Self::CostExecutions | Self::CostUsage => 5,
         }
     }
 
     pub(crate) fn config(self) -> pull::Config {
-        let filter_subject = match self {
-            Self::WorkerPremium => "req.*.premium",
-            Self::WorkerStandard => "req.*.standard",
-            Self::WorkerFree => "req.*.free",
-            Self::Guard => "prop.>",
-            Self::Ledger | Self::CostExecutions => "exec.>",
-            Self::CostUsage => "usage.>",
+        let filters = match self {
+            Self::WorkerPremium => vec!["req.*.premium".to_owned()],
+            Self::WorkerStandard => vec!["req.*.standard".to_owned()],
+            Self::WorkerFree => vec!["req.*.free".to_owned()],
+            Self::Guard => vec!["prop.>".to_owned()],
+            Self::Ledger(shard) => vec!["exec.*".to_owned(), format!("exec.*.{shard}")],
+            // Not what shards hand on to each other: it was counted before.
+            Self::CostExecutions => vec!["exec.*".to_owned()],
+            Self::CostUsage => vec!["usage.>".to_owned()],
         };
         pull::Config {
-            durable_name: Some(self.as_str().to_owned()),
+            durable_name: Some(self.name().into_owned()),
             deliver_policy: DeliverPolicy::All,
             ack_policy: AckPolicy::Explicit,
             ack_wait: if self == Self::Guard { GUARD_ACK_WAIT } else { ACK_WAIT },
             // Deliveries are counted by the handler, which keeps the bytes of what it gives up.
             max_deliver: -1,
             max_ack_pending: 1_024,
-            filter_subject: filter_subject.to_owned(),
+            filter_subjects: filters,
             ..pull::Config::default()
         }
     }

@@ -5,7 +5,7 @@ use prost::Message as _;
 use std::{collections::BTreeSet, time::Duration};
 use tempfile::TempDir;
 use tragen_bus::{
-    Ask, Bus, Consumer, PublishError, PublishOptions, Source, StartAt, Stream, Subject,
+    Ask, Bus, Consumer, PublishError, PublishOptions, Severity, Source, StartAt, Stream, Subject,
     batch::{BatchLimits, BatchPublisher},
     server::{NatsServer, Sync, find_binary},
 };
@@ -103,19 +103,19 @@ async fn a_poison_message_is_set_aside_on_every_consumer_and_the_next_one_handle
             Consumer::WorkerStandard => Subject::TradeRequests(Tier::Standard),
             Consumer::WorkerFree => Subject::TradeRequests(Tier::Free),
             Consumer::Guard => Subject::Proposals(Source::Worker),
-            Consumer::Ledger | Consumer::CostExecutions => Subject::Executions("paper"),
+            Consumer::Ledger(_) | Consumer::CostExecutions => Subject::Executions("paper"),
             Consumer::CostUsage => Subject::Usage("test"),
         };
         let sent = jetstream.publish(subject.to_string(), poison.clone().into()).await.expect("sent");
         let poisoned = sent.await.expect("stored").sequence;
-        let good = batch_of(consumer.as_str());
+        let good = batch_of(&consumer.name());
         publish(&rig.bus, &subject, &good).await.expect("stored");
         let mut puller = rig.bus.pull::<v1::ProposalBatch>(&rig.context, consumer);
         let delivery = tokio::time::timeout(PATIENCE, async {
             loop {
                 let delivery = puller.next().await.expect("running");
                 delivery.ack().await;
-                if event_ids(&delivery.message) == [consumer.as_str()] {
+                if event_ids(&delivery.message) == [consumer.name()] {
                     break delivery;
                 }
             }
@@ -123,7 +123,7 @@ async fn a_poison_message_is_set_aside_on_every_consumer_and_the_next_one_handle
         let delivery = delivery.await.expect("the next message is handled");
         assert!(delivery.sequence > poisoned);
         let letters = rig.bus.dead_letters(None, 1).await.expect("listed");
-        assert_eq!(letters[0].consumer, consumer.as_str());
+        assert_eq!(letters[0].consumer, consumer.name());
         assert_eq!(letters[0].subject, subject.to_string());
         assert_eq!(letters[0].payload, poison);
         assert!(letters[0].reason.contains("not decodable"), "{}", letters[0].reason);
@@ -239,5 +239,79 @@ async fn questions_are_answered_and_a_missing_service_is_said_at_once() {
     rig.bus.answer(&rig.context, Ask::Cost, answer).await.expect("listening");
     let answered: v1::GetCostsResponse = rig.bus.ask(Ask::Cost, &question, patience).await.expect("answered");
     assert_eq!(answered.trades, 7);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_of_the_ledger_reads_what_all_read_and_what_is_handed_on_to_it() {
+    let rig = rig().await;
+    let handed_on = |shard| Subject::ExecutionsFor { venue: "ledger".to_owned(), shard };
+    let tell = async |subject: Subject, from: &str| {
+        let arrival = v1::ArrivalReport { from_account_id: from.to_owned(), ..v1::ArrivalReport::default() };
+        let kind = Some(v1::execution_report::Kind::Arrival(arrival));
+        let batch =
+            v1::ExecutionBatch { reports: vec![v1::ExecutionReport { kind, ..v1::ExecutionReport::default() }] };
+        rig.bus.publish(&subject, &batch, &PublishOptions::default(), PATIENCE).await.expect("stored");
+    };
+    tell(Subject::Executions("paper"), "all").await;
+    tell(handed_on(4), "other shard").await;
+    tell(handed_on(3), "own shard").await;
+    // Shard 3 is not among the consumers that exist from the beginning: pulling makes its own.
+    let mut puller = rig.bus.pull::<v1::ExecutionBatch>(&rig.context, Consumer::Ledger(3));
+    let mut next = async || {
+        let delivery = tokio::time::timeout(PATIENCE, puller.next()).await.expect("in time").expect("running");
+        delivery.ack().await;
+        match delivery.message.reports[0].kind.clone() {
+            Some(v1::execution_report::Kind::Arrival(arrival)) => arrival.from_account_id,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((next().await, next().await), ("all".to_owned(), "own shard".to_owned()));
+    rig.bus.apply_consumer(Consumer::Ledger(3)).await.expect("it may be put in place again");
+    tell(Subject::Executions("paper"), "last").await;
+    assert_eq!(next().await, "last");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_and_chain_heads_are_kept_and_chain_heads_for_ever() {
+    let rig = rig().await;
+    let alert = v1::Alert {
+        alert_id: "a-1".to_owned(),
+        severity: v1::AlertSeverity::from(Severity::Critical).into(),
+        code: "LEDGER_BALANCE_MISMATCH".to_owned(),
+        ..v1::Alert::default()
+    };
+    let subject = Subject::Alert(Severity::Critical, "LEDGER_BALANCE_MISMATCH");
+    let options = PublishOptions { message_id: "a-1".into(), ..PublishOptions::default() };
+    rig.bus.publish(&subject, &alert, &options, PATIENCE).await.expect("stored");
+    let mut alerts =
+        rig.bus.follow(&rig.context, Stream::Alerts, "alert.critical.>", StartAt::Beginning).await.expect("followed");
+    let kept = tokio::time::timeout(PATIENCE, alerts.next()).await.expect("in time").expect("running");
+    assert_eq!(v1::Alert::decode(kept.payload).expect("an alert"), alert);
+
+    let head = v1::ChainHead { shard: 7, batch_sequence: 1, ..v1::ChainHead::default() };
+    let options = PublishOptions::default();
+    let sequence = rig.bus.publish(&Subject::ChainHead(7), &head, &options, PATIENCE).await.expect("stored");
+    let client = async_nats::connect(rig.server.url()).await.expect("a raw connection");
+    let stream = async_nats::jetstream::new(client).get_stream(Stream::Audit.as_str()).await.expect("the stream");
+    stream.delete_message(sequence).await.expect_err("a chain head cannot be deleted");
+    stream.purge().await.expect_err("nor all of them");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wiped_stream_is_told_from_the_one_before() {
+    let rig = rig().await;
+    publish(&rig.bus, &Subject::Executions("paper"), &batch_of("x")).await.expect("stored");
+    let before = rig.bus.stream_state(Stream::Executions).await.expect("readable");
+    assert_eq!(before.last_sequence, 1);
+    assert_eq!(rig.bus.stream_state(Stream::Executions).await.expect("readable"), before);
+    let client = async_nats::connect(rig.server.url()).await.expect("a raw connection");
+    async_nats::jetstream::new(client).delete_stream(Stream::Executions.as_str()).await.expect("deleted");
+    rig.bus.apply(1_000).await.expect("made anew");
+    let after = rig.bus.stream_state(Stream::Executions).await.expect("readable");
+    assert!(after.created_micros > before.created_micros);
+    assert_eq!(after.last_sequence, 0);
     rig.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Every key that is written to the shared cache, with its time to live.
 
 use std::{fmt, time::Duration};
-use tragen_domain::id::AccountId;
+use tragen_domain::id::{AccountId, Currency};
 
 /// What a caller is limited in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,7 +12,7 @@ pub enum Budget {
     Cancel,
     /// Reading.
     Read,
-    /// Deposits and withdrawals.
+    /// Deposits, withdrawals and sendings.
     Cash,
 }
 
@@ -48,5 +48,25 @@ impl RateKey {
 impl fmt::Display for RateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "tragen:rate:{}:{}", self.budget.as_str(), self.account)
+    }
+}
+
+/// An account's balance in one currency: `tragen:balance:<account>:<currency>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BalanceKey {
+    /// Whose.
+    pub account: AccountId,
+    /// Of which currency.
+    pub currency: Currency,
+}
+
+impl BalanceKey {
+    /// The oldest balance that anybody may ask for.
+    pub const TIME_TO_LIVE: Duration = Duration::from_secs(30);
+}
+
+impl fmt::Display for BalanceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tragen:balance:{}:{}", self.account, self.currency)
     }
 }

@@ -2,10 +2,15 @@
 //! of a kind in Redis (or Valkey). Nothing here decides about money, and
 //! everything here may be lost.
 
+pub mod balance;
 pub mod key;
 pub mod local;
 pub mod rate;
+mod server;
+#[cfg(test)]
+mod valkey;
 
-pub use key::{Budget, RateKey};
+pub use balance::{BalanceCache, CachedBalance, SharedBalances};
+pub use key::{BalanceKey, Budget, RateKey};
 pub use local::LocalCache;
 pub use rate::{RateLimiter, SharedLimits};

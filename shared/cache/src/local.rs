@@ -1,6 +1,7 @@
 //! A bounded cache in the process.
 
 use metrics::counter;
+use moka::ops::compute::Op;
 use std::{hash::Hash, time::Duration};
 
 /// At most `entries_max` values, each for at most its time to live; the least
@@ -32,6 +33,14 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Loc
         self.entries.insert(key, value);
     }
 
+    /// Keeps `value` if nothing is there or `replaces` says so of what is, in one step.
+    pub fn insert_if(&self, key: K, value: V, replaces: impl FnOnce(&V) -> bool) {
+        self.entries.entry(key).and_compute_with(|own| match own {
+            Some(own) if !replaces(own.value()) => Op::Nop,
+            Some(_) | None => Op::Put(value),
+        });
+    }
+
     /// Whether there is a value; not counted as a lookup.
     pub fn contains(&self, key: &K) -> bool {
         self.entries.contains_key(key)
@@ -55,5 +64,10 @@ mod tests {
         assert_eq!((cache.get(&"a"), cache.get(&"b")), (Some(2), None));
         cache.remove(&"a");
         assert!(!cache.contains(&"a"));
+        cache.insert_if("a", 5, |_| false);
+        cache.insert_if("a", 4, |own| *own < 4);
+        assert_eq!(cache.get(&"a"), Some(5));
+        cache.insert_if("a", 6, |own| *own < 6);
+        assert_eq!(cache.get(&"a"), Some(6));
     }
 }

@@ -1,17 +1,11 @@
 //! Exact rate limits: in the process, or shared by all routers in Redis. When
 //! Redis does not answer, the process limits on its own; nobody is ever unlimited.
 
-use crate::key::RateKey;
+use crate::{key::RateKey, server::Server};
 use metrics::counter;
-use redis::{
-    Client, RedisError, Script,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
+use redis::{RedisError, Script};
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tragen_domain::{
@@ -30,16 +24,9 @@ pub struct RateLimiter {
 /// different clocks count alike.
 #[derive(Clone)]
 pub struct SharedLimits {
-    connection: ConnectionManager,
+    server: Server,
     script: Arc<Script>,
-    /// Not asked before this time, microseconds since the epoch.
-    asked_again_at: Arc<AtomicI64>,
 }
-
-/// How long one question to Redis may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(100);
-/// How long Redis is left alone after it did not answer, microseconds.
-const PAUSE_MICROS: i64 = 1_000_000;
 
 /// The same rule as [`SlidingLog::take`], in one atomic step. Times are written
 /// with all digits: Lua would round microseconds.
@@ -76,40 +63,17 @@ impl SharedLimits {
     /// # Errors
     /// When `url` is not the address of a Redis server.
     pub fn new(url: &str) -> Result<Self, RedisError> {
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(100))
-            .set_connection_timeout(Some(ANSWER_TIMEOUT))
-            .set_response_timeout(Some(ANSWER_TIMEOUT));
-        let connection = ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?;
-        Ok(Self { connection, script: Arc::new(Script::new(TAKE)), asked_again_at: Arc::default() })
+        Ok(Self { server: Server::new(url)?, script: Arc::new(Script::new(TAKE)) })
     }
 
     /// `None` when Redis does not answer.
     async fn take(&self, key: &RateKey, limit: u32, now: Timestamp) -> Option<RateDecision> {
-        if now.micros() < self.asked_again_at.load(Ordering::Relaxed) {
-            return None;
-        }
         let mut question = self.script.key(key.to_string());
         question.arg(limit).arg(window_micros()).arg(millis(RateKey::TIME_TO_LIVE));
-        let mut connection = self.connection.clone();
-        let asked = question.invoke_async::<(i64, i64, i64)>(&mut connection);
-        match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
-            Ok(Ok((allowed, remaining, retry_after_micros))) => Some(RateDecision {
-                is_allowed: allowed == 1,
-                remaining: u32::try_from(remaining).unwrap_or(0),
-                retry_after_micros,
-            }),
-            failed => {
-                self.asked_again_at.store(now.micros().saturating_add(PAUSE_MICROS), Ordering::Relaxed);
-                let failure = match failed {
-                    Ok(Err(error)) => error.to_string(),
-                    Ok(Ok(_)) | Err(_) => "no answer in time".to_owned(),
-                };
-                tracing::warn!("rate limits are kept in the process for now: {failure}");
-                None
-            }
-        }
+        let answer = self.server.run(&question, now, "rate limits are kept in the process for now").await;
+        let (allowed, remaining, retry_after_micros): (i64, i64, i64) = answer?;
+        let remaining = u32::try_from(remaining).unwrap_or(0);
+        Some(RateDecision { is_allowed: allowed == 1, remaining, retry_after_micros })
     }
 }
 

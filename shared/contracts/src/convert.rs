@@ -1,6 +1,7 @@
 //! The door between protobuf and the domain: parse once, name the bad field,
 //! and inside illegal states do not exist.
 
+mod bookings;
 mod market;
 mod orders;
 

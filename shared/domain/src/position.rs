@@ -1,5 +1,9 @@
 //! What a fill does to a position: average cost, realized profit, margin and
-//! cash, for every settlement style, through zero and back.
+//! cash, for every settlement style, through zero and back; how it ends when its
+//! market does, and how a fill is taken back.
+
+mod ending;
+mod reversal;
 
 use crate::{
     execution::Fill,
@@ -26,7 +30,7 @@ pub struct Position {
     pub fees: Money,
 }
 
-/// Money that one fill moves; every field but `realized_pnl` is >= 0.
+/// Money that one fill (or the end of a market) moves; every field but `realized_pnl` is >= 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FillEffect {
     /// Paid for what is opened (fully paid styles).
@@ -132,18 +136,7 @@ impl Position {
         terms: &SettlementTerms,
         effect: &mut FillEffect,
     ) -> Result<(), Overflow> {
-        let held = self.quantity.magnitude()?;
-        let is_whole = held == quantity;
-        let share_of = |total: Money, rounding| {
-            if is_whole { Ok(total) } else { total.scaled(quantity.micros(), held.micros(), rounding) }
-        };
-        // Rounded against the account: a long's cost basis up, a short's down.
-        let basis_rounding = match side {
-            Side::Sell => Rounding::Up,
-            Side::Buy => Rounding::Down,
-        };
-        let basis = share_of(self.entry_notional, basis_rounding)?;
-        let margin = share_of(self.margin, Rounding::Down)?;
+        let (basis, margin) = self.average_share(side, quantity)?;
         let exit = price.times(quantity, against_account(side))?;
         let pnl = match side {
             Side::Sell => exit.minus(basis)?,
@@ -161,6 +154,16 @@ impl Position {
         self.margin = self.margin.minus(margin)?;
         self.realized_pnl = self.realized_pnl.plus(pnl)?;
         self.shift(side, quantity)
+    }
+
+    /// Entry notional and margin of the part that a fill of `side` closes.
+    fn average_share(&self, side: Side, quantity: Quantity) -> Result<(Money, Money), Overflow> {
+        let held = self.quantity.magnitude()?;
+        if held == quantity {
+            return Ok((self.entry_notional, self.margin));
+        }
+        let share_of = |total: Money, rounding| total.scaled(quantity.micros(), held.micros(), rounding);
+        Ok((share_of(self.entry_notional, basis_rounding(side))?, share_of(self.margin, Rounding::Down)?))
     }
 
     fn open(
@@ -200,6 +203,14 @@ const fn against_account(side: Side) -> Rounding {
     match side {
         Side::Buy => Rounding::Up,
         Side::Sell => Rounding::Down,
+    }
+}
+
+/// Rounded against the account that closes: a long's cost basis up, a short's down.
+const fn basis_rounding(closing: Side) -> Rounding {
+    match closing {
+        Side::Sell => Rounding::Up,
+        Side::Buy => Rounding::Down,
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod account;
 mod approved;
+mod booking;
 mod decide;
 mod denial;
 mod hold;
@@ -23,6 +24,9 @@ mod tests;
 
 pub use account::{AccountState, Balance, Holding, Unposted};
 pub use approved::{Approved, Order, Proposed};
+pub use booking::{
+    Booking, BookingKind, BookingProposal, BookingRefused, ConfirmedBooking, Payout, confirm_booking, propose_booking,
+};
 pub use decide::{decide, decide_withdrawal};
 pub use denial::{DenialReason, Denied};
 pub use hold::{fee_bound, opening_cost};

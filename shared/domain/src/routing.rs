@@ -4,6 +4,7 @@
 //! Everything here looks at the request alone. What depends on balances, prices
 //! or trading states is decided by the guard and answered as a denied trade.
 
+pub mod account;
 pub mod agent;
 pub mod lane;
 pub mod rate;
@@ -11,12 +12,15 @@ pub mod reason;
 pub mod request;
 pub mod request_id;
 
+pub use account::{
+    AccountFields, CashFields, Period, StatementFields, check_account, check_cash, check_sending, check_statement,
+};
 pub use agent::{AgentFields, check_agent};
 pub use lane::LaneScheduler;
 pub use rate::{RateDecision, SlidingLog};
 pub use reason::{Reason, Violation};
 pub use request::{
-    CashFields, IntentFields, Lifetime, MandateFields, OrderFields, PriceKind, RequestLimits, TradeFields, check_cash,
-    check_instrument, check_page_size, check_trade, check_trade_id,
+    IntentFields, Lifetime, MandateFields, OrderFields, PriceKind, RequestLimits, TradeFields, check_instrument,
+    check_page_size, check_trade, check_trade_id,
 };
 pub use request_id::{RequestId, check_request_id};

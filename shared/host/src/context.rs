@@ -117,6 +117,14 @@ impl Context {
         });
     }
 
+    /// The same context with a stop signal of its own, which the process's sets off too:
+    /// for a part that may end earlier. Cancel the token to stop it.
+    #[must_use]
+    pub fn child(&self) -> (Self, CancellationToken) {
+        let stop = self.stop.child_token();
+        (Self { stop: stop.clone(), ..self.clone() }, stop)
+    }
+
     /// Resolves when the process is asked to stop.
     pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
         self.stop.clone().cancelled_owned()

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod failpoint;
 pub mod health;
 pub mod http;
 pub mod retry;

@@ -5,6 +5,7 @@
 
 mod book;
 mod entry;
+mod history;
 mod log;
 
 use crate::{VenueError, VenueReport};
@@ -16,6 +17,7 @@ use std::{
     time::Duration,
 };
 use tragen_domain::{
+    execution::Fill,
     id::OrderId,
     market::Quote,
     risk::{Approved, Order},
@@ -126,6 +128,17 @@ impl PaperVenue {
             return Ok(Vec::new());
         }
         self.change(|books| books.expire(now))
+    }
+
+    /// At most `limit` executions in the order they happened, from number `after`
+    /// on (counted from 0), each with its order; and the number that comes next.
+    /// Of millions the oldest are forgotten: then it goes on with those that are left.
+    ///
+    /// # Errors
+    /// [`VenueError`].
+    pub fn executions(&self, after: u64, limit: usize) -> Result<(Vec<(OrderId, Fill)>, u64), VenueError> {
+        self.change(|_| Vec::new())?;
+        self.lock().log.executions(after, limit)
     }
 
     fn lock(&self) -> MutexGuard<'_, Venue> {

@@ -250,3 +250,43 @@ async fn memory_and_file_are_bounded_and_a_torn_line_is_mended() {
     std::fs::write(&path, "nonsense\n").expect("written");
     assert!(PaperVenue::open(small).is_err(), "a damaged file is not guessed at");
 }
+
+#[tokio::test]
+async fn executions_are_numbered_in_the_order_they_happened_also_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Rewritten every few lines, and only the last two finished orders are remembered.
+    let small = PaperConfig { finished_orders_max: 2, log_bytes_max: 300, ..config(folder.path()) };
+    let venue = PaperVenue::open(small.clone()).expect("opens");
+    let other = PaperVenue::open(small.clone()).expect("opens");
+    venue.on_quote(&quote(49, 51, 1_000)).expect("takes");
+    venue.submit(&approved("resting", Side::Buy, 45, 6, TimeInForce::Gtc)).await.expect("answers");
+    let mut expected = Vec::new();
+    for number in 0..20 {
+        let trade = format!("t{number}");
+        venue.submit(&approved(&trade, Side::Buy, 51, 1, TimeInForce::Ioc)).await.expect("answers");
+        expected.push(format!("{trade}-o-x1 0.51x1"));
+        if number == 5 {
+            venue.on_quote(&quote(43, 44, 2)).expect("takes");
+            venue.on_quote(&quote(49, 51, 1_000)).expect("takes");
+            expected.push("resting-o-x1 0.45x2".to_owned());
+        }
+    }
+    venue.on_quote(&quote(43, 44, 100)).expect("takes");
+    expected.push("resting-o-x2 0.45x4".to_owned());
+    let reopened = PaperVenue::open(small).expect("opens");
+    for venue in [&venue, &other, &reopened] {
+        let (mut all, mut next) = (Vec::new(), 0);
+        loop {
+            let (page, then) = venue.executions(next, 7).expect("answers");
+            if page.is_empty() {
+                break;
+            }
+            for (order, fill) in page {
+                assert!(fill.id.as_str().starts_with(order.as_str()));
+                all.push(format!("{} {}x{}", fill.id, fill.price, fill.quantity));
+            }
+            next = then;
+        }
+        assert_eq!((all, next), (expected.clone(), 22));
+    }
+}

@@ -1,48 +1,154 @@
-//! PostgreSQL: a server that may serve readers elsewhere too; the epoch in the
-//! shard row keeps a second writer out.
+//! PostgreSQL: a schema for each shard. The epoch in the shard row keeps a
+//! second writer out.
+//!
+//! New rows go in by COPY in binary form, which costs the server about half of
+//! an INSERT from UNNEST; what may be there already is inserted or updated from
+//! UNNEST, one row per key, so that PostgreSQL updates in place (HOT).
 
 use super::{
-    Changes, StoreError,
-    rows::{CashRow, ExecutionRow, PositionRow, TradeRow, TransferRow, WalletRow},
+    Changes, StoreError, nodelay,
+    rows::{PositionRow, ShardRow, SlotRow, TradeRow, WalletRow},
     session::{Pool, Session},
+    table::{Row, Sink},
 };
 use anyhow::Context as _;
+use bytes::{BufMut as _, BytesMut};
 use sqlx::{
-    PgPool, Postgres, Transaction,
+    AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{str::FromStr, time::Duration};
+use tragen_host::failpoint;
+use uuid::Uuid;
 
-fn options(url: &str) -> anyhow::Result<PgConnectOptions> {
+/// The schema of a shard.
+pub(crate) fn schema_of(shard: u16) -> String {
+    format!("shard_{shard}")
+}
+
+/// How all connections to a shard begin.
+pub(crate) fn options(url: &str, shard: u16) -> anyhow::Result<PgConnectOptions> {
     // The url may hold a password, so it is not part of the error.
-    Ok(PgConnectOptions::from_str(url).context("reading the store url")?.application_name("tragen-ledger"))
+    let options = PgConnectOptions::from_str(url).context("reading the store url")?;
+    Ok(options.application_name("tragen-ledger").options([("search_path", schema_of(shard))]))
 }
 
 fn pool(connections_max: u32, wait: Duration) -> PgPoolOptions {
     PgPoolOptions::new().max_connections(connections_max).acquire_timeout(wait)
 }
 
-pub(super) async fn open(url: &str, readers_max: u32, wait: Duration) -> anyhow::Result<(Pool, Pool)> {
-    let options = options(url)?;
-    let writing = options.clone().options([
+fn reading(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("default_transaction_read_only", "on"), ("statement_timeout", "5000")])
+}
+
+pub(super) async fn open_readers(url: &str, shard: u16, readers_max: u32, wait: Duration) -> anyhow::Result<Pool> {
+    let options = options(url, shard)?;
+    let updating = pool(1, wait).connect_with(options.clone()).await.context("connecting to the ledger's database")?;
+    update_tables(&updating, shard).await?;
+    updating.close().await;
+    let readers = pool(readers_max, wait)
+        .connect_with(reading(options))
+        .await
+        .context("connecting readers to the ledger's database")?;
+    Ok(Pool::Postgres(readers))
+}
+
+/// A role that may only read and write rows finds the tables in place and goes on.
+async fn update_tables(updating: &PgPool, shard: u16) -> anyhow::Result<()> {
+    let mut migrations = sqlx::migrate!("migrations/postgres");
+    // A newer version may have added to the tables: what it adds does not disturb this one.
+    migrations.set_ignore_missing(true);
+    let schema = schema_of(shard);
+    let newest = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let found: Option<bool> = sqlx::query_scalar(
+        "SELECT has_table_privilege(c.oid, 'SELECT') FROM pg_class c JOIN pg_namespace n
+             ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = '_sqlx_migrations'",
+    )
+    .bind(&schema)
+    .fetch_optional(updating)
+    .await
+    .context("looking for the ledger's tables")?;
+    if found == Some(true) {
+        let version: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations WHERE success")
+            .fetch_one(updating)
+            .await
+            .context("reading the version of the ledger's tables")?;
+        if version.is_some_and(|version| version >= newest) {
+            return Ok(());
+        }
+    }
+    let create = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
+    // Two processes that start at once may both try; the second finds it there.
+    if let Err(error) = sqlx::raw_sql(AssertSqlSafe(create)).execute(updating).await
+        && error.as_database_error().is_none_or(|database| !database.is_unique_violation())
+    {
+        return Err(error).context("creating the ledger's schema");
+    }
+    migrations.run(updating).await.context("updating the ledger's tables")
+}
+
+/// A replica may be away for now; it is asked when it is needed.
+pub(super) fn connect_replica(url: &str, shard: u16, readers_max: u32, wait: Duration) -> anyhow::Result<Pool> {
+    let options = reading(options(url, shard)?);
+    Ok(Pool::Postgres(pool(readers_max, wait).connect_lazy_with(options)))
+}
+
+pub(super) async fn open_writer(url: &str, shard: u16, wait: Duration) -> Result<PgPool, StoreError> {
+    let options = options(url, shard).map_err(StoreError::unavailable)?.options([
         // A commit is answered only when it is on disk, whatever the server's default.
         ("synchronous_commit", "on"),
         // A writer that hangs between two statements must not keep the shard row.
         ("idle_in_transaction_session_timeout", "5000"),
         ("lock_timeout", "2000"),
+        ("statement_timeout", "15000"),
     ]);
-    let writer = pool(1, wait).connect_with(writing).await.context("connecting to the ledger's database")?;
-    sqlx::migrate!("migrations/postgres").run(&writer).await.context("updating the ledger's tables")?;
-    let reading = options.options([("default_transaction_read_only", "on"), ("statement_timeout", "5000")]);
-    let readers =
-        pool(readers_max, wait).connect_with(reading).await.context("connecting readers to the ledger's database")?;
-    Ok((Pool::Postgres(writer), Pool::Postgres(readers)))
+    let port = options.get_port();
+    let connecting = pool(1, wait).after_connect(move |_, _| {
+        Box::pin(async move {
+            nodelay::set_on_connections_to(port);
+            Ok(())
+        })
+    });
+    Ok(connecting.connect_with(options).await?)
 }
 
-pub(super) async fn snapshot(url: &str, wait: Duration) -> anyhow::Result<Session> {
-    let pool = pool(1, wait).connect_with(options(url)?).await.context("connecting to the ledger's database")?;
+/// Connections for turns beside the writer.
+pub(super) async fn open_turns(url: &str, shard: u16, wait: Duration) -> anyhow::Result<Pool> {
+    let options = options(url, shard)?.options([
+        ("synchronous_commit", "on"),
+        ("idle_in_transaction_session_timeout", "60000"),
+        ("lock_timeout", "10000"),
+    ]);
+    let pool = pool(super::turn::CONNECTIONS, wait).connect_with(options).await;
+    Ok(Pool::Postgres(pool.context("connecting to the ledger's database")?))
+}
+
+pub(super) async fn snapshot(url: &str, shard: u16, wait: Duration) -> anyhow::Result<Session> {
+    let pool = pool(1, wait).connect_with(options(url, shard)?).await.context("connecting to the ledger's database")?;
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     Ok(Session::Postgres(pool.begin_with(begin).await.context("starting to read")?))
+}
+
+/// Raises the epoch; a shard that is opened for the first time gets its row and its slots.
+pub(super) async fn take_over(pool: &PgPool, first: &ShardRow, slots: &[i64]) -> Result<ShardRow, StoreError> {
+    let mut transaction = pool.begin().await?;
+    let made = sqlx::query(
+        "INSERT INTO shard SELECT $1, 0, 0, 0, 0, 0, 0, $2, 0, $3 WHERE NOT EXISTS (SELECT 1 FROM shard)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(first.shard_id)
+    .bind(&first.head_hash)
+    .bind(first.shards_at_creation)
+    .execute(&mut *transaction)
+    .await?;
+    if made.rows_affected() == 1 {
+        let slots: Vec<_> = slots.iter().map(|slot| SlotRow::first(*slot)).collect();
+        copy(&mut transaction, &slots).await?;
+    }
+    let shard = sqlx::query_as("UPDATE shard SET epoch = epoch + 1 RETURNING *").fetch_one(&mut *transaction).await?;
+    failpoint::pass("before_take_over");
+    transaction.commit().await?;
+    Ok(shard)
 }
 
 /// True when another writer has taken over.
@@ -51,12 +157,16 @@ pub(super) async fn commit(pool: &PgPool, changes: &Changes) -> Result<bool, Sto
     if !advance(&mut transaction, changes).await? {
         return Ok(true);
     }
-    insert_trades(&mut transaction, &changes.trades).await?;
-    insert_executions(&mut transaction, &changes.executions).await?;
-    insert_cash(&mut transaction, &changes.cash).await?;
-    insert_transfers(&mut transaction, &changes.transfers).await?;
+    copy(&mut transaction, &changes.new_trades).await?;
+    update_trades(&mut transaction, &changes.changed_trades).await?;
+    copy(&mut transaction, &changes.executions).await?;
+    copy(&mut transaction, &changes.cash).await?;
+    copy(&mut transaction, &changes.transfers).await?;
     upsert_wallets(&mut transaction, &changes.wallets).await?;
     upsert_positions(&mut transaction, &changes.positions).await?;
+    copy(&mut transaction, &changes.settlements).await?;
+    copy(&mut transaction, &changes.payouts).await?;
+    copy(&mut transaction, &changes.checkpoints).await?;
     if let Some(batch) = &changes.batch {
         sqlx::query("INSERT INTO batch VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(batch.sequence)
@@ -80,7 +190,9 @@ pub(super) async fn commit(pool: &PgPool, changes: &Changes) -> Result<bool, Sto
             .execute(&mut *transaction)
             .await?;
     }
+    failpoint::pass("before_commit");
     transaction.commit().await?;
+    failpoint::pass("after_commit");
     Ok(false)
 }
 
@@ -88,54 +200,121 @@ async fn advance(transaction: &mut Transaction<'static, Postgres>, changes: &Cha
     let (before, after) = (&changes.before, &changes.after);
     let moved = sqlx::query(
         "UPDATE shard SET posting_sequence = $1, transfer_sequence = $2, trade_sequence = $3, fact_sequence = $4,
-            published_fact_sequence = $5, batch_sequence = $6, head_hash = $7
-         WHERE shard_id = 0 AND epoch = $8 AND transfer_sequence = $9 AND fact_sequence = $10",
+            batch_sequence = $5, head_hash = $6, posted_at = $7
+         WHERE epoch = $8 AND posting_sequence = $9 AND fact_sequence = $10",
     )
     .bind(after.posting_sequence)
     .bind(after.transfer_sequence)
     .bind(after.trade_sequence)
     .bind(after.fact_sequence)
-    .bind(after.published_fact_sequence)
     .bind(after.batch_sequence)
     .bind(&after.head_hash)
+    .bind(after.posted_at)
     .bind(before.epoch)
-    .bind(before.transfer_sequence)
+    .bind(before.posting_sequence)
     .bind(before.fact_sequence)
     .execute(&mut **transaction)
     .await?;
+    failpoint::pass("after_fence");
     Ok(moved.rows_affected() == 1)
+}
+
+/// Inserts rows that are not there yet.
+pub(crate) async fn copy<R: Row>(connection: &mut PgConnection, rows: &[R]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let statement = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", R::TABLE, R::COLUMNS);
+    let mut copying = connection.copy_in_raw(&statement).await?;
+    let mut encoding = Encoding::new();
+    for row in rows {
+        encoding.0.put_i16(R::WIDTH);
+        row.put(&mut encoding);
+    }
+    copying.send(encoding.end()).await?;
+    copying.finish().await?;
+    Ok(())
+}
+
+/// PostgreSQL's binary COPY format: a signature, then each row with its columns, then -1.
+/// <https://www.postgresql.org/docs/15/sql-copy.html>
+struct Encoding(BytesMut);
+
+impl Encoding {
+    fn new() -> Self {
+        let mut bytes = BytesMut::with_capacity(64 * 1_024);
+        bytes.put_slice(b"PGCOPY\n\xff\r\n\0");
+        bytes.put_i32(0);
+        bytes.put_i32(0);
+        Self(bytes)
+    }
+
+    fn end(mut self) -> BytesMut {
+        self.0.put_i16(-1);
+        self.0
+    }
+
+    fn field(&mut self, bytes: &[u8]) {
+        self.0.put_i32(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
+        self.0.put_slice(bytes);
+    }
+}
+
+impl Sink for Encoding {
+    fn int(&mut self, value: Option<i64>) {
+        match value {
+            Some(value) => self.field(&value.to_be_bytes()),
+            None => self.0.put_i32(-1),
+        }
+    }
+    fn small(&mut self, value: i32) {
+        self.field(&value.to_be_bytes());
+    }
+    fn bool(&mut self, value: bool) {
+        self.field(&[u8::from(value)]);
+    }
+    fn text(&mut self, value: &str) {
+        self.field(value.as_bytes());
+    }
+    fn bytes(&mut self, value: &[u8]) {
+        self.field(value);
+    }
+    fn uuid(&mut self, value: &Uuid) {
+        self.field(value.as_bytes());
+    }
 }
 
 fn column<'a, R, T>(rows: &'a [R], field: impl Fn(&'a R) -> T) -> Vec<T> {
     rows.iter().map(field).collect()
 }
 
-async fn insert_trades(transaction: &mut Transaction<'static, Postgres>, rows: &[TradeRow]) -> Result<(), StoreError> {
+pub(super) async fn update_trades(
+    transaction: &mut Transaction<'static, Postgres>,
+    rows: &[TradeRow],
+) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
     sqlx::query(
-        "INSERT INTO trade SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[],
-            $6::integer[], $7::bytea[], $8::integer[], $9::integer[], $10::text[], $11::bigint[], $12::bigint[],
-            $13::text[], $14::text[], $15::text[], $16::integer[], $17::bigint[], $18::bigint[], $19::bigint[],
-            $20::bigint[], $21::bigint[], $22::bigint[], $23::text[], $24::bigint[], $25::text[], $26::text[],
-            $27::text[], $28::text[], $29::bigint[], $30::bigint[])
-         ON CONFLICT (trade_id) DO UPDATE SET fact_sequence = excluded.fact_sequence, status = excluded.status,
-            denial_code = excluded.denial_code, denial_message = excluded.denial_message,
-            denial_limit = excluded.denial_limit, denial_observed = excluded.denial_observed,
-            rejection = excluded.rejection, order_id = excluded.order_id, instrument_id = excluded.instrument_id,
-            side = excluded.side, quantity = excluded.quantity, limit_price = excluded.limit_price,
-            filled_quantity = excluded.filled_quantity, average_price = excluded.average_price, fee = excluded.fee,
-            cash_change = excluded.cash_change, currency = excluded.currency,
-            account_version = excluded.account_version, updated_at = excluded.updated_at",
+        "UPDATE trade SET fact_sequence = new.fact_sequence, status = new.status, denial_code = new.denial_code,
+            denial_message = new.denial_message, denial_limit = new.denial_limit,
+            denial_observed = new.denial_observed, rejection = new.rejection, order_id = new.order_id,
+            instrument_id = new.instrument_id, side = new.side, quantity = new.quantity,
+            limit_price = new.limit_price, filled_quantity = new.filled_quantity,
+            average_price = new.average_price, fee = new.fee, cash_change = new.cash_change,
+            currency = new.currency, account_version = new.account_version, agent = new.agent,
+            agent_id = new.agent_id, rationale = new.rationale, updated_at = new.updated_at
+         FROM UNNEST($1::uuid[], $2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[],
+            $8::text[], $9::text[], $10::text[], $11::integer[], $12::bigint[], $13::bigint[], $14::bigint[],
+            $15::bigint[], $16::bigint[], $17::bigint[], $18::text[], $19::bigint[], $20::text[], $21::text[],
+            $22::text[], $23::bigint[])
+            AS new (trade_id, fact_sequence, status, denial_code, denial_message, denial_limit, denial_observed,
+                rejection, order_id, instrument_id, side, quantity, limit_price, filled_quantity, average_price, fee,
+                cash_change, currency, account_version, agent, agent_id, rationale, updated_at)
+         WHERE trade.trade_id = new.trade_id",
     )
-    .bind(column(rows, |r| r.trade_id.as_str()))
-    .bind(column(rows, |r| r.sequence))
+    .bind(column(rows, |r| r.trade_id))
     .bind(column(rows, |r| r.fact_sequence))
-    .bind(column(rows, |r| r.account_id.as_str()))
-    .bind(column(rows, |r| r.request_id.as_str()))
-    .bind(column(rows, |r| r.tier))
-    .bind(column(rows, |r| r.payload_hash.as_slice()))
     .bind(column(rows, |r| r.status))
     .bind(column(rows, |r| r.denial_code))
     .bind(column(rows, |r| r.denial_message.as_str()))
@@ -156,102 +335,7 @@ async fn insert_trades(transaction: &mut Transaction<'static, Postgres>, rows: &
     .bind(column(rows, |r| r.agent.as_str()))
     .bind(column(rows, |r| r.agent_id.as_str()))
     .bind(column(rows, |r| r.rationale.as_str()))
-    .bind(column(rows, |r| r.traceparent.as_str()))
-    .bind(column(rows, |r| r.created_at))
     .bind(column(rows, |r| r.updated_at))
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
-}
-
-async fn insert_executions(
-    transaction: &mut Transaction<'static, Postgres>,
-    rows: &[ExecutionRow],
-) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO execution SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[],
-            $6::text[], $7::integer[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::integer[],
-            $13::text[], $14::bigint[], $15::bigint[], $16::bigint[])",
-    )
-    .bind(column(rows, |r| r.execution_id.as_str()))
-    .bind(column(rows, |r| r.posting_sequence))
-    .bind(column(rows, |r| r.trade_id.as_str()))
-    .bind(column(rows, |r| r.account_id.as_str()))
-    .bind(column(rows, |r| r.instrument_id.as_str()))
-    .bind(column(rows, |r| r.venue.as_str()))
-    .bind(column(rows, |r| r.side))
-    .bind(column(rows, |r| r.price))
-    .bind(column(rows, |r| r.quantity))
-    .bind(column(rows, |r| r.fee))
-    .bind(column(rows, |r| r.cash_change))
-    .bind(column(rows, |r| r.style))
-    .bind(column(rows, |r| r.currency.as_str()))
-    .bind(column(rows, |r| r.initial_margin_ppm))
-    .bind(column(rows, |r| r.executed_at))
-    .bind(column(rows, |r| r.posted_at))
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
-}
-
-async fn insert_cash(transaction: &mut Transaction<'static, Postgres>, rows: &[CashRow]) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO cash_movement SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::text[],
-            $5::text[], $6::bytea[], $7::bigint[], $8::bigint[], $9::text[], $10::integer[], $11::text[],
-            $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::boolean[], $18::text[],
-            $19::bigint[])",
-    )
-    .bind(column(rows, |r| r.trade_id.as_str()))
-    .bind(column(rows, |r| r.posting_sequence))
-    .bind(column(rows, |r| r.fact_sequence))
-    .bind(column(rows, |r| r.account_id.as_str()))
-    .bind(column(rows, |r| r.request_id.as_str()))
-    .bind(column(rows, |r| r.payload_hash.as_slice()))
-    .bind(column(rows, |r| r.requested))
-    .bind(column(rows, |r| r.amount))
-    .bind(column(rows, |r| r.currency.as_str()))
-    .bind(column(rows, |r| r.denial_code))
-    .bind(column(rows, |r| r.denial_message.as_str()))
-    .bind(column(rows, |r| r.denial_limit))
-    .bind(column(rows, |r| r.denial_observed))
-    .bind(column(rows, |r| r.cash_after))
-    .bind(column(rows, |r| r.margin_after))
-    .bind(column(rows, |r| r.version_after))
-    .bind(column(rows, |r| r.is_frozen_after))
-    .bind(column(rows, |r| r.traceparent.as_str()))
-    .bind(column(rows, |r| r.posted_at))
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
-}
-
-async fn insert_transfers(
-    transaction: &mut Transaction<'static, Postgres>,
-    rows: &[TransferRow],
-) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO transfer SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::integer[], $4::text[], $5::text[],
-            $6::bigint[], $7::text[], $8::text[], $9::text[], $10::bigint[])",
-    )
-    .bind(column(rows, |r| r.sequence))
-    .bind(column(rows, |r| r.posting_sequence))
-    .bind(column(rows, |r| r.kind))
-    .bind(column(rows, |r| r.debit_account.as_str()))
-    .bind(column(rows, |r| r.credit_account.as_str()))
-    .bind(column(rows, |r| r.amount))
-    .bind(column(rows, |r| r.currency.as_str()))
-    .bind(column(rows, |r| r.account_id.as_str()))
-    .bind(column(rows, |r| r.reference_id.as_str()))
-    .bind(column(rows, |r| r.posted_at))
     .execute(&mut **transaction)
     .await?;
     Ok(())
@@ -289,15 +373,16 @@ async fn upsert_positions(
         return Ok(());
     }
     sqlx::query(
-        "INSERT INTO position SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[],
-            $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
-         ON CONFLICT (account_id, instrument_id) DO UPDATE SET currency = excluded.currency,
+        "INSERT INTO position SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::integer[], $5::bigint[],
+            $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
+         ON CONFLICT (account_id, instrument_id) DO UPDATE SET currency = excluded.currency, style = excluded.style,
             quantity = excluded.quantity, entry_notional = excluded.entry_notional, margin = excluded.margin,
             realized_pnl = excluded.realized_pnl, fees = excluded.fees, account_version = excluded.account_version",
     )
     .bind(column(rows, |r| r.account_id.as_str()))
     .bind(column(rows, |r| r.instrument_id.as_str()))
     .bind(column(rows, |r| r.currency.as_str()))
+    .bind(column(rows, |r| r.style))
     .bind(column(rows, |r| r.quantity))
     .bind(column(rows, |r| r.entry_notional))
     .bind(column(rows, |r| r.margin))

@@ -1,172 +1,286 @@
-//! The tables' rows as stored; see `migrations/` for what each column means.
+//! The tables' rows as stored; see `migrations/` for what each table and column means.
 
-use serde::{Serialize, Serializer};
-use sha2::{Digest as _, Sha256};
+use super::table::table;
 use std::fmt::Write as _;
+use tragen_contracts::v1;
 use tragen_domain::{
     ledger::Wallet,
     money::{Money, Quantity},
     position::Position,
 };
+use uuid::Uuid;
 
-/// The one row of `shard`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
-pub(crate) struct ShardRow {
-    pub(crate) epoch: i64,
-    pub(crate) posting_sequence: i64,
-    pub(crate) transfer_sequence: i64,
-    pub(crate) trade_sequence: i64,
-    pub(crate) fact_sequence: i64,
-    pub(crate) published_fact_sequence: i64,
-    pub(crate) batch_sequence: i64,
-    pub(crate) head_hash: Vec<u8>,
+table! {
+    /// A row of `shard`.
+    ShardRow in "shard" {
+        shard_id: i64,
+        epoch: i64,
+        posting_sequence: i64,
+        transfer_sequence: i64,
+        trade_sequence: i64,
+        fact_sequence: i64,
+        batch_sequence: i64,
+        head_hash: Vec<u8>,
+        posted_at: i64,
+        shards_at_creation: i64,
+    }
 }
 
-/// A row of `wallet`.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, Serialize)]
-pub(crate) struct WalletRow {
-    pub(crate) account_id: String,
-    pub(crate) currency: String,
-    pub(crate) cash: i64,
-    pub(crate) margin: i64,
-    pub(crate) version: i64,
-    pub(crate) is_frozen: bool,
+table! {
+    /// A row of `slot`.
+    SlotRow in "slot" {
+        slot: i64,
+        state: i64,
+        peer_shard: i64,
+        /// The shard it came from; -1 if it began here.
+        came_from: i64,
+        changed_at: i64,
+    }
 }
 
-/// A row of `position`.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, Serialize)]
-pub(crate) struct PositionRow {
-    pub(crate) account_id: String,
-    pub(crate) instrument_id: String,
-    pub(crate) currency: String,
-    pub(crate) quantity: i64,
-    pub(crate) entry_notional: i64,
-    pub(crate) margin: i64,
-    pub(crate) realized_pnl: i64,
-    pub(crate) fees: i64,
-    pub(crate) account_version: i64,
+table! {
+    /// A row of `wallet`.
+    WalletRow in "wallet" {
+        account_id: String,
+        currency: String,
+        cash: i64,
+        margin: i64,
+        version: i64,
+        is_frozen: bool,
+    }
 }
 
-/// A row of `trade`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow, Serialize)]
-pub(crate) struct TradeRow {
-    pub(crate) trade_id: String,
-    pub(crate) sequence: i64,
-    pub(crate) fact_sequence: i64,
-    pub(crate) account_id: String,
-    pub(crate) request_id: String,
-    pub(crate) tier: i32,
-    #[serde(serialize_with = "hex")]
-    pub(crate) payload_hash: Vec<u8>,
-    pub(crate) status: i32,
-    pub(crate) denial_code: i32,
-    pub(crate) denial_message: String,
-    pub(crate) denial_limit: i64,
-    pub(crate) denial_observed: i64,
-    pub(crate) rejection: String,
-    pub(crate) order_id: String,
-    pub(crate) instrument_id: String,
-    pub(crate) side: i32,
-    pub(crate) quantity: i64,
-    pub(crate) limit_price: i64,
-    pub(crate) filled_quantity: i64,
-    pub(crate) average_price: i64,
-    pub(crate) fee: i64,
-    pub(crate) cash_change: i64,
-    pub(crate) currency: String,
-    pub(crate) account_version: i64,
-    pub(crate) agent: String,
-    pub(crate) agent_id: String,
-    pub(crate) rationale: String,
-    pub(crate) traceparent: String,
-    pub(crate) created_at: i64,
-    pub(crate) updated_at: i64,
+table! {
+    /// A row of `position`.
+    PositionRow in "position" {
+        account_id: String,
+        instrument_id: String,
+        currency: String,
+        style: i32,
+        quantity: i64,
+        entry_notional: i64,
+        margin: i64,
+        realized_pnl: i64,
+        fees: i64,
+        account_version: i64,
+    }
 }
 
-/// A row of `execution`.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, Serialize)]
-pub(crate) struct ExecutionRow {
-    pub(crate) execution_id: String,
-    pub(crate) posting_sequence: i64,
-    pub(crate) trade_id: String,
-    pub(crate) account_id: String,
-    pub(crate) instrument_id: String,
-    pub(crate) venue: String,
-    pub(crate) side: i32,
-    pub(crate) price: i64,
-    pub(crate) quantity: i64,
-    pub(crate) fee: i64,
-    pub(crate) cash_change: i64,
-    pub(crate) style: i32,
-    pub(crate) currency: String,
-    pub(crate) initial_margin_ppm: i64,
-    pub(crate) executed_at: i64,
-    pub(crate) posted_at: i64,
+table! {
+    /// A row of `trade`.
+    TradeRow in "trade" {
+        trade_id: Uuid,
+        sequence: i64,
+        fact_sequence: i64,
+        account_id: String,
+        request_id: String,
+        tier: i32,
+        payload_hash: Vec<u8>,
+        status: i32,
+        denial_code: i32,
+        denial_message: String,
+        denial_limit: i64,
+        denial_observed: i64,
+        rejection: String,
+        order_id: String,
+        instrument_id: String,
+        side: i32,
+        quantity: i64,
+        limit_price: i64,
+        filled_quantity: i64,
+        average_price: i64,
+        fee: i64,
+        cash_change: i64,
+        currency: String,
+        account_version: i64,
+        agent: String,
+        agent_id: String,
+        rationale: String,
+        traceparent: String,
+        created_at: i64,
+        updated_at: i64,
+    }
 }
 
-/// A row of `cash_movement`.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, Serialize)]
-pub(crate) struct CashRow {
-    pub(crate) trade_id: String,
-    pub(crate) posting_sequence: i64,
-    pub(crate) fact_sequence: i64,
-    pub(crate) account_id: String,
-    pub(crate) request_id: String,
-    #[serde(serialize_with = "hex")]
-    pub(crate) payload_hash: Vec<u8>,
-    /// Signed: what was asked for.
-    pub(crate) requested: i64,
-    /// Signed: what moved; 0 when denied.
-    pub(crate) amount: i64,
-    pub(crate) currency: String,
-    pub(crate) denial_code: i32,
-    pub(crate) denial_message: String,
-    pub(crate) denial_limit: i64,
-    pub(crate) denial_observed: i64,
-    pub(crate) cash_after: i64,
-    pub(crate) margin_after: i64,
-    pub(crate) version_after: i64,
-    pub(crate) is_frozen_after: bool,
-    pub(crate) traceparent: String,
-    pub(crate) posted_at: i64,
+table! {
+    /// A row of `execution`.
+    ExecutionRow in "execution" {
+        execution_id: String,
+        /// `None` when another shard posted it.
+        posting_sequence: Option<i64>,
+        trade_id: Uuid,
+        account_id: String,
+        instrument_id: String,
+        venue: String,
+        side: i32,
+        price: i64,
+        quantity: i64,
+        fee: i64,
+        cash_change: i64,
+        style: i32,
+        currency: String,
+        initial_margin_ppm: i64,
+        /// The execution this one takes back; empty for a fill.
+        reverses: String,
+        executed_at: i64,
+        posted_at: i64,
+    }
 }
 
-/// A row of `transfer`.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, Serialize)]
-pub(crate) struct TransferRow {
-    pub(crate) sequence: i64,
-    pub(crate) posting_sequence: i64,
-    pub(crate) kind: i32,
-    pub(crate) debit_account: String,
-    pub(crate) credit_account: String,
-    pub(crate) amount: i64,
-    pub(crate) currency: String,
-    pub(crate) account_id: String,
-    pub(crate) reference_id: String,
-    pub(crate) posted_at: i64,
+table! {
+    /// A row of `cash_movement`.
+    CashRow in "cash_movement" {
+        trade_id: Uuid,
+        /// `None` when another shard posted it.
+        posting_sequence: Option<i64>,
+        fact_sequence: i64,
+        kind: i32,
+        account_id: String,
+        request_id: String,
+        payload_hash: Vec<u8>,
+        /// Signed: what was asked for.
+        requested: i64,
+        /// Signed: what moved; 0 when denied.
+        amount: i64,
+        currency: String,
+        counterparty_account_id: String,
+        counterparty_shard: i64,
+        reverses: String,
+        reason: String,
+        proposed_by: String,
+        confirmed_by: String,
+        denial_code: i32,
+        denial_message: String,
+        denial_limit: i64,
+        denial_observed: i64,
+        cash_after: i64,
+        margin_after: i64,
+        version_after: i64,
+        is_frozen_after: bool,
+        traceparent: String,
+        posted_at: i64,
+    }
 }
 
-/// A row of `batch`.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub(crate) struct BatchRow {
-    pub(crate) sequence: i64,
-    pub(crate) first_transfer: i64,
-    pub(crate) last_transfer: i64,
-    pub(crate) previous_hash: Vec<u8>,
-    pub(crate) hash: Vec<u8>,
-    pub(crate) posted_at: i64,
+table! {
+    /// A row of `settlement`.
+    SettlementRow in "settlement" {
+        instrument_id: String,
+        booking_id: Uuid,
+        venue: String,
+        value: i64,
+        is_void: bool,
+        reason: String,
+        proposed_by: String,
+        confirmed_by: String,
+        decided_at: i64,
+    }
 }
 
-/// A row of `rejected_report`.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub(crate) struct RejectedRow {
-    pub(crate) report_id: String,
-    pub(crate) trade_id: String,
-    pub(crate) account_id: String,
-    pub(crate) venue: String,
-    pub(crate) reason: String,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) rejected_at: i64,
+table! {
+    /// A row of `payout`.
+    PayoutRow in "payout" {
+        posting_sequence: i64,
+        fact_sequence: i64,
+        booking_id: Uuid,
+        account_id: String,
+        instrument_id: String,
+        venue: String,
+        value: i64,
+        is_void: bool,
+        style: i32,
+        currency: String,
+        quantity: i64,
+        cash_change: i64,
+        realized_pnl: i64,
+        traceparent: String,
+        posted_at: i64,
+    }
+}
+
+table! {
+    /// A row of `moved_wallet`.
+    MovedWalletRow in "moved_wallet" {
+        posting_sequence: i64,
+        is_inbound: bool,
+        slot: i64,
+        peer_shard: i64,
+        account_id: String,
+        currency: String,
+        cash: i64,
+        margin: i64,
+        version: i64,
+        is_frozen: bool,
+        posted_at: i64,
+    }
+}
+
+table! {
+    /// A row of `moved_position`.
+    MovedPositionRow in "moved_position" {
+        posting_sequence: i64,
+        account_id: String,
+        instrument_id: String,
+        currency: String,
+        style: i32,
+        quantity: i64,
+        entry_notional: i64,
+        margin: i64,
+        realized_pnl: i64,
+        fees: i64,
+        account_version: i64,
+    }
+}
+
+table! {
+    /// A row of `transfer`.
+    TransferRow in "transfer" {
+        sequence: i64,
+        posting_sequence: i64,
+        kind: i32,
+        debit_account: String,
+        credit_account: String,
+        amount: i64,
+        account_id: String,
+        reference_id: Uuid,
+        posted_at: i64,
+    }
+}
+
+table! {
+    /// A row of `cash_checkpoint`.
+    CheckpointRow in "cash_checkpoint" {
+        account_id: String,
+        currency: String,
+        posted_at: i64,
+        sequence: i64,
+        cash: i64,
+    }
+}
+
+table! {
+    /// A row of `batch`.
+    BatchRow in "batch" {
+        sequence: i64,
+        first_transfer: i64,
+        last_transfer: i64,
+        previous_hash: Vec<u8>,
+        hash: Vec<u8>,
+        posted_at: i64,
+    }
+}
+
+table! {
+    /// A row of `rejected_report`.
+    RejectedRow in "rejected_report" {
+        report_id: String,
+        trade_id: String,
+        account_id: String,
+        venue: String,
+        reason: String,
+        payload: Vec<u8>,
+        rejected_at: i64,
+    }
 }
 
 /// Bytes as lower-case hex digits.
@@ -175,11 +289,6 @@ pub(crate) fn hex_text(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-#[expect(clippy::ptr_arg, reason = "serde passes the field itself")]
-fn hex<S: Serializer>(bytes: &Vec<u8>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&hex_text(bytes))
 }
 
 impl WalletRow {
@@ -206,7 +315,39 @@ impl WalletRow {
     }
 }
 
+impl TradeRow {
+    /// The columns that change while a trade works.
+    pub(crate) const CHANGING: &[&str] = &[
+        "fact_sequence",
+        "status",
+        "denial_code",
+        "denial_message",
+        "denial_limit",
+        "denial_observed",
+        "rejection",
+        "order_id",
+        "instrument_id",
+        "side",
+        "quantity",
+        "limit_price",
+        "filled_quantity",
+        "average_price",
+        "fee",
+        "cash_change",
+        "currency",
+        "account_version",
+        "agent",
+        "agent_id",
+        "rationale",
+        "updated_at",
+    ];
+}
+
 impl PositionRow {
+    /// The columns that a posting changes.
+    pub(crate) const CHANGING: &[&str] =
+        &["currency", "style", "quantity", "entry_notional", "margin", "realized_pnl", "fees", "account_version"];
+
     /// The position in it.
     pub(crate) fn position(&self) -> Position {
         Position {
@@ -233,14 +374,36 @@ impl PositionRow {
 
 impl TransferRow {
     /// What the hash chain covers: every column, numbers as 8 bytes big-endian,
-    /// texts with their length in front.
-    pub(crate) fn hash_into(&self, hash: &mut Sha256) {
+    /// texts with their length in front, then the reference's 16 bytes.
+    pub(crate) fn write_canonical(&self, bytes: &mut Vec<u8>) {
         for number in [self.sequence, self.posting_sequence, i64::from(self.kind), self.amount, self.posted_at] {
-            hash.update(number.to_be_bytes());
+            bytes.extend_from_slice(&number.to_be_bytes());
         }
-        for text in [&self.debit_account, &self.credit_account, &self.currency, &self.account_id, &self.reference_id] {
-            hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(text.as_bytes());
+        for text in [&self.debit_account, &self.credit_account, &self.account_id] {
+            bytes.extend_from_slice(&u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+            bytes.extend_from_slice(text.as_bytes());
         }
+        bytes.extend_from_slice(self.reference_id.as_bytes());
+    }
+}
+
+impl SlotRow {
+    /// A slot that begins in this shard.
+    pub(crate) const fn first(slot: i64) -> Self {
+        Self { slot, state: Self::HERE, peer_shard: -1, came_from: -1, changed_at: 0 }
+    }
+
+    /// The shard keeps the slot.
+    pub(crate) const HERE: i64 = 1;
+    /// The slot leaves for `peer_shard`: nothing is booked to it.
+    pub(crate) const LEAVING: i64 = 2;
+    /// `peer_shard` has the slot.
+    pub(crate) const GONE: i64 = 3;
+}
+
+impl CashRow {
+    /// Why the cash moved.
+    pub(crate) fn kind(&self) -> v1::CashKind {
+        v1::CashKind::try_from(self.kind).unwrap_or_default()
     }
 }

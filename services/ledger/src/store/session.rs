@@ -3,8 +3,13 @@
 
 use super::StoreError;
 use sqlx::{
-    FromRow, PgPool, Postgres, Sqlite, SqlitePool, Transaction, postgres::PgRow, query::QueryAs, sqlite::SqliteRow,
+    Connection as _, FromRow, PgPool, Postgres, Sqlite, SqlitePool, Transaction, postgres::PgRow, query::QueryAs,
+    sqlite::SqliteRow,
 };
+use uuid::Uuid;
+
+/// Connections of a pool that may one after the other turn out to remember what is outdated.
+const CRASHES_MAX: u32 = 64;
 
 /// A row both databases can give.
 pub(crate) trait Record: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
@@ -37,8 +42,14 @@ pub(crate) enum Arg<'a> {
     Int(i64),
     /// A text.
     Text(&'a str),
+    /// An id.
+    Uuid(Uuid),
+    /// Bytes.
+    Bytes(&'a [u8]),
     /// Many texts: an array for PostgreSQL, a JSON array for SQLite.
     Texts(&'a [String]),
+    /// Many ids: an array for PostgreSQL, a JSON array of hex digits for SQLite (read with `unhex`).
+    Uuids(&'a [Uuid]),
 }
 
 /// Connections to one of the two.
@@ -60,18 +71,44 @@ pub(crate) enum Session {
 }
 
 impl Pool {
+    /// The rows that a statement gives. A statement that a connection has prepared before a newer version
+    /// added a column gives rows of another shape than it remembers: it is prepared anew then.
     pub(crate) async fn rows<T: Record>(&self, sql: Sql, args: &[Arg<'_>]) -> Result<Vec<T>, StoreError> {
         Ok(match self {
-            Self::Sqlite(pool) => sqlite_query(sql, args).fetch_all(pool).await?,
-            Self::Postgres(pool) => postgres_query(sql, args).fetch_all(pool).await?,
+            Self::Sqlite(pool) => {
+                let mut crashed = 0;
+                loop {
+                    match sqlite_query(sql, args).fetch_all(pool).await {
+                        // sqlx gives the connection up; others may have remembered the same.
+                        Err(sqlx::Error::WorkerCrashed) if crashed < CRASHES_MAX => crashed += 1,
+                        rows => break rows?,
+                    }
+                }
+            }
+            Self::Postgres(pool) => {
+                let mut connection = pool.acquire().await?;
+                match postgres_query(sql, args).fetch_all(&mut *connection).await {
+                    Err(error) if is_outdated(&error) => {
+                        connection.clear_cached_statements().await?;
+                        postgres_query(sql, args).fetch_all(&mut *connection).await?
+                    }
+                    rows => rows?,
+                }
+            }
         })
     }
 
+    /// The row that a statement gives at most.
     pub(crate) async fn one<T: Record>(&self, sql: Sql, args: &[Arg<'_>]) -> Result<Option<T>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(pool) => sqlite_query(sql, args).fetch_optional(pool).await?,
-            Self::Postgres(pool) => postgres_query(sql, args).fetch_optional(pool).await?,
-        })
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// `sqlite` or `postgresql`, as traces name it.
+    pub(crate) fn system(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgresql",
+        }
     }
 
     pub(crate) async fn close(&self) {
@@ -91,6 +128,11 @@ impl Session {
     }
 }
 
+/// PostgreSQL: "cached plan must not change result type".
+fn is_outdated(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|database| database.code()).is_some_and(|code| code == "0A000")
+}
+
 fn sqlite_query<'q, T: Record>(
     sql: Sql,
     args: &[Arg<'q>],
@@ -98,7 +140,13 @@ fn sqlite_query<'q, T: Record>(
     args.iter().fold(sqlx::query_as(sql.sqlite), |query, arg| match arg {
         Arg::Int(number) => query.bind(*number),
         Arg::Text(text) => query.bind(*text),
+        Arg::Uuid(uuid) => query.bind(*uuid),
+        Arg::Bytes(bytes) => query.bind(bytes.to_vec()),
         Arg::Texts(texts) => query.bind(serde_json::Value::from(texts.to_vec()).to_string()),
+        Arg::Uuids(uuids) => {
+            let hex: Vec<String> = uuids.iter().map(|uuid| uuid.simple().to_string()).collect();
+            query.bind(serde_json::Value::from(hex).to_string())
+        }
     })
 }
 
@@ -109,6 +157,9 @@ fn postgres_query<'q, T: Record>(
     args.iter().fold(sqlx::query_as(sql.postgres), |query, arg| match arg {
         Arg::Int(number) => query.bind(*number),
         Arg::Text(text) => query.bind(*text),
+        Arg::Uuid(uuid) => query.bind(*uuid),
+        Arg::Bytes(bytes) => query.bind(*bytes),
         Arg::Texts(texts) => query.bind(*texts),
+        Arg::Uuids(uuids) => query.bind(*uuids),
     })
 }

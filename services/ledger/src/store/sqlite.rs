@@ -1,23 +1,43 @@
-//! SQLite: one file, one writing connection, readers that never wait for it.
+//! SQLite: one file for each shard, one writing connection, readers that never
+//! wait for it. Reads go through sqlx like those of PostgreSQL; batches are
+//! written with prepared statements on the writer's own connection, a row in
+//! about two microseconds.
 
 use super::{
     Changes, StoreError,
+    rows::{SettlementRow, ShardRow, SlotRow, TradeRow},
     session::{Pool, Session},
+    table::{Row, Sink},
 };
 use anyhow::Context as _;
-use serde::Serialize;
-use sqlx::{
-    Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+use rusqlite::{CachedStatement, Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use std::{
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
-use std::{str::FromStr, time::Duration};
+use tragen_host::failpoint;
+use uuid::Uuid;
 
 /// Pages of cache of one connection, KiB: the touched parts of the indexes stay in memory.
-const CACHE_KIB: &str = "-16384";
+const CACHE_KIB: &str = "-65536";
+/// Pages of the write-ahead log after which it is copied into the file: a page that many
+/// batches change is then copied once.
+const CHECKPOINT_PAGES: i64 = 8_192;
+/// Statements kept prepared.
+const STATEMENTS: usize = 32;
+/// The first version without the bug that could spoil a WAL that several connections use.
+const VERSION_MIN: i32 = 3_051_003;
 
 fn options(url: &str, wait: Duration) -> anyhow::Result<SqliteConnectOptions> {
     let options = SqliteConnectOptions::from_str(url).with_context(|| format!("reading the store url {url}"))?;
     anyhow::ensure!(!url.contains(":memory:"), "the books must be in a file, not in memory");
+    anyhow::ensure!(
+        rusqlite::version_number() >= VERSION_MIN,
+        "SQLite {} may spoil its write-ahead log, 3.51.3 is needed",
+        rusqlite::version()
+    );
     // FULL: every commit is fsynced. NORMAL would lose the last commits at a power cut.
     Ok(options
         .journal_mode(SqliteJournalMode::Wal)
@@ -26,22 +46,25 @@ fn options(url: &str, wait: Duration) -> anyhow::Result<SqliteConnectOptions> {
         .pragma("cache_size", CACHE_KIB))
 }
 
-pub(super) async fn open(url: &str, readers_max: u32, wait: Duration) -> anyhow::Result<(Pool, Pool)> {
+pub(super) async fn open_readers(url: &str, readers_max: u32, wait: Duration) -> anyhow::Result<Pool> {
     let options = options(url, wait)?;
-    let writer = SqlitePoolOptions::new()
+    let updating = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(wait)
         .connect_with(options.clone().create_if_missing(true))
         .await
         .with_context(|| format!("opening the ledger at {url}"))?;
-    sqlx::migrate!("migrations/sqlite").run(&writer).await.context("updating the ledger's tables")?;
+    let mut migrations = sqlx::migrate!("migrations/sqlite");
+    // A newer version may have added to the tables: what it adds does not disturb this one.
+    migrations.set_ignore_missing(true).run(&updating).await.context("updating the ledger's tables")?;
+    updating.close().await;
     let readers = SqlitePoolOptions::new()
         .max_connections(readers_max)
         .acquire_timeout(wait)
         .connect_with(options.read_only(true))
         .await
         .with_context(|| format!("opening the ledger at {url} for reading"))?;
-    Ok((Pool::Sqlite(writer), Pool::Sqlite(readers)))
+    Ok(Pool::Sqlite(readers))
 }
 
 pub(super) async fn snapshot(url: &str, wait: Duration) -> anyhow::Result<Session> {
@@ -56,126 +79,265 @@ pub(super) async fn snapshot(url: &str, wait: Duration) -> anyhow::Result<Sessio
     Ok(Session::Sqlite(pool.begin().await.context("starting to read")?))
 }
 
-/// True when another writer has taken over.
-pub(super) async fn commit(pool: &SqlitePool, changes: &Changes) -> Result<bool, StoreError> {
+/// Connections for turns beside the writer.
+pub(super) async fn open_turns(url: &str, wait: Duration) -> anyhow::Result<Pool> {
+    let pool = SqlitePoolOptions::new().max_connections(super::turn::CONNECTIONS).acquire_timeout(wait);
+    let pool = pool.connect_with(options(url, wait)?).await;
+    Ok(Pool::Sqlite(pool.with_context(|| format!("opening the ledger at {url}"))?))
+}
+
+/// The file behind a `sqlite://` url.
+pub(crate) fn path_of(url: &str) -> anyhow::Result<std::path::PathBuf> {
+    let options = SqliteConnectOptions::from_str(url).with_context(|| format!("reading the store url {url}"))?;
+    Ok(options.get_filename().to_path_buf())
+}
+
+/// A connection with the settings of all connections to the books.
+pub(crate) fn connect(url: &str, is_writing: bool, wait: Duration) -> anyhow::Result<Connection> {
+    let access = if is_writing { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
+    let path = path_of(url)?;
+    let connection = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .with_context(|| format!("opening {}", path.display()))?;
+    connection.busy_timeout(wait)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// The writing connection; a clone is the same one.
+#[derive(Debug, Clone)]
+pub(super) struct Writer(Arc<Mutex<Option<Connection>>>);
+
+impl Writer {
+    pub(super) async fn open(url: &str, wait: Duration) -> Result<Self, StoreError> {
+        let url = url.to_owned();
+        let opened = tokio::task::spawn_blocking(move || connect(&url, true, wait)).await;
+        match opened {
+            Ok(Ok(connection)) => Ok(Self(Arc::new(Mutex::new(Some(connection))))),
+            Ok(Err(error)) => Err(StoreError::unavailable(error)),
+            Err(panic) => Err(StoreError::unavailable(anyhow::Error::new(panic))),
+        }
+    }
+
+    pub(super) async fn take_over(&self, first: ShardRow, slots: Vec<i64>) -> Result<ShardRow, StoreError> {
+        self.run(move |connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let is_new = transaction.query_row("SELECT count(*) = 0 FROM shard", [], |row| row.get(0))?;
+            if is_new {
+                insert(&transaction, std::slice::from_ref(&first))?;
+                let slots: Vec<_> = slots.iter().map(|slot| SlotRow::first(*slot)).collect();
+                insert(&transaction, &slots)?;
+            }
+            transaction.execute("UPDATE shard SET epoch = epoch + 1", [])?;
+            let sql = format!("SELECT {} FROM shard", ShardRow::COLUMNS);
+            let shard = transaction.query_row(&sql, [], |row| Ok(from_row(row)))?;
+            failpoint::pass("before_take_over");
+            transaction.commit()?;
+            shard.map_err(|error| StoreError::unavailable(anyhow::Error::new(error)))
+        })
+        .await
+    }
+
+    /// True when another writer has taken over.
+    pub(super) async fn commit(&self, changes: Arc<Changes>) -> Result<bool, StoreError> {
+        self.run(move |connection| commit(connection, &changes)).await
+    }
+
+    pub(super) fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || {
+            let mut connection = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            match connection.as_mut() {
+                Some(connection) => work(connection),
+                None => Err(StoreError::unavailable(anyhow::anyhow!("the writing connection is closed"))),
+            }
+        });
+        done.await.unwrap_or_else(|panic| Err(StoreError::unavailable(anyhow::Error::new(panic))))
+    }
+}
+
+fn commit(connection: &mut Connection, changes: &Changes) -> Result<bool, StoreError> {
     // IMMEDIATE takes the write lock at once; an upgrade in the middle could fail.
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    if !advance(&mut transaction, changes).await? {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if !advance(&transaction, changes)? {
         return Ok(true);
     }
-    insert(&mut transaction, TRADE, &changes.trades).await?;
-    insert(&mut transaction, EXECUTION, &changes.executions).await?;
-    insert(&mut transaction, CASH_MOVEMENT, &changes.cash).await?;
-    insert(&mut transaction, TRANSFER, &changes.transfers).await?;
-    insert(&mut transaction, WALLET, &changes.wallets).await?;
-    insert(&mut transaction, POSITION, &changes.positions).await?;
-    if let Some(batch) = &changes.batch {
-        sqlx::query("INSERT INTO batch VALUES ($1, $2, $3, $4, $5, $6)")
-            .bind(batch.sequence)
-            .bind(batch.first_transfer)
-            .bind(batch.last_transfer)
-            .bind(&batch.previous_hash)
-            .bind(&batch.hash)
-            .bind(batch.posted_at)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    for report in &changes.rejected {
-        sqlx::query("INSERT INTO rejected_report VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING")
-            .bind(&report.report_id)
-            .bind(&report.trade_id)
-            .bind(&report.account_id)
-            .bind(&report.venue)
-            .bind(&report.reason)
-            .bind(&report.payload)
-            .bind(report.rejected_at)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    transaction.commit().await?;
+    failpoint::pass("after_fence");
+    insert(&transaction, &changes.new_trades)?;
+    upsert(&transaction, "trade_id", &changes.changed_trades, TradeRow::CHANGING)?;
+    insert(&transaction, &changes.executions)?;
+    insert(&transaction, &changes.cash)?;
+    insert(&transaction, &changes.transfers)?;
+    upsert(&transaction, "account_id, currency", &changes.wallets, &["cash", "margin", "version", "is_frozen"])?;
+    upsert(&transaction, "account_id, instrument_id", &changes.positions, super::rows::PositionRow::CHANGING)?;
+    insert::<SettlementRow>(&transaction, &changes.settlements)?;
+    insert(&transaction, &changes.payouts)?;
+    insert(&transaction, &changes.checkpoints)?;
+    insert(&transaction, changes.batch.as_slice())?;
+    upsert(&transaction, "report_id", &changes.rejected, &["reason"])?;
+    failpoint::pass("before_commit");
+    transaction.commit()?;
+    failpoint::pass("after_commit");
     Ok(false)
 }
 
-async fn advance(transaction: &mut Transaction<'static, Sqlite>, changes: &Changes) -> Result<bool, StoreError> {
+fn advance(transaction: &Transaction<'_>, changes: &Changes) -> Result<bool, StoreError> {
     let (before, after) = (&changes.before, &changes.after);
-    let moved = sqlx::query(
-        "UPDATE shard SET posting_sequence = $1, transfer_sequence = $2, trade_sequence = $3, fact_sequence = $4,
-            published_fact_sequence = $5, batch_sequence = $6, head_hash = $7
-         WHERE shard_id = 0 AND epoch = $8 AND transfer_sequence = $9 AND fact_sequence = $10",
-    )
-    .bind(after.posting_sequence)
-    .bind(after.transfer_sequence)
-    .bind(after.trade_sequence)
-    .bind(after.fact_sequence)
-    .bind(after.published_fact_sequence)
-    .bind(after.batch_sequence)
-    .bind(&after.head_hash)
-    .bind(before.epoch)
-    .bind(before.transfer_sequence)
-    .bind(before.fact_sequence)
-    .execute(&mut **transaction)
-    .await?;
-    Ok(moved.rows_affected() == 1)
+    let mut statement = transaction.prepare_cached(
+        "UPDATE shard SET posting_sequence = ?1, transfer_sequence = ?2, trade_sequence = ?3, fact_sequence = ?4,
+            batch_sequence = ?5, head_hash = ?6, posted_at = ?7
+         WHERE epoch = ?8 AND posting_sequence = ?9 AND fact_sequence = ?10",
+    )?;
+    let moved = statement.execute(params![
+        after.posting_sequence,
+        after.transfer_sequence,
+        after.trade_sequence,
+        after.fact_sequence,
+        after.batch_sequence,
+        after.head_hash,
+        after.posted_at,
+        before.epoch,
+        before.posting_sequence,
+        before.fact_sequence
+    ])?;
+    Ok(moved == 1)
 }
 
-/// Inserts many rows with one statement: they travel as one JSON array.
-async fn insert<R: Serialize>(
-    transaction: &mut Transaction<'static, Sqlite>,
-    statement: &'static str,
-    rows: &[R],
-) -> Result<(), StoreError> {
-    if !rows.is_empty() {
-        let json = serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        sqlx::query(statement).bind(json).execute(&mut **transaction).await?;
+fn values(width: i16) -> String {
+    let marks: Vec<_> = (1..=width).map(|number| format!("?{number}")).collect();
+    marks.join(", ")
+}
+
+/// Inserts rows that are not there yet.
+pub(crate) fn insert<R: Row>(transaction: &Transaction<'_>, rows: &[R]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let sql = format!("INSERT INTO {} ({}) VALUES ({})", R::TABLE, R::COLUMNS, values(R::WIDTH));
+    put_all(transaction.prepare_cached(&sql)?, rows)
+}
+
+/// Inserts rows, or changes the `changing` columns of those that are there.
+fn upsert<R: Row>(transaction: &Transaction<'_>, key: &str, rows: &[R], changing: &[&str]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let changing: Vec<_> = changing.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+    let sql = format!(
+        "INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({key}) DO UPDATE SET {}",
+        R::TABLE,
+        R::COLUMNS,
+        values(R::WIDTH),
+        changing.join(", ")
+    );
+    put_all(transaction.prepare_cached(&sql)?, rows)
+}
+
+fn put_all<R: Row>(mut statement: CachedStatement<'_>, rows: &[R]) -> Result<(), StoreError> {
+    for row in rows {
+        let mut binding = Binding { statement: &mut statement, place: 0, failed: None };
+        row.put(&mut binding);
+        if let Some(error) = binding.failed {
+            return Err(error.into());
+        }
+        statement.raw_execute()?;
     }
     Ok(())
 }
 
-const TRADE: &str = "INSERT INTO trade SELECT value->>'trade_id', value->>'sequence', value->>'fact_sequence',
-        value->>'account_id', value->>'request_id', value->>'tier', unhex(value->>'payload_hash'), value->>'status',
-        value->>'denial_code', value->>'denial_message', value->>'denial_limit', value->>'denial_observed',
-        value->>'rejection', value->>'order_id', value->>'instrument_id', value->>'side', value->>'quantity',
-        value->>'limit_price', value->>'filled_quantity', value->>'average_price', value->>'fee',
-        value->>'cash_change', value->>'currency', value->>'account_version', value->>'agent', value->>'agent_id',
-        value->>'rationale', value->>'traceparent', value->>'created_at', value->>'updated_at'
-    FROM json_each($1) WHERE true
-    ON CONFLICT (trade_id) DO UPDATE SET fact_sequence = excluded.fact_sequence, status = excluded.status,
-        denial_code = excluded.denial_code, denial_message = excluded.denial_message,
-        denial_limit = excluded.denial_limit, denial_observed = excluded.denial_observed,
-        rejection = excluded.rejection, order_id = excluded.order_id, instrument_id = excluded.instrument_id,
-        side = excluded.side, quantity = excluded.quantity, limit_price = excluded.limit_price,
-        filled_quantity = excluded.filled_quantity, average_price = excluded.average_price, fee = excluded.fee,
-        cash_change = excluded.cash_change, currency = excluded.currency,
-        account_version = excluded.account_version, updated_at = excluded.updated_at";
+/// Binds a row's columns to a statement.
+struct Binding<'a, 's> {
+    statement: &'a mut CachedStatement<'s>,
+    place: usize,
+    failed: Option<rusqlite::Error>,
+}
 
-const EXECUTION: &str = "INSERT INTO execution SELECT value->>'execution_id', value->>'posting_sequence',
-        value->>'trade_id', value->>'account_id', value->>'instrument_id', value->>'venue', value->>'side',
-        value->>'price', value->>'quantity', value->>'fee', value->>'cash_change', value->>'style',
-        value->>'currency', value->>'initial_margin_ppm', value->>'executed_at', value->>'posted_at'
-    FROM json_each($1)";
+impl Binding<'_, '_> {
+    fn bind(&mut self, value: impl rusqlite::ToSql) {
+        self.place += 1;
+        if let Err(error) = self.statement.raw_bind_parameter(self.place, value) {
+            self.failed = Some(error);
+        }
+    }
+}
 
-const CASH_MOVEMENT: &str = "INSERT INTO cash_movement SELECT value->>'trade_id', value->>'posting_sequence',
-        value->>'fact_sequence', value->>'account_id', value->>'request_id', unhex(value->>'payload_hash'),
-        value->>'requested', value->>'amount', value->>'currency', value->>'denial_code', value->>'denial_message',
-        value->>'denial_limit', value->>'denial_observed', value->>'cash_after', value->>'margin_after',
-        value->>'version_after', value->>'is_frozen_after', value->>'traceparent', value->>'posted_at'
-    FROM json_each($1)";
+impl Sink for Binding<'_, '_> {
+    fn int(&mut self, value: Option<i64>) {
+        self.bind(value);
+    }
+    fn small(&mut self, value: i32) {
+        self.bind(value);
+    }
+    fn bool(&mut self, value: bool) {
+        self.bind(value);
+    }
+    fn text(&mut self, value: &str) {
+        self.bind(value);
+    }
+    fn bytes(&mut self, value: &[u8]) {
+        self.bind(value);
+    }
+    fn uuid(&mut self, value: &Uuid) {
+        self.bind(value.as_bytes().as_slice());
+    }
+}
 
-const TRANSFER: &str = "INSERT INTO transfer SELECT value->>'sequence', value->>'posting_sequence', value->>'kind',
-        value->>'debit_account', value->>'credit_account', value->>'amount', value->>'currency',
-        value->>'account_id', value->>'reference_id', value->>'posted_at'
-    FROM json_each($1)";
+/// A row as rusqlite gives it.
+pub(crate) struct Given<'a, 's> {
+    row: &'a rusqlite::Row<'s>,
+    place: usize,
+}
 
-const WALLET: &str = "INSERT INTO wallet SELECT value->>'account_id', value->>'currency', value->>'cash',
-        value->>'margin', value->>'version', value->>'is_frozen'
-    FROM json_each($1) WHERE true
-    ON CONFLICT (account_id, currency) DO UPDATE SET cash = excluded.cash, margin = excluded.margin,
-        version = excluded.version, is_frozen = excluded.is_frozen";
+/// The row of a table out of a result that has its columns in their order.
+pub(crate) fn from_row<R: Row>(row: &rusqlite::Row<'_>) -> Result<R, super::table::Mistyped> {
+    R::take(&mut Given { row, place: 0 })
+}
 
-const POSITION: &str = "INSERT INTO position SELECT value->>'account_id', value->>'instrument_id', value->>'currency',
-        value->>'quantity', value->>'entry_notional', value->>'margin', value->>'realized_pnl', value->>'fees',
-        value->>'account_version'
-    FROM json_each($1) WHERE true
-    ON CONFLICT (account_id, instrument_id) DO UPDATE SET currency = excluded.currency, quantity = excluded.quantity,
-        entry_notional = excluded.entry_notional, margin = excluded.margin, realized_pnl = excluded.realized_pnl,
-        fees = excluded.fees, account_version = excluded.account_version";
+impl Given<'_, '_> {
+    fn next(&mut self) -> Result<rusqlite::types::ValueRef<'_>, super::table::Mistyped> {
+        self.place += 1;
+        self.row.get_ref(self.place - 1).map_err(|_| super::table::Mistyped)
+    }
+}
+
+impl super::table::Source for Given<'_, '_> {
+    fn int(&mut self) -> Result<Option<i64>, super::table::Mistyped> {
+        self.next()?.as_i64_or_null().map_err(|_| super::table::Mistyped)
+    }
+    fn small(&mut self) -> Result<i32, super::table::Mistyped> {
+        let number = self.next()?.as_i64().map_err(|_| super::table::Mistyped)?;
+        i32::try_from(number).map_err(|_| super::table::Mistyped)
+    }
+    fn bool(&mut self) -> Result<bool, super::table::Mistyped> {
+        Ok(self.next()?.as_i64().map_err(|_| super::table::Mistyped)? != 0)
+    }
+    fn text(&mut self) -> Result<&str, super::table::Mistyped> {
+        self.next()?.as_str().map_err(|_| super::table::Mistyped)
+    }
+    fn bytes(&mut self) -> Result<&[u8], super::table::Mistyped> {
+        self.next()?.as_blob().map_err(|_| super::table::Mistyped)
+    }
+    fn uuid(&mut self) -> Result<Uuid, super::table::Mistyped> {
+        Uuid::from_slice(self.bytes()?).map_err(|_| super::table::Mistyped)
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        let is_about_data = matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig)
+        );
+        if is_about_data { Self::Refused(error.into()) } else { Self::Unavailable(error.into()) }
+    }
+}

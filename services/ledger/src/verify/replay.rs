@@ -1,154 +1,385 @@
-//! Booking again what was booked, with the same rules.
+//! Booking again what was booked, with the same rules, posting by posting; each
+//! must have moved what the rules say, and its row must say so.
 
-use super::{Found, bad};
+mod cash;
+mod moved;
+
+pub(super) use cash::sent_mark;
+pub(super) use moved::moved_marks;
+
+use super::{
+    Found, bad,
+    books::{Books, Held, Name},
+    chain::{Chain, Head, Posted},
+    crossing::Crossing,
+    read::Snapshot,
+    record::{Execution, FillTotals, Payout},
+    sequence::{Added, Sequence},
+    slots::Kept,
+    trades::{Kin, Part, Trades},
+};
 use crate::{
-    batch::booking::{Reference, flat, transfer_rows},
-    store::rows::{CashRow, ExecutionRow, PositionRow, TradeRow, TransferRow},
+    batch::posting::{correction_id, reversal_id},
+    intake::Corrected,
+    store::{
+        rows::ExecutionRow,
+        session::{Arg, Sql},
+    },
 };
 use std::collections::HashMap;
 use tragen_contracts::v1;
 use tragen_domain::{
     execution::Fill,
-    id::{AccountId, Currency, ExecutionId, IdError},
-    instrument::SettlementTerms,
-    ledger::{VenueId, Wallet, average_price, post_deposit, post_fill, post_withdrawal},
+    id::ExecutionId,
+    instrument::{SettlementStyle, SettlementTerms},
+    ledger::{post_fill, post_fill_reversal, post_refund, post_settlement},
     money::{Money, Price, Quantity},
     order::Side,
+    position::Position,
     time::Timestamp,
 };
+use uuid::Uuid;
 
-/// The books as they follow from what was booked so far.
-#[derive(Debug, Default)]
-pub(super) struct Replay {
-    /// By account and currency.
-    pub(super) wallets: HashMap<(String, String), Wallet>,
-    /// By account and instrument.
-    pub(super) positions: HashMap<(String, String), PositionRow>,
-    transfers: i64,
+const EXECUTION: Sql = Sql::same("SELECT * FROM execution WHERE execution_id = $1");
+
+/// A shard while its postings are booked again.
+pub(super) struct Replay<'a> {
+    /// The shard.
+    pub(super) number: u16,
+    /// What follows from the postings so far.
+    pub(super) books: Books,
+    pub(super) chain: Chain,
+    pub(super) trades: Trades,
+    /// Facts told so far.
+    pub(super) facts: Sequence,
+    /// What goes to other accounts and shards.
+    pub(super) crossing: &'a mut Crossing,
+    /// The accounts whose trades are compared.
+    pub(super) kept: Kept,
+    /// By instrument, what the first payout says of its market.
+    pub(super) decided: HashMap<Name, Decided>,
+    /// The last posting and its time.
+    pub(super) last: (i64, i64),
+    pub(super) counted: Counted,
+    /// A fill taken back, until the next posting says who did that and why.
+    pub(super) reversal: Option<Reversal>,
+    /// The rules look at its numbers only.
+    fill: Fill,
 }
 
-impl Replay {
-    /// Books an execution again; returns the transfers it must have made.
-    pub(super) fn execution(&mut self, row: &ExecutionRow) -> Result<Vec<TransferRow>, Found> {
-        let wrong = |problem: String| bad("execution", &row.execution_id, problem);
-        let wallet_key = (row.account_id.clone(), row.currency.clone());
-        let position_key = (row.account_id.clone(), row.instrument_id.clone());
-        let wallet = self.wallets.get(&wallet_key).copied().unwrap_or_default();
-        let position = self.positions.remove(&position_key);
-        let position = position.unwrap_or_else(|| flat(&row.account_id, &row.instrument_id, &row.currency));
-        let (account, venue, side, fill, terms) = parts(row).map_err(&wrong)?;
-        let posting = post_fill(&account, &venue, (wallet, position.position()), side, &fill, &terms)
-            .map_err(|error| wrong(error.to_string()))?;
+/// Postings booked again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counted {
+    pub(super) executions: u64,
+    pub(super) cash_movements: u64,
+    pub(super) payouts: u64,
+    pub(super) moved_wallets: u64,
+}
+
+/// What a payout says of the market that was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Decided {
+    pub(super) booking_id: Uuid,
+    pub(super) venue: String,
+    pub(super) value: i64,
+    pub(super) is_void: bool,
+    /// The first posting of it, and its time.
+    pub(super) first: (i64, i64),
+}
+
+/// A fill taken back.
+#[derive(Debug, Clone)]
+pub(super) struct Reversal {
+    /// The row that took it back.
+    execution_id: String,
+    reverses: String,
+    account: Name,
+    currency: Name,
+    cash_change: i64,
+}
+
+impl<'a> Replay<'a> {
+    /// Goes on after the posting `last`, with the books as they were then.
+    pub(super) fn new(
+        number: u16,
+        (books, last): (Books, (i64, i64)),
+        chain: Chain,
+        (trades, facts, kept): (Trades, Sequence, Kept),
+        crossing: &'a mut Crossing,
+    ) -> anyhow::Result<Self> {
+        let fill = Fill {
+            id: ExecutionId::new("replayed")?,
+            price: Price::ZERO,
+            quantity: Quantity::ZERO,
+            fee: Money::ZERO,
+            executed_at: Timestamp::from_micros(0),
+        };
+        Ok(Self {
+            number,
+            books,
+            chain,
+            trades,
+            facts,
+            crossing,
+            kept,
+            decided: HashMap::new(),
+            last,
+            counted: Counted::default(),
+            reversal: None,
+            fill,
+        })
+    }
+
+    /// The chain's head, if nothing is half done between this posting and the next.
+    pub(super) fn whole(&self) -> Option<&Head> {
+        if self.reversal.is_none() { self.chain.head() } else { None }
+    }
+
+    /// The next posting has come; its row is of `table`.
+    fn advance(&mut self, (table, key): (&'static str, &dyn ToString), at: i64) -> Result<i64, Found> {
+        let (sequence, before) = self.last;
+        if at < before {
+            return Err(bad(table, key.to_string(), format!("its time {at} is before that of the posting before it")));
+        }
+        self.last = (sequence + 1, at);
+        Ok(sequence + 1)
+    }
+
+    /// A fact was told of the row.
+    fn told(&mut self, (table, key): (&'static str, &dyn ToString), fact: i64) -> Result<(), Found> {
+        match self.facts.add(fact) {
+            Added::New => Ok(()),
+            Added::Twice => Err(bad(table, key.to_string(), format!("its fact {fact} is that of another row"))),
+            Added::Outside => Err(bad(table, key.to_string(), format!("there is no fact {fact}"))),
+        }
+    }
+
+    /// Books a fill, or takes one back.
+    pub(super) fn execution(&mut self, row: &Execution<'_>, snapshot: &mut Snapshot) -> Result<(), Found> {
+        let wrong = |problem: String| bad("execution", row.execution_id, problem);
+        self.nothing_open()?;
+        let sequence = self.advance(("execution", &row.execution_id), row.posted_at)?;
+        self.counted.executions += 1;
+        let (kin, venue) = self.names(row).map_err(|error| wrong(error.to_string()))?;
+        let Some(side) = side_of(row.side) else { return Err(wrong(format!("{} is no side", row.side))) };
+        let terms = self.terms(row.style, kin.currency, row.initial_margin_ppm).map_err(&wrong)?;
+        self.fill.price = Price::from_micros(row.price);
+        self.fill.quantity = Quantity::from_micros(row.quantity);
+        self.fill.fee = Money::from_micros(row.fee);
+
+        let wallet = self.books.wallet(kin.account, kin.currency);
+        let position_key = (kin.account, kin.instrument);
+        let held = self.books.positions.get(&position_key).copied();
+        let held = held.unwrap_or(Held {
+            currency: kin.currency,
+            style: row.style,
+            position: Position::default(),
+            account_version: 0,
+        });
+        let before = (wallet, held.position);
+        let (account, venue) = (self.books.account(kin.account), self.books.venue(venue));
+        let posting = if row.reverses.is_empty() {
+            post_fill(account, venue, before, side, &self.fill, &terms)
+        } else {
+            post_fill_reversal(account, venue, before, side, &self.fill, &terms)
+        };
+        let posting = posting.map_err(|error| wrong(error.to_string()))?;
         let cash_change = posting.wallet.cash.minus(wallet.cash).map_err(|error| wrong(error.to_string()))?;
         if cash_change.micros() != row.cash_change {
             let stored = Money::from_micros(row.cash_change);
             return Err(wrong(format!("its cash change is {stored}, should be {cash_change}")));
         }
-        let mut position = position.holding(posting.position);
-        position.account_version = posting.wallet.version;
-        self.positions.insert(position_key, position);
-        self.wallets.insert(wallet_key, posting.wallet);
-        let reference = Reference {
-            account_id: &row.account_id,
-            trade_id: &row.trade_id,
-            currency: &row.currency,
-            posting_sequence: row.posting_sequence,
+        let posted = Posted { account_id: row.account_id, sequence, at: row.posted_at, reference_id: row.trade_id };
+        self.chain.take(&posting.transfers, posted)?;
+        let version = posting.wallet.version;
+        self.books.wallets.insert((kin.account, kin.currency), posting.wallet);
+        let held = Held { position: posting.position, account_version: version, ..held };
+        self.books.positions.insert(position_key, held);
+        if row.reverses.is_empty() {
+            if self.kept.has(row.account_id) {
+                self.trades.fill(row.trade_id, &part(row, kin, version));
+            }
+            return Ok(());
+        }
+        let original = original_of(row, snapshot)?;
+        if let Some(problem) = reversal_problem(row, original.as_ref()) {
+            return Err(wrong(problem));
+        }
+        self.reversal = Some(Reversal {
+            execution_id: row.execution_id.to_owned(),
+            reverses: row.reverses.to_owned(),
+            account: kin.account,
+            currency: kin.currency,
+            cash_change: row.cash_change,
+        });
+        Ok(())
+    }
+
+    /// A fill that was taken back must have been followed by the row that says who did it.
+    pub(super) fn nothing_open(&self) -> Result<(), Found> {
+        match &self.reversal {
+            Some(open) => Err(bad("execution", &open.execution_id, "nobody says why it was taken back")),
+            None => Ok(()),
+        }
+    }
+
+    /// A fill that is not booked here and now: it counts for its trade only.
+    pub(super) fn fill_from_elsewhere(&mut self, row: &FillTotals<'_>) -> Result<(), Found> {
+        if !self.kept.has(row.account_id) {
+            return Ok(());
+        }
+        let (trade_id, part) = self.part_of(row, 0)?;
+        self.trades.fill(trade_id, &part);
+        Ok(())
+    }
+
+    /// What a fill adds to its trade.
+    pub(super) fn part_of(&mut self, row: &FillTotals<'_>, version: i64) -> Result<(Uuid, Part), Found> {
+        let wrong = |error: tragen_domain::id::IdError| {
+            bad("execution", format!("of trade {}", row.trade_id), error.to_string())
+        };
+        let kin = Kin {
+            account: self.books.accounts.name(row.account_id).map_err(wrong)?,
+            instrument: self.books.instruments.name(row.instrument_id).map_err(wrong)?,
+            currency: self.books.currencies.name(row.currency).map_err(wrong)?,
+            side: row.side,
+        };
+        let part = Part {
+            kin,
+            price: row.price,
+            quantity: row.quantity,
+            fee: row.fee,
+            cash_change: row.cash_change,
+            version,
             posted_at: row.posted_at,
         };
-        Ok(self.numbered(transfer_rows(posting.transfers, self.transfers + 1, reference)))
+        Ok((row.trade_id, part))
     }
 
-    /// Books a deposit or withdrawal again; returns the transfer it must have made.
-    pub(super) fn cash(&mut self, row: &CashRow) -> Result<Vec<TransferRow>, Found> {
-        let wrong = |problem: String| bad("cash_movement", &row.trade_id, problem);
-        let key = (row.account_id.clone(), row.currency.clone());
-        let mut wallet = self.wallets.get(&key).copied().unwrap_or_default();
-        let mut transfers = Vec::new();
-        if row.denial_code == 0 {
-            let id = |error: IdError| wrong(error.to_string());
-            let (account, currency) =
-                (AccountId::new(&row.account_id).map_err(id)?, Currency::new(&row.currency).map_err(id)?);
-            let amount = Money::from_micros(row.amount);
-            let posting = if amount.is_negative() {
-                let amount = amount.negated().map_err(|error| wrong(error.to_string()))?;
-                post_withdrawal(&account, &currency, wallet, amount)
-            } else {
-                post_deposit(&account, &currency, wallet, amount)
-            };
-            let posting = posting.map_err(|error| wrong(error.to_string()))?;
-            wallet = posting.wallet;
-            self.wallets.insert(key, wallet);
-            let reference = Reference {
-                account_id: &row.account_id,
-                trade_id: &row.trade_id,
-                currency: &row.currency,
-                posting_sequence: row.posting_sequence,
-                posted_at: row.posted_at,
-            };
-            transfers = transfer_rows(vec![posting.transfer], self.transfers + 1, reference);
-        } else if row.amount != 0 {
-            return Err(wrong("it is denied but moves money".to_owned()));
-        }
-        let after = Wallet {
-            cash: Money::from_micros(row.cash_after),
-            margin: Money::from_micros(row.margin_after),
-            version: row.version_after,
-            is_frozen: row.is_frozen_after,
+    /// Pays out a position of a decided market.
+    pub(super) fn payout(&mut self, row: &Payout<'_>) -> Result<(), Found> {
+        let wrong = |problem: String| bad("payout", row.posting_sequence, problem);
+        self.nothing_open()?;
+        let sequence = self.advance(("payout", &row.posting_sequence), row.posted_at)?;
+        self.told(("payout", &row.posting_sequence), row.fact_sequence)?;
+        self.counted.payouts += 1;
+        let Some(held) = self.books.find_position(row.account_id, row.instrument_id).copied() else {
+            return Err(wrong("the account holds nothing of it".to_owned()));
         };
-        if after != wallet {
-            return Err(wrong(format!("it says {after:?} afterwards, should be {wallet:?}")));
+        let id = |error: tragen_domain::id::IdError| wrong(error.to_string());
+        let (account, currency) = (
+            self.books.accounts.name(row.account_id).map_err(id)?,
+            self.books.currencies.name(row.currency).map_err(id)?,
+        );
+        let instrument = self.books.instruments.name(row.instrument_id).map_err(id)?;
+        let venue = self.books.venues.name(row.venue).map_err(id)?;
+        if (held.currency, held.style, held.position.quantity.micros()) != (currency, row.style, row.quantity) {
+            let quantity = held.position.quantity;
+            return Err(wrong(format!("the account holds {quantity}, or its style or currency is another")));
         }
-        Ok(self.numbered(transfers))
+        self.decide(row, instrument)?;
+        let terms = self.terms(row.style, currency, 0).map_err(&wrong)?;
+        let wallet = self.books.wallet(account, currency);
+        let before = (wallet, held.position);
+        let (account_id, venue) = (self.books.account(account), self.books.venue(venue));
+        let posting = if row.is_void {
+            post_refund(account_id, venue, before, &terms)
+        } else {
+            post_settlement(account_id, venue, before, Price::from_micros(row.value), &terms)
+        };
+        let posting = posting.map_err(|error| wrong(error.to_string()))?;
+        let cash_change = posting.wallet.cash.minus(wallet.cash);
+        let realized_pnl = posting.position.realized_pnl.minus(held.position.realized_pnl);
+        for (name, stored, expected) in
+            [("cash_change", row.cash_change, cash_change), ("realized_pnl", row.realized_pnl, realized_pnl)]
+        {
+            let expected = expected.map_err(|error| wrong(error.to_string()))?;
+            if expected.micros() != stored {
+                return Err(wrong(format!("{name} is {}, should be {expected}", Money::from_micros(stored))));
+            }
+        }
+        let posted = Posted { account_id: row.account_id, sequence, at: row.posted_at, reference_id: row.booking_id };
+        self.chain.take(&posting.transfers, posted)?;
+        self.books.wallets.insert((account, currency), posting.wallet);
+        let held = Held { position: posting.position, account_version: posting.wallet.version, ..held };
+        self.books.positions.insert((account, instrument), held);
+        Ok(())
     }
 
-    fn numbered(&mut self, transfers: Vec<TransferRow>) -> Vec<TransferRow> {
-        self.transfers = transfers.last().map_or(self.transfers, |last| last.sequence);
-        transfers
+    /// Every payout of a market must say the same of it.
+    fn decide(&mut self, row: &Payout<'_>, instrument: Name) -> Result<(), Found> {
+        let own = Decided {
+            booking_id: row.booking_id,
+            venue: row.venue.to_owned(),
+            value: row.value,
+            is_void: row.is_void,
+            first: (row.posting_sequence, row.posted_at),
+        };
+        let first = self.decided.entry(instrument).or_insert_with(|| own.clone());
+        if (Decided { first: first.first, ..own }) != *first {
+            let problem = format!("it is not decided like the payout {} of the same market", first.first.0);
+            return Err(bad("payout", row.posting_sequence, problem));
+        }
+        Ok(())
+    }
+
+    fn names(&mut self, row: &Execution<'_>) -> Result<(Kin, Name), tragen_domain::id::IdError> {
+        let kin = Kin {
+            account: self.books.accounts.name(row.account_id)?,
+            instrument: self.books.instruments.name(row.instrument_id)?,
+            currency: self.books.currencies.name(row.currency)?,
+            side: row.side,
+        };
+        Ok((kin, self.books.venues.name(row.venue)?))
+    }
+
+    fn terms(&self, style: i32, currency: Name, initial_margin_ppm: i64) -> Result<SettlementTerms, String> {
+        let style = v1::SettlementStyle::try_from(style).ok().and_then(|style| SettlementStyle::try_from(style).ok());
+        let style = style.ok_or_else(|| "its settlement style is unknown".to_owned())?;
+        if !(0..=1_000_000).contains(&initial_margin_ppm) {
+            return Err(format!("a margin of {initial_margin_ppm} parts per million is none"));
+        }
+        Ok(SettlementTerms { style, currency: self.books.currency(currency).clone(), initial_margin_ppm })
     }
 }
 
-/// Whether a trade's totals are those of its executions.
-pub(super) fn check_trade(row: &TradeRow, executions: &[ExecutionRow]) -> Result<(), Found> {
-    let wrong = |problem: String| bad("trade", &row.trade_id, problem);
-    let sum = |amount: fn(&ExecutionRow) -> i64| {
-        executions.iter().try_fold(0_i64, |sum, execution| sum.checked_add(amount(execution)))
-    };
-    let fills = executions.iter().map(|e| (Price::from_micros(e.price), Quantity::from_micros(e.quantity)));
-    let average = average_price(fills).map_err(|error| wrong(error.to_string()))?;
-    for (name, stored, expected) in [
-        ("filled_quantity", row.filled_quantity, sum(|e| e.quantity)),
-        ("fee", row.fee, sum(|e| e.fee)),
-        ("cash_change", row.cash_change, sum(|e| e.cash_change)),
-        ("average_price", row.average_price, Some(average.micros())),
-    ] {
-        if Some(stored) != expected {
-            return Err(wrong(format!("{name} is {stored}, its executions make {expected:?}")));
-        }
-    }
-    Ok(())
+fn side_of(number: i32) -> Option<Side> {
+    v1::Side::try_from(number).ok().and_then(|side| Side::try_from(side).ok())
 }
 
-/// What [`post_fill`] takes, out of a row.
-fn parts(row: &ExecutionRow) -> Result<(AccountId, VenueId, Side, Fill, SettlementTerms), String> {
-    let id = |error: IdError| error.to_string();
-    let side = v1::Side::try_from(row.side).map_err(|error| error.to_string())?;
-    let terms = v1::SettlementTerms {
-        style: row.style,
-        currency: row.currency.clone(),
-        initial_margin_ppm: row.initial_margin_ppm,
-    };
-    let fill = Fill {
-        id: ExecutionId::new(&row.execution_id).map_err(id)?,
-        price: Price::from_micros(row.price),
-        quantity: Quantity::from_micros(row.quantity),
-        fee: Money::from_micros(row.fee),
-        executed_at: Timestamp::from_micros(row.executed_at),
-    };
-    Ok((
-        AccountId::new(&row.account_id).map_err(id)?,
-        VenueId::new(&row.venue).map_err(id)?,
-        Side::try_from(side).map_err(|error| error.to_string())?,
-        fill,
-        SettlementTerms::try_from(&terms).map_err(|error| error.to_string())?,
-    ))
+const fn part(row: &Execution<'_>, kin: Kin, version: i64) -> Part {
+    Part {
+        kin,
+        price: row.price,
+        quantity: row.quantity,
+        fee: row.fee,
+        cash_change: row.cash_change,
+        version,
+        posted_at: row.posted_at,
+    }
+}
+
+fn original_of(row: &Execution<'_>, snapshot: &mut Snapshot) -> Result<Option<ExecutionRow>, Found> {
+    Ok(snapshot.rows(EXECUTION, &[Arg::Text(row.reverses)])?.pop())
+}
+
+/// What is wrong with a fill taken back, if anything.
+fn reversal_problem(row: &Execution<'_>, original: Option<&ExecutionRow>) -> Option<String> {
+    let of = Corrected::Execution(row.reverses.to_owned());
+    if row.execution_id != reversal_id(row.reverses) || row.trade_id != correction_id(&of) {
+        return Some(format!("its ids are not those of a reversal of {}", row.reverses));
+    }
+    let Some(of) = original else { return Some(format!("there is no execution {} to take back", row.reverses)) };
+    if of.posting_sequence >= row.posting_sequence {
+        return Some(format!("it takes back {}, which came later", row.reverses));
+    }
+    let is_equal = of.account_id == row.account_id
+        && of.instrument_id == row.instrument_id
+        && of.venue == row.venue
+        && of.currency == row.currency
+        && of.reverses.is_empty()
+        && (of.side, of.style) == (row.side, row.style)
+        && (of.price, of.quantity, of.fee) == (row.price, row.quantity, row.fee)
+        && (of.initial_margin_ppm, of.executed_at) == (row.initial_margin_ppm, row.executed_at);
+    (!is_equal).then(|| format!("it is not the execution {} taken back", row.reverses))
 }

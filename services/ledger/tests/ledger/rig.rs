@@ -38,7 +38,7 @@ pub(crate) struct Rig {
     nats: NatsServer,
     lifecycle: Option<Lifecycle>,
     facts: tragen_bus::Follower,
-    _postgres: Option<Arc<PostgresServer>>,
+    postgres: Option<Arc<PostgresServer>>,
     _folder: TempDir,
 }
 
@@ -69,7 +69,7 @@ impl Rig {
         let facts = bus.follow(&context, Stream::Ledger, "", StartAt::Beginning).await.expect("facts");
         // Keeps following until the process ends with the test.
         std::mem::forget(watching);
-        Self { bus, url, kind, nats, lifecycle: None, facts, _postgres: postgres, _folder: folder }
+        Self { bus, url, kind, nats, lifecycle: None, facts, postgres, _folder: folder }
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -144,6 +144,26 @@ impl Rig {
     pub(crate) async fn funded(&self, account: &str, amount_micros: i64) {
         let answer = self.deposit(account, &format!("fund-{account}"), amount_micros).await.answer;
         assert!(matches!(answer, Some(v1::ledger_answer::Answer::Deposit(_))), "{answer:?}");
+    }
+
+    /// A deposit that is repeated until somebody takes it.
+    pub(crate) async fn repeat_until_funded(&self, account: &str, amount_micros: i64) {
+        let started = Instant::now();
+        let deposit =
+            v1::DepositRequest { request_id: format!("fund-{account}"), amount_micros, currency: String::new() };
+        let question = v1::LedgerQuestion {
+            account_id: account.to_owned(),
+            question: Some(v1::ledger_question::Question::Deposit(deposit)),
+            traceparent: String::new(),
+        };
+        loop {
+            let wait = Duration::from_millis(200);
+            let answer = self.bus.ask::<_, v1::LedgerAnswer>(Ask::Ledger, &question, wait).await;
+            if let Ok(v1::LedgerAnswer { answer: Some(v1::ledger_answer::Answer::Deposit(_)) }) = answer {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "no deposit: {answer:?}");
+        }
     }
 
     pub(crate) async fn account(&self, account: &str) -> v1::Account {
@@ -223,6 +243,11 @@ impl Rig {
         report
     }
 
+    /// One more empty database of PostgreSQL, for a ledger with shards in several.
+    pub(crate) async fn another_database(&self) -> String {
+        self.postgres.as_ref().expect("a rig on PostgreSQL").new_database().await
+    }
+
     pub(crate) fn nats_url(&self) -> &str {
         self.nats.url()
     }
@@ -232,7 +257,7 @@ impl Rig {
         let client = async_nats::connect(self.nats.url()).await.expect("a connection");
         let jetstream = async_nats::jetstream::new(client);
         let consumer: async_nats::jetstream::consumer::PullConsumer =
-            jetstream.get_consumer_from_stream("ledger", "EXECUTIONS").await.expect("the ledger's consumer");
+            jetstream.get_consumer_from_stream("ledger-0", "EXECUTIONS").await.expect("the ledger's consumer");
         let started = Instant::now();
         loop {
             let info = consumer.get_info().await.expect("the bus answers");
@@ -258,6 +283,7 @@ pub(crate) fn trade_id(fact: &v1::LedgerFact) -> String {
     match &fact.kind {
         Some(v1::ledger_fact::Kind::Trade(posted)) => posted.trade.clone().unwrap_or_default().trade_id,
         Some(v1::ledger_fact::Kind::Cash(posted)) => posted.trade_id.clone(),
+        Some(v1::ledger_fact::Kind::Settled(settled)) => format!("{}/{}", settled.booking_id, settled.account_id),
         None => String::new(),
     }
 }
@@ -366,7 +392,8 @@ pub(crate) fn withdrawal(
     amount_micros: i64,
     denial: Option<v1::Denial>,
 ) -> v1::ExecutionReport {
-    let withdrawal = v1::WithdrawalReport { amount_micros, currency: "USD".to_owned(), denial };
+    let withdrawal =
+        v1::WithdrawalReport { amount_micros, currency: "USD".to_owned(), denial, to_account_id: String::new() };
     v1::ExecutionReport {
         meta: Some(v1::Meta { event_id: uuid::Uuid::now_v7().to_string(), ..v1::Meta::default() }),
         key: Some(key(account, request_id)),
@@ -417,6 +444,9 @@ impl PostgresServer {
         let mut db = sqlx::PgConnection::connect(&self.url).await.expect("a connection");
         let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::raw_sql(create).execute(&mut db).await.expect("a database");
+        // For what tests ask the tables themselves; the ledger names its schema.
+        let path = AssertSqlSafe(format!("ALTER DATABASE {name} SET search_path = shard_0"));
+        sqlx::raw_sql(path).execute(&mut db).await.expect("a search path");
         let (server, _) = self.url.rsplit_once('/').expect("a url");
         format!("{server}/{name}")
     }

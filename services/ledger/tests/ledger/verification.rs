@@ -1,7 +1,39 @@
 //! Whatever is changed behind the ledger's back is found and named.
 
-use super::rig::{BOTH, Kind, Rig, fill, id, report, withdrawal};
+mod columns;
+
+use super::{
+    accounting::Tables,
+    rig::{BOTH, Kind, Rig, fill, id, report, withdrawal},
+};
 use tragen_contracts::v1::{Side, TradeStatus};
+use tragen_ledger::{BadRow, VerifyOptions, VerifyReport};
+
+/// Tables whose rows are never changed, each with what keeps them from it.
+const HISTORY: [&str; 8] =
+    ["transfer", "execution", "cash_movement", "batch", "payout", "moved_wallet", "moved_position", "cash_checkpoint"];
+
+/// Takes the locks off history, as somebody with the rights of an owner may.
+async fn unlock(tables: &Tables) {
+    for table in HISTORY {
+        let unlock = if tables.url.starts_with("sqlite") {
+            format!("DROP TRIGGER {table}_is_history; DROP TRIGGER {table}_stays")
+        } else {
+            format!("ALTER TABLE {table} DISABLE TRIGGER USER")
+        };
+        tables.change(&unlock).await;
+    }
+}
+
+/// What verification says, with `options`.
+async fn verified_with(rig: &Rig, options: VerifyOptions) -> VerifyReport {
+    tragen_ledger::verify_shards(&rig.config().shards(), options, |_| {}).await.expect("a report")
+}
+
+/// The first bad row.
+async fn bad_row(rig: &Rig) -> Option<BadRow> {
+    verified_with(rig, VerifyOptions::default()).await.first_bad_row
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tampered_row_is_named() {
@@ -17,13 +49,7 @@ async fn a_tampered_row_is_named() {
 
         let refused = tamper_as_is(&rig).await;
         assert!(refused.contains("history"), "{refused}");
-        for table in ["transfer", "execution", "cash_movement", "batch"] {
-            rig.sql(&match kind {
-                Kind::Sqlite => format!("DROP TRIGGER {table}_is_history; DROP TRIGGER {table}_stays"),
-                Kind::Postgres => format!("ALTER TABLE {table} DISABLE TRIGGER USER"),
-            })
-            .await;
-        }
+        unlock(&Tables::of(&rig)).await;
         for (table, key, change, undo) in [
             ("transfer", "2", "amount = amount + 1 WHERE sequence = 2", "amount = amount - 1 WHERE sequence = 2"),
             (
@@ -47,23 +73,18 @@ async fn a_tampered_row_is_named() {
             ("shard", "0", "transfer_sequence = 9", "transfer_sequence = 4"),
         ] {
             rig.sql(&format!("UPDATE {table} SET {change}")).await;
-            let report = tragen_ledger::verify(&rig.url, |_| {}).await.expect("a report");
-            let found = report.first_bad_row.expect("the row is found");
+            let found = bad_row(&rig).await.expect("the row is found");
             assert_eq!((found.table, found.key.as_str()), (table, key), "{change}: {}", found.problem);
             rig.sql(&format!("UPDATE {table} SET {undo}")).await;
             rig.verified().await;
         }
-        check_consistent_forgery(&rig).await;
+        // A forger who changes every row that follows still breaks the hash chain.
+        rig.sql("UPDATE transfer SET posted_at = posted_at - 1 WHERE sequence = 1").await;
+        rig.sql("UPDATE cash_movement SET posted_at = posted_at - 1 WHERE amount > 0").await;
+        rig.sql("UPDATE batch SET posted_at = posted_at - 1 WHERE sequence = 1").await;
+        let found = bad_row(&rig).await.expect("the batch is found");
+        assert_eq!((found.table, found.key.as_str()), ("batch", "1"), "{}", found.problem);
     }
-}
-
-/// A forger who changes every row that follows still breaks the hash chain.
-async fn check_consistent_forgery(rig: &Rig) {
-    rig.sql("UPDATE transfer SET posted_at = posted_at + 1 WHERE sequence = 1").await;
-    rig.sql("UPDATE cash_movement SET posted_at = posted_at + 1 WHERE amount > 0").await;
-    let report = tragen_ledger::verify(&rig.url, |_| {}).await.expect("a report");
-    let found = report.first_bad_row.expect("the batch is found");
-    assert_eq!((found.table, found.key.as_str()), ("batch", "1"));
 }
 
 /// The error of changing history without taking the locks off first.
@@ -81,4 +102,38 @@ async fn tamper_as_is(rig: &Rig) -> String {
         }
     };
     error.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_row_is_missed() {
+    for kind in BOTH {
+        let mut rig = Rig::started(kind).await;
+        for account in ["alice", "bob"] {
+            rig.funded(account, 100_000_000).await;
+            let fills = vec![fill(&format!("e-{account}"), 500_000, 10_000_000, 5)];
+            rig.report(vec![report(account, "r", Side::Buy, TradeStatus::Filled, fills)]).await;
+            rig.told(&[id(account, "r")]).await;
+        }
+        rig.stop().await;
+        let tables = Tables::of(&rig);
+        unlock(&tables).await;
+        for table in ["transfer", "execution", "cash_movement", "batch", "wallet", "position", "trade", "slot", "shard"]
+        {
+            let last = match table {
+                "wallet" | "position" => "account_id = 'bob'",
+                "execution" => "execution_id = 'e-bob'",
+                "cash_movement" => "account_id = 'bob'",
+                "trade" => "account_id = 'bob'",
+                "slot" => "slot = 255",
+                "shard" => "shard_id = 0",
+                _ => "sequence = (SELECT MAX(sequence) FROM transfer) OR sequence = (SELECT MAX(sequence) FROM batch)",
+            };
+            let put_back = format!("INSERT INTO {table} SELECT * FROM taken; DROP TABLE taken");
+            tables.change(&format!("CREATE TABLE taken AS SELECT * FROM {table} WHERE {last}")).await;
+            tables.change(&format!("DELETE FROM {table} WHERE {last}")).await;
+            assert!(bad_row(&rig).await.is_some(), "{kind:?}: a row of {table} is gone");
+            tables.change(&put_back).await;
+        }
+        rig.verified().await;
+    }
 }

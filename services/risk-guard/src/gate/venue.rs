@@ -71,13 +71,15 @@ impl Gate {
         self.ask_venue(Asked::Cancel, order, done);
     }
 
-    /// Asks the venue about every order whose end is not known.
+    /// Asks the venue about every order whose end is not known, and takes out those
+    /// of settled instruments.
     pub(super) fn recover(&mut self) {
         let open: Vec<OrderId> = self.state.orders().map(|open| open.order.terms.id.clone()).collect();
         self.work.recoveries = open.len();
         for order in &open {
             self.ask_venue(Asked::Recover, order, None);
         }
+        self.cancel_settled();
     }
 
     fn ask_venue(&mut self, asked: Asked, order: &OrderId, done: Option<oneshot::Sender<()>>) {

@@ -34,6 +34,8 @@ pub(crate) fn fact_records(fact: &v1::LedgerFact) -> Result<Vec<Record>, Invalid
             record.balances.push(balance(account)?);
             records.push(record);
         }
+        // It releases nothing: cash and position after it ride along.
+        Some(v1::ledger_fact::Kind::Settled(_)) => {}
         None => return Err(InvalidField::new("kind", "FIELD_MISSING", "is missing")),
     }
     for changed in &fact.balances {

@@ -1,6 +1,6 @@
 //! Orders in the journal and in reports.
 
-use super::{Key, state_change};
+use super::{Key, booking::booked_record, state_change};
 use tragen_contracts::{
     convert::{InvalidField, id, required},
     v1,
@@ -101,14 +101,16 @@ pub(crate) fn journal_record(record: &v1::JournalRecord, decided_at: Timestamp) 
         }
         Kind::Refused(_) => Ok(Record::Refused { trade: Key::parse(record.key.as_ref())?.trade }),
         Kind::Closed(closed) => {
-            let key = Key::parse(record.key.as_ref())?;
-            Ok(Record::Closed { order: id("order_id", &closed.order_id)?, trade: key.trade })
+            // Of a booking as well, which may be of no account.
+            let key = required("key", record.key.as_ref())?;
+            Ok(Record::Closed { order: id("order_id", &closed.order_id)?, trade: id("key.trade_id", &key.trade_id)? })
         }
         Kind::Withdrawal(decided) => {
             let key = Key::parse(record.key.as_ref())?;
             let report = required("report", decided.report.as_ref())?;
             Ok(withdrawal_record(key, report, id("currency", &report.currency)?))
         }
+        Kind::Booking(decided) => booked_record(decided),
     }
 }
 

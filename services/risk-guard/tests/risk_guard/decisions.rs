@@ -108,7 +108,11 @@ async fn a_withdrawal_competes_with_orders_for_the_same_money() {
     let mut rig = Rig::start().await;
     let guard = rig.guard().await;
     let withdraw = |request: &str, amount: i64| {
-        let asked = v1::WithdrawalRequested { amount_micros: amount, currency: "USD".into() };
+        let asked = v1::WithdrawalRequested {
+            amount_micros: amount,
+            currency: "USD".into(),
+            ..v1::WithdrawalRequested::default()
+        };
         proposal(key("alice", request), v1::proposal::Kind::Withdrawal(asked))
     };
     let (first, second) = (withdraw("w-1", 990 * ONE), withdraw("w-2", 11 * ONE));
@@ -119,6 +123,7 @@ async fn a_withdrawal_competes_with_orders_for_the_same_money() {
     let denial_of = |id: &str| match rig.outcomes.reports[id][0].kind.clone().expect("a kind") {
         v1::execution_report::Kind::Trade(report) => report.denial,
         v1::execution_report::Kind::Withdrawal(report) => report.denial,
+        v1::execution_report::Kind::Booking(_) | v1::execution_report::Kind::Arrival(_) => None,
     };
     assert_eq!(denial_of(&first_id), None);
     assert_eq!(denial_of(&second_id).expect("denied").code(), v1::DenialCode::InsufficientFunds);

@@ -57,12 +57,12 @@ impl Ledger {
         .await
         .expect("a subject");
         let (own, bus) = (self.clone(), bus.clone());
-        let mut reports = bus.pull::<v1::ExecutionBatch>(context, Consumer::Ledger);
+        let mut reports = bus.pull::<v1::ExecutionBatch>(context, Consumer::Ledger(0));
         context.spawn("ledger", async move {
             while let Some(delivery) = reports.next().await {
-                let facts: Vec<_> = delivery.message.reports.iter().filter_map(|report| own.book(report)).collect();
+                let facts: Vec<_> = delivery.message.reports.iter().flat_map(|report| own.book(report)).collect();
                 if !facts.is_empty() {
-                    let batch = v1::LedgerFactBatch { facts };
+                    let batch = v1::LedgerFactBatch { facts, ..v1::LedgerFactBatch::default() };
                     let subject = Subject::LedgerFacts(0);
                     bus.publish(&subject, &batch, &PublishOptions::default(), PATIENCE).await?;
                 }
@@ -87,19 +87,21 @@ impl Ledger {
         Some(v1::ledger_answer::Answer::AccountsPage(page))
     }
 
-    fn book(&self, report: &v1::ExecutionReport) -> Option<v1::LedgerFact> {
+    fn book(&self, report: &v1::ExecutionReport) -> Vec<v1::LedgerFact> {
         let mut books = self.books.lock().expect("not poisoned");
-        let key = report.key.clone()?;
-        let kind = report.kind.clone()?;
-        books.sequence += 1;
-        let sequence = books.sequence;
-        let fact = match kind {
-            v1::execution_report::Kind::Trade(trade) => books.book_trade(&key, &trade),
-            v1::execution_report::Kind::Withdrawal(withdrawal) => books.book_withdrawal(&key, &withdrawal),
+        let key = report.key.clone().expect("a key");
+        let mut facts = match report.kind.clone().expect("a kind") {
+            v1::execution_report::Kind::Trade(trade) => vec![books.book_trade(&key, &trade)],
+            v1::execution_report::Kind::Withdrawal(withdrawal) => vec![books.book_withdrawal(&key, &withdrawal)],
+            v1::execution_report::Kind::Booking(booking) => books.book_by_hand(&key, &booking),
+            v1::execution_report::Kind::Arrival(_) => Vec::new(),
         };
-        let fact = v1::LedgerFact { sequence, ..fact };
-        books.facts.insert(key.trade_id, fact.clone());
-        Some(fact)
+        for fact in &mut facts {
+            books.sequence += 1;
+            fact.sequence = books.sequence;
+            books.facts.insert(key.trade_id.clone(), fact.clone());
+        }
+        facts
     }
 }
 
@@ -152,6 +154,60 @@ impl Books {
         }
     }
 
+    /// Adjustments and settlements, each once.
+    fn book_by_hand(&mut self, key: &v1::TradeKey, booking: &v1::Booking) -> Vec<v1::LedgerFact> {
+        if !self.finished.insert(key.trade_id.clone()) {
+            return Vec::new();
+        }
+        match booking.kind.as_ref().expect("a kind") {
+            v1::booking::Kind::Adjustment(adjustment) => {
+                let book = self.accounts.entry(adjustment.account_id.clone()).or_default();
+                book.cash = book.cash.plus(Money::from_micros(adjustment.amount_micros)).expect("fits");
+                book.version += 1;
+                let cash = v1::CashPosted {
+                    trade_id: key.trade_id.clone(),
+                    amount_micros: adjustment.amount_micros,
+                    account: Some(account(&adjustment.account_id, book)),
+                    kind: v1::CashKind::Adjustment.into(),
+                    ..v1::CashPosted::default()
+                };
+                vec![v1::LedgerFact { kind: Some(v1::ledger_fact::Kind::Cash(cash)), ..v1::LedgerFact::default() }]
+            }
+            v1::booking::Kind::Settlement(settlement) => {
+                let Some(v1::settlement::Outcome::ValueMicros(value)) = settlement.outcome else { return Vec::new() };
+                let mut facts = Vec::new();
+                for (id, book) in &mut self.accounts {
+                    let Some(position) = book.positions.insert(settlement.instrument_id.clone(), Position::default())
+                    else {
+                        continue;
+                    };
+                    let paid = position.quantity.micros() / ONE * value;
+                    book.cash = book.cash.plus(Money::from_micros(paid)).expect("fits");
+                    book.version += 1;
+                    facts.push(v1::LedgerFact {
+                        kind: Some(v1::ledger_fact::Kind::Settled(v1::PositionSettled {
+                            booking_id: key.trade_id.clone(),
+                            account_id: id.clone(),
+                            instrument_id: settlement.instrument_id.clone(),
+                            value_micros: value,
+                            cash_change_micros: paid,
+                            ..v1::PositionSettled::default()
+                        })),
+                        balances: vec![v1::BalanceChanged { account: Some(account(id, book)) }],
+                        positions: vec![v1::PositionChanged {
+                            account_id: id.clone(),
+                            position: Some(position_of(&settlement.instrument_id, &Position::default())),
+                            account_version: book.version,
+                        }],
+                        ..v1::LedgerFact::default()
+                    });
+                }
+                facts
+            }
+            v1::booking::Kind::Correction(_) | v1::booking::Kind::Unfreezing(_) => Vec::new(),
+        }
+    }
+
     fn book_withdrawal(&mut self, key: &v1::TradeKey, report: &v1::WithdrawalReport) -> v1::LedgerFact {
         let book = self.accounts.entry(key.account_id.clone()).or_default();
         if report.denial.is_none() && self.finished.insert(key.trade_id.clone()) {
@@ -164,6 +220,8 @@ impl Books {
             trade_id: key.trade_id.clone(),
             amount_micros: -report.amount_micros,
             account: Some(account(&key.account_id, book)),
+            kind: if report.to_account_id.is_empty() { v1::CashKind::Withdrawal } else { v1::CashKind::Sent }.into(),
+            counterparty_account_id: report.to_account_id.clone(),
             ..v1::CashPosted::default()
         };
         v1::LedgerFact { kind: Some(v1::ledger_fact::Kind::Cash(cash)), ..v1::LedgerFact::default() }

@@ -259,7 +259,9 @@ impl Outcomes {
     pub(crate) fn last(&self, trade: &str) -> Option<v1::TradeReport> {
         match self.reports.get(trade)?.last()?.kind.clone()? {
             v1::execution_report::Kind::Trade(report) => Some(report),
-            v1::execution_report::Kind::Withdrawal(_) => None,
+            v1::execution_report::Kind::Withdrawal(_)
+            | v1::execution_report::Kind::Booking(_)
+            | v1::execution_report::Kind::Arrival(_) => None,
         }
     }
 

@@ -31,7 +31,7 @@ impl Api {
         };
         let ledger = LedgerQuestion {
             account_id: String::new(),
-            question: Some(ledger_question::Question::Outcomes(OutcomesQuestion { trade_ids: Vec::new() })),
+            question: Some(ledger_question::Question::Outcomes(OutcomesQuestion::default())),
             traceparent: call.traceparent.clone(),
         };
         let instruments = ListInstrumentsRequest { page_size: 1, ..ListInstrumentsRequest::default() };

@@ -76,7 +76,12 @@ impl Api {
         Ok(answer)
     }
 
-    async fn ask_guard(&self, call: &Call, question: Question, timeout: Duration) -> Result<Answer, Refusal> {
+    pub(super) async fn ask_guard(
+        &self,
+        call: &Call,
+        question: Question,
+        timeout: Duration,
+    ) -> Result<Answer, Refusal> {
         let question = GuardQuestion {
             principal: call.caller.account.as_str().to_owned(),
             question: Some(question),

@@ -64,7 +64,8 @@ impl Api {
         let account = &call.caller.account;
         let page_size = check_page_size(request.page_size)?;
         let page_token = self.pages.open(account, "trades", &request.page_token)?;
-        let question = Question::ListTrades(ListTradesRequest { page_size, page_token });
+        let min_version = request.min_version;
+        let question = Question::ListTrades(ListTradesRequest { page_size, page_token, min_version });
         let Answer::Trades(mut page) = self.ask_own_ledger(call, question).await? else {
             return Err(malformed_answer());
         };

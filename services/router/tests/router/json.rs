@@ -74,6 +74,39 @@ async fn a_trade_is_placed_read_and_listed() {
 }
 
 #[tokio::test]
+async fn money_is_sent_and_told_of() {
+    let stage = Stage::start(generous()).await;
+    let token = stage.token("alice", Tier::Premium, Role::Trader);
+    let sending = json!({"request_id": request_id(), "to_account_id": "bob", "amount_micros": "5000000"});
+    let sent = call(stage.address, "POST", "/v1/sendings", &token, &sending.to_string()).await;
+    assert_eq!((sent.status, &sent.json()["status"]), (200, &json!("WITHDRAWAL_STATUS_POSTED")), "{}", sent.body);
+    let period = "from=1970-01-01T00:00:10Z&to=1970-01-01T00:00:20.5Z&page_size=3";
+    let page = call(stage.address, "GET", &format!("/v1/statement?{period}"), &token, "").await;
+    assert_eq!((page.status, &page.json()["opening_cash_micros"]), (200, &json!("3")), "{}", page.body);
+    let transfer = &page.json()["lines"][0]["transfer"];
+    let (from, to) = (&transfer["sequence"], &transfer["posted_at"]);
+    assert_eq!((from, to), (&json!("10"), &json!("1970-01-01T00:00:20.500+00:00")), "{transfer}");
+    let next = page.json()["next_page_token"].as_str().expect("a token").to_owned();
+    let last = call(stage.address, "GET", &format!("/v1/statement?{period}&page_token={next}"), &token, "").await;
+    assert_eq!(last.json()["lines"][0]["transfer"]["reference_id"], json!("2"), "{}", last.body);
+    for (path, reason) in [
+        ("/v1/statement?from=yesterday", "MALFORMED_JSON"),
+        ("/v1/statement?from=1970-01-01T00:00:10Z&to=1970-01-01T00:00:10Z", "PERIOD_INVALID"),
+        ("/v1/account?max_age_ms=30001", "MAX_AGE_OUT_OF_BOUNDS"),
+        ("/v1/account?max_age_ms=1&min_version=1", "MAX_AGE_UNEXPECTED"),
+    ] {
+        let answer = call(stage.address, "GET", path, &token, "").await;
+        assert_eq!((answer.status, answer.reason().as_str()), (400, reason), "{path}: {}", answer.body);
+    }
+    let account = call(stage.address, "GET", "/v1/account?max_age_ms=30000", &token, "").await;
+    assert_eq!((account.status, account.json()["account"]["version"].clone()), (200, json!("7")));
+    for path in ["/v1/bookings/propose", "/v1/bookings/confirm"] {
+        let answer = call(stage.address, "POST", path, &token, "{}").await;
+        assert_eq!((answer.status, answer.reason().as_str()), (403, "ROLE_REQUIRED"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn bad_calls_get_a_status_in_json() {
     let stage = Stage::start(Config { free_trades_per_minute: 1, wait_default_ms: 300, ..generous() }).await;
     let token = stage.token("alice", Tier::Premium, Role::Trader);

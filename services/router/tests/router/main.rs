@@ -2,9 +2,12 @@
 //! protocols of the bus: they answer for the ledger, take requests off the
 //! lanes and publish facts.
 
+mod accounts;
 mod bad_tokens;
 mod bad_trades;
 mod bad_wire;
+mod balances;
+mod bookings;
 mod json;
 mod lanes;
 mod rates;
@@ -13,3 +16,4 @@ mod repeats;
 mod served;
 mod stage;
 mod trace;
+mod valkey;

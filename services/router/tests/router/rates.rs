@@ -1,11 +1,11 @@
 //! Rate limits: exact, per account and tier, apart for cancels and reads, free
 //! for repeats, and shared by routers through Valkey.
 
-use crate::stage::{FILLS, RESTS, Stage, expect_refusal, order, place, request_id, with_token};
-use std::{
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+use crate::{
+    stage::{FILLS, RESTS, Stage, expect_refusal, order, place, request_id, with_token},
+    valkey::Valkey,
 };
+use std::time::Duration;
 use tonic::{Code::ResourceExhausted, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use tragen_contracts::v1::{
@@ -73,40 +73,10 @@ async fn reads_are_limited_too() {
     expect_refusal("the third", read().await, ResourceExhausted, "RATE_LIMIT");
 }
 
-/// A private Valkey on a free port; it is stopped when dropped.
-struct Valkey {
-    child: Child,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Valkey {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-async fn valkey() -> (Valkey, String) {
-    let binary = std::env::var("TRAGEN_VALKEY_SERVER").expect(
-        "TRAGEN_VALKEY_SERVER names no valkey-server: run `make test`, or export the output of `tools/fetch valkey`",
-    );
-    let folder = tempfile::tempdir().expect("a folder");
-    let socket = folder.path().join("valkey.sock");
-    let mut command = Command::new(binary);
-    command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket).stdout(Stdio::null());
-    let valkey = Valkey { child: command.spawn().expect("valkey-server starts"), _folder: folder };
-    let started = Instant::now();
-    while tokio::net::UnixStream::connect(&socket).await.is_err() {
-        assert!(started.elapsed() < Duration::from_secs(10), "valkey-server was not ready within 10 s");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    (valkey, format!("redis+unix://{}", socket.display()))
-}
-
 #[tokio::test]
 async fn two_routers_share_a_limit_and_go_on_without_valkey() {
-    let (mut valkey, cache_url) = valkey().await;
-    let config = Config { cache_url, ..Config::default() };
+    let mut valkey = Valkey::start().await;
+    let config = Config { cache_url: valkey.url(), ..Config::default() };
     let stage = Stage::start(config.clone()).await;
     let second = stage.second_router(config).await;
     let token = stage.token("alice", Tier::Free, Role::Trader);
@@ -117,8 +87,7 @@ async fn two_routers_share_a_limit_and_go_on_without_valkey() {
     }
     assert_eq!(passed, 10);
 
-    valkey.child.kill().expect("valkey-server is stopped");
-    valkey.child.wait().expect("valkey-server has ended");
+    valkey.stop();
     let mut passed = 0;
     for _ in 0..15 {
         passed += u32::from(place_on(&second, &token, &request_id(), FILLS).await.is_ok());

@@ -15,9 +15,9 @@ use tragen_bus::{
     server::{NatsServer, Sync, find_binary},
 };
 use tragen_contracts::v1::{
-    self, Account, AskError, CashPosted, Denial, DenialCode, DepositResponse, GetAccountResponse, LedgerAnswer,
-    LedgerFact, LedgerFactBatch, LedgerQuestion, ListTradesResponse, Outcomes, Proposal, ProposalBatch, Trade,
-    TradePosted, TradeRequested, TradeRequestedBatch, TradeStatus, accounts_client::AccountsClient,
+    self, Account, AskError, CashKind, CashPosted, Denial, DenialCode, DepositResponse, GetAccountResponse,
+    LedgerAnswer, LedgerFact, LedgerFactBatch, LedgerQuestion, ListTradesResponse, Outcomes, Proposal, ProposalBatch,
+    Trade, TradePosted, TradeRequested, TradeRequestedBatch, TradeStatus, accounts_client::AccountsClient,
     agents_client::AgentsClient, get_trade_request::Key, ledger_answer::Answer, ledger_fact, ledger_question::Question,
     operations_client::OperationsClient, proposal, risk_control_client::RiskControlClient,
     trading_client::TradingClient,
@@ -47,6 +47,10 @@ pub(crate) struct Books {
     /// How often each trade came off a lane.
     pub(crate) requests: BTreeMap<String, u32>,
     pub(crate) last_request: Option<TradeRequested>,
+    /// How often the ledger was asked for balances.
+    pub(crate) account_reads: u32,
+    /// How often every account has changed.
+    pub(crate) changes: i64,
 }
 
 /// A running router and all around it; everything stops when it is dropped.
@@ -250,7 +254,7 @@ pub(crate) async fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
 async fn work(context: &Context, bus: &Bus, books: &Arc<Mutex<Books>>) {
     let ledger = Arc::clone(books);
     bus.answer(context, Ask::Ledger, move |question: LedgerQuestion| {
-        let answer = answer(&ledger.lock().expect("books"), &question);
+        let answer = answer(&mut ledger.lock().expect("books"), &question);
         async move { LedgerAnswer { answer: Some(answer) } }.boxed()
     })
     .await
@@ -324,16 +328,30 @@ async fn decide(bus: &Bus, books: &Arc<Mutex<Books>>, proposal: &Proposal) {
             let is_denied = withdrawal.amount_micros > 100_000_000;
             let code = DenialCode::InsufficientFunds.into();
             let denial = is_denied.then(|| Denial { code, ..Denial::default() });
+            let is_sending = !withdrawal.to_account_id.is_empty();
             let cash = CashPosted {
                 request_id: key.request_id,
                 trade_id: key.trade_id.clone(),
                 payload_hash: key.payload_hash,
                 amount_micros: if is_denied { 0 } else { -withdrawal.amount_micros },
                 denial,
-                account: Some(account(&key.account_id, &withdrawal.currency)),
+                account: Some(account(&key.account_id, &withdrawal.currency, 0)),
+                kind: if is_sending { CashKind::Sent } else { CashKind::Withdrawal }.into(),
+                counterparty_account_id: withdrawal.to_account_id.clone(),
             };
-            let fact = LedgerFact { kind: Some(ledger_fact::Kind::Cash(cash)), ..LedgerFact::default() };
-            commit(bus, books, key.trade_id, fact, true).await;
+            let fact = |cash| LedgerFact { kind: Some(ledger_fact::Kind::Cash(cash)), ..LedgerFact::default() };
+            if is_sending && !is_denied {
+                // The receiver's side has the same id, and may come first.
+                let received = CashPosted {
+                    amount_micros: withdrawal.amount_micros,
+                    account: Some(account(&withdrawal.to_account_id, &withdrawal.currency, 0)),
+                    kind: CashKind::Received.into(),
+                    counterparty_account_id: key.account_id.clone(),
+                    ..cash.clone()
+                };
+                publish(bus, fact(received)).await;
+            }
+            commit(bus, books, key.trade_id, fact(cash), true).await;
         }
         proposal::Kind::Cancel(cancel) => {
             let stored = books.lock().expect("books").facts.get(&cancel.trade_id).cloned();
@@ -357,23 +375,28 @@ async fn post(bus: &Bus, books: &Arc<Mutex<Books>>, trade: Trade, payload_hash: 
 async fn commit(bus: &Bus, books: &Arc<Mutex<Books>>, id: String, fact: LedgerFact, is_heard: bool) {
     books.lock().expect("books").facts.insert(id, fact.clone());
     if is_heard {
-        let batch = LedgerFactBatch { facts: vec![fact] };
-        let options = PublishOptions::default();
-        bus.publish(&Subject::LedgerFacts(0), &batch, &options, Duration::from_secs(5)).await.expect("published");
+        publish(bus, fact).await;
     }
 }
 
-fn account(id: &str, currency: &str) -> Account {
+pub(crate) async fn publish(bus: &Bus, fact: LedgerFact) {
+    let batch = LedgerFactBatch { facts: vec![fact], ..LedgerFactBatch::default() };
+    let options = PublishOptions::default();
+    bus.publish(&Subject::LedgerFacts(0), &batch, &options, Duration::from_secs(5)).await.expect("published");
+}
+
+/// An account after it has changed so often.
+pub(crate) fn account(id: &str, currency: &str, changes: i64) -> Account {
     Account {
         account_id: id.to_owned(),
         currency: currency.to_owned(),
-        cash_micros: 1_000_000,
-        version: 7,
+        cash_micros: 1_000_000 + changes,
+        version: 7 + changes,
         ..Account::default()
     }
 }
 
-fn answer(books: &Books, question: &LedgerQuestion) -> Answer {
+fn answer(books: &mut Books, question: &LedgerQuestion) -> Answer {
     let not_found = || {
         let reason = "TRADE_NOT_FOUND".to_owned();
         Answer::Error(AskError { code: Code::NotFound.into(), reason, message: "no such trade".to_owned() })
@@ -384,7 +407,7 @@ fn answer(books: &Books, question: &LedgerQuestion) -> Answer {
             match books.facts.get(id).and_then(|fact| fact.kind.clone()) {
                 // The whole trade, whoever asks: hiding it must not rest on the ledger alone.
                 Some(ledger_fact::Kind::Trade(posted)) => Answer::Trade(posted),
-                Some(ledger_fact::Kind::Cash(_)) | None => not_found(),
+                Some(ledger_fact::Kind::Cash(_) | ledger_fact::Kind::Settled(_)) | None => not_found(),
             }
         }
         Question::ListTrades(request) => {
@@ -393,11 +416,12 @@ fn answer(books: &Books, question: &LedgerQuestion) -> Answer {
             Answer::Trades(ListTradesResponse { trades: vec![trade], next_page_token })
         }
         Question::GetAccount(request) => {
-            let account = account(&question.account_id, &request.currency);
+            books.account_reads += 1;
+            let account = account(&question.account_id, &request.currency, books.changes);
             Answer::Account(GetAccountResponse { account: Some(account) })
         }
         Question::Deposit(request) => {
-            let account = account(&question.account_id, &request.currency);
+            let account = account(&question.account_id, &request.currency, 0);
             Answer::Deposit(DepositResponse { account: Some(account) })
         }
         Question::Outcomes(request) => {
@@ -406,6 +430,22 @@ fn answer(books: &Books, question: &LedgerQuestion) -> Answer {
         }
         Question::ListPositions(_) => Answer::Positions(v1::ListPositionsResponse::default()),
         Question::ListTransfers(_) => Answer::Transfers(v1::ListTransfersResponse::default()),
+        // One line that tells what was asked, on the first of two pages.
+        Question::GetStatement(request) => {
+            let transfer = v1::Transfer {
+                currency: request.currency.clone(),
+                sequence: request.from.map_or(-1, |from| from.seconds),
+                reference_id: request.page_token.clone(),
+                posted_at: request.to,
+                ..v1::Transfer::default()
+            };
+            Answer::Statement(v1::GetStatementResponse {
+                opening_cash_micros: request.page_size.into(),
+                lines: vec![v1::StatementLine { transfer: Some(transfer), ..v1::StatementLine::default() }],
+                closing_cash_micros: 7,
+                next_page_token: if request.page_token.is_empty() { "2".to_owned() } else { String::new() },
+            })
+        }
         Question::AccountsPage(_) => Answer::AccountsPage(v1::AccountsPage::default()),
     }
 }

@@ -1,6 +1,7 @@
-//! `tragen account`: balances, positions and transfers of the token's account.
+//! `tragen account`: balances, positions, transfers and statements of the token's
+//! account, and money in, out and to others.
 
-use super::{ClientArgs, amount::positive, pages, request_id, uuid};
+use super::{ClientArgs, amount::positive, pages, request_id, statement::StatementArgs, uuid};
 use crate::{
     Verdict,
     api::ask,
@@ -8,6 +9,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use tragen_contracts::v1;
 use tragen_domain::money::Money;
 use uuid::Uuid;
@@ -28,6 +30,15 @@ pub(crate) enum AccountCommand {
     /// Takes money out, if the risk guard approves.
     #[command(after_help = "Example:\n  tragen account withdraw --amount 250 --currency USD")]
     Withdraw(CashArgs),
+    /// Sends money to another account, if the risk guard approves.
+    #[command(after_help = "Example:\n  tragen account send --to bob --amount 25 --currency USD")]
+    Send {
+        /// Who receives it.
+        #[arg(long, value_name = "ACCOUNT")]
+        to: String,
+        #[command(flatten)]
+        cash: CashArgs,
+    },
     /// Open positions.
     #[command(after_help = "Example:\n  tragen account positions -o json")]
     Positions {
@@ -42,6 +53,9 @@ pub(crate) enum AccountCommand {
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..))]
         limit: i32,
     },
+    /// What moved the cash in a period, oldest first, with the balance after each line.
+    #[command(after_help = "Example:\n  tragen account statement --from 2026-01-01 --to 2026-02-01 -o csv")]
+    Statement(StatementArgs),
 }
 
 /// How much money.
@@ -64,7 +78,7 @@ impl AccountCommand {
         let format = client.output;
         match self {
             Self::Show { currency } => {
-                let question = v1::GetAccountRequest { currency, min_version: 0 };
+                let question = v1::GetAccountRequest { currency, ..v1::GetAccountRequest::default() };
                 let answer = accounts.get_account(ask(question)).await?.into_inner();
                 show(format, answer.account)?;
             }
@@ -77,11 +91,18 @@ impl AccountCommand {
             Self::Withdraw(CashArgs { amount, currency, request_id: id }) => {
                 let amount_micros = amount.micros();
                 let question = v1::WithdrawRequest { request_id: request_id(id), amount_micros, currency };
-                return withdrawn(format, &accounts.withdraw(ask(question)).await?.into_inner());
+                let answer = accounts.withdraw(ask(question)).await?.into_inner();
+                return decided(format, &answer, (answer.status(), &answer.denial_reason, answer.account.as_ref()));
+            }
+            Self::Send { to: to_account_id, cash: CashArgs { amount, currency, request_id: id } } => {
+                let amount_micros = amount.micros();
+                let question = v1::SendRequest { request_id: request_id(id), to_account_id, amount_micros, currency };
+                let answer = accounts.send(ask(question)).await?.into_inner();
+                return decided(format, &answer, (answer.status(), &answer.denial_reason, answer.account.as_ref()));
             }
             Self::Positions { limit } => {
                 let positions = pages(limit, async |page_size, page_token| {
-                    let question = v1::ListPositionsRequest { page_size, page_token };
+                    let question = v1::ListPositionsRequest { page_size, page_token, min_version: 0 };
                     let page = accounts.list_positions(ask(question)).await?.into_inner();
                     Ok((page.positions, page.next_page_token))
                 });
@@ -90,13 +111,14 @@ impl AccountCommand {
             }
             Self::Transfers { limit } => {
                 let transfers = pages(limit, async |page_size, page_token| {
-                    let question = v1::ListTransfersRequest { page_size, page_token };
+                    let question = v1::ListTransfersRequest { page_size, page_token, min_version: 0 };
                     let page = accounts.list_transfers(ask(question)).await?.into_inner();
                     Ok((page.transfers, page.next_page_token))
                 });
                 let headers = ["SEQUENCE", "POSTED", "KIND", "AMOUNT", "CURRENCY", "FROM", "TO", "REFERENCE"];
                 format.list_or("No transfers yet.", "transfers", &transfers.await?, &headers, transfer_row)?;
             }
+            Self::Statement(args) => args.run(format, &mut accounts).await?,
         }
         Ok(Verdict::Good)
     }
@@ -107,16 +129,16 @@ fn show(format: Format, account: Option<v1::Account>) -> anyhow::Result<()> {
     format.record(&account, &account_fields(&account))
 }
 
-fn withdrawn(format: Format, answer: &v1::WithdrawResponse) -> anyhow::Result<Verdict> {
-    let mut fields = vec![
-        ("status", word(answer.status().as_str_name(), "WITHDRAWAL_STATUS_")),
-        ("denial", answer.denial_reason.clone()),
-    ];
-    if let Some(account) = &answer.account {
-        fields.extend(account_fields(account));
-    }
+/// What the guard decided on money that was to leave the account.
+fn decided(
+    format: Format,
+    answer: &impl Serialize,
+    (status, denial, account): (v1::WithdrawalStatus, &str, Option<&v1::Account>),
+) -> anyhow::Result<Verdict> {
+    let mut fields = vec![("status", word(status.as_str_name(), "WITHDRAWAL_STATUS_")), ("denial", denial.to_owned())];
+    fields.extend(account.map(account_fields).unwrap_or_default());
     format.record(answer, &fields)?;
-    match answer.status() {
+    match status {
         v1::WithdrawalStatus::Posted => Ok(Verdict::Good),
         v1::WithdrawalStatus::Denied | v1::WithdrawalStatus::Unspecified => Ok(Verdict::Refused),
     }

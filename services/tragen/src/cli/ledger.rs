@@ -1,14 +1,13 @@
-//! `tragen ledger`: the books, looked at without the services.
+//! `tragen ledger`: the books, looked at and looked after without the services.
 
-use crate::{
-    Verdict,
-    output::{Format, print},
-    service::{store_in, store_url},
-};
+mod backup;
+mod books;
+mod slots;
+mod transport;
+mod verify;
+
+use crate::{Verdict, output::Format};
 use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::{path::PathBuf, time::Duration};
-use tragen_ledger::VerifyReport;
 
 /// What to do with the books.
 #[derive(Debug, Subcommand)]
@@ -17,69 +16,45 @@ pub(crate) enum LedgerCommand {
     #[command(
         after_help = "Examples:\n  tragen ledger verify --data-dir data\n  tragen ledger verify --store postgres://tragen:secret@127.0.0.1/tragen\n\nExit code 1 and the first bad row if something is not equal."
     )]
-    Verify {
-        /// The data folder of `tragen up`.
-        #[arg(long, env = "TRAGEN_DATA_DIR", default_value = "data")]
-        data_dir: PathBuf,
-        /// The database instead: a sqlite:// or postgres:// address.
-        #[arg(long, env = "TRAGEN_STORE", hide_env_values = true)]
-        store: Option<String>,
-    },
+    Verify(verify::VerifyArgs),
+    /// Which shard keeps which slot, and how much is in each.
+    #[command(after_help = "Example:\n  tragen ledger slots --config tragen.toml --shard 0")]
+    Slots(slots::SlotsArgs),
+    /// Moves a slot with all its accounts to another shard while ledgers run.
+    #[command(
+        after_help = "Examples:\n  tragen ledger move-slot --config tragen.toml --slot 17 --to 2\n  tragen ledger move-slot --config tragen.toml --account alice --to 2\n\nAfter a crash the same command goes on. A slot that has left but not arrived is taken back by moving it to where it leaves."
+    )]
+    MoveSlot(slots::MoveSlotArgs),
+    /// Writes the books of a shard to a file, as they are at one moment.
+    #[command(after_help = "Example:\n  tragen ledger export --data-dir data --out books.tragen")]
+    Export(transport::ExportArgs),
+    /// Puts exported books into an empty store, all or none.
+    #[command(
+        after_help = "Example:\n  tragen ledger import --store postgres://tragen:secret@127.0.0.1/tragen --in books.tragen"
+    )]
+    Import(transport::ImportArgs),
+    /// Copies the books of a shard while a ledger writes to them, and looks whether the copy is sound.
+    #[command(
+        after_help = "Example:\n  tragen ledger backup --data-dir data --out /backup/ledger-2026-03-01.db\n\nSQLite is copied page by page. PostgreSQL needs pg_dump and pg_restore on the PATH or in TRAGEN_POSTGRES_BIN."
+    )]
+    Backup(backup::BackupArgs),
+    /// Puts a copy back where there are no books, with an epoch above all that were given out.
+    #[command(
+        after_help = "Example:\n  tragen ledger restore --data-dir data --from /backup/ledger-2026-03-01.db --nats-url nats://127.0.0.1:4222\n\nWith --nats-url the bus delivers the executions of the last days once more: what they changed after the copy is booked again."
+    )]
+    Restore(backup::RestoreArgs),
 }
 
 impl LedgerCommand {
     pub(super) async fn run(self, format: Format) -> anyhow::Result<Verdict> {
-        let Self::Verify { data_dir, store } = self;
-        let store = match store {
-            Some(store) if store != "sqlite" => store_url(&store, &data_dir)?,
-            _ => {
-                let books = store_in(&data_dir)?;
-                anyhow::ensure!(books.path.is_file(), "there are no books at {}", books.path.display());
-                books.url
-            }
-        };
-        // A bar without a length: it is drawn only on a terminal.
-        let progress = ProgressBar::new_spinner();
-        progress.set_style(ProgressStyle::with_template("{spinner} {human_pos} transfers read, {elapsed}")?);
-        progress.enable_steady_tick(Duration::from_millis(100));
-        let report = tragen_ledger::verify(&store, |transfers| progress.set_position(transfers)).await;
-        progress.finish_and_clear();
-        let report = report?;
-        show(format, &report)?;
-        Ok(if report.first_bad_row.is_none() { Verdict::Good } else { Verdict::Bad })
-    }
-}
-
-fn show(format: Format, report: &VerifyReport) -> anyhow::Result<()> {
-    let bad = report.first_bad_row.as_ref();
-    let message = serde_json::json!({
-        "is_equal": bad.is_none(),
-        "transfers": report.transfers,
-        "executions": report.executions,
-        "cash_movements": report.cash_movements,
-        "batches": report.batches,
-        "wallets": report.wallets,
-        "positions": report.positions,
-        "trades": report.trades,
-        "head_hash": report.head_hash,
-        "first_bad_row": bad.map(|row| serde_json::json!({
-            "table": row.table, "key": row.key, "problem": row.problem,
-        })),
-    });
-    let fields = [
-        ("transfers", report.transfers.to_string()),
-        ("executions", report.executions.to_string()),
-        ("cash movements", report.cash_movements.to_string()),
-        ("batches", report.batches.to_string()),
-        ("wallets", report.wallets.to_string()),
-        ("positions", report.positions.to_string()),
-        ("trades", report.trades.to_string()),
-        ("head hash", report.head_hash.clone()),
-    ];
-    format.record(&message, &fields)?;
-    match (format, bad) {
-        (Format::Json, _) => Ok(()),
-        (Format::Table, None) => print("\nEverything is equal to what the transfers make it."),
-        (Format::Table, Some(row)) => print(&format!("\nFirst bad row: {} {}: {}", row.table, row.key, row.problem)),
+        match self {
+            Self::Verify(args) => args.run(format).await,
+            Self::Slots(args) => args.run(format).await,
+            Self::MoveSlot(args) => args.run(format).await,
+            Self::Export(args) => args.run(format).await,
+            Self::Import(args) => args.run(format).await,
+            Self::Backup(args) => args.run(format).await,
+            Self::Restore(args) => args.run(format).await,
+        }
     }
 }

@@ -57,12 +57,14 @@ pub(super) async fn status(client: &ClientArgs) -> anyhow::Result<Verdict> {
     let answer = operations.get_status(ask(v1::GetStatusRequest {})).await?.into_inner();
     match client.output {
         Format::Json => client.output.record(&answer, &[])?,
-        Format::Table => {
+        Format::Table | Format::Csv => {
             client.output.list("parts", &answer.parts, &["PART", "HEALTHY", "DETAIL"], |part| {
                 let healthy = if part.is_healthy { "yes" } else { "no" };
                 vec![part.part.clone(), healthy.to_owned(), part.detail.clone()]
             })?;
-            print(&format!("\nversion {}", answer.version))?;
+            if client.output == Format::Table {
+                print(&format!("\nversion {}", answer.version))?;
+            }
         }
     }
     Ok(if answer.is_healthy { Verdict::Good } else { Verdict::Bad })
@@ -74,7 +76,7 @@ pub(super) async fn costs(client: &ClientArgs) -> anyhow::Result<Verdict> {
     let answer = costs.get_costs(ask(v1::GetCostsRequest {})).await?.into_inner();
     match client.output {
         Format::Json => client.output.record(&answer, &[])?,
-        Format::Table => {
+        Format::Table | Format::Csv => {
             let headers = ["AGENT", "TRADES", "MESSAGES", "CALLS", "CPU_MS", "COST_USD"];
             client.output.list("agents", &answer.agents, &headers, |agent| {
                 vec![
@@ -88,7 +90,9 @@ pub(super) async fn costs(client: &ClientArgs) -> anyhow::Result<Verdict> {
             })?;
             let per_trade = decimal(answer.cost_per_trade_micros);
             let (total, since) = (decimal(answer.total_cost_micros), moment(answer.since_micros / 1_000_000));
-            print(&format!("\n{total} USD since {since}: {} filled trades at {per_trade} USD", answer.trades))?;
+            if client.output == Format::Table {
+                print(&format!("\n{total} USD since {since}: {} filled trades at {per_trade} USD", answer.trades))?;
+            }
         }
     }
     Ok(Verdict::Good)

@@ -75,7 +75,7 @@ impl TokenArgs {
         let account = self.account.as_deref().context("--account is missing")?;
         let token = self.issue(&keys, account).context("--account")?;
         match format {
-            Format::Table => print(&token)?,
+            Format::Table | Format::Csv => print(&token)?,
             Format::Json => print(&serde_json::json!({ "account": account, "token": token }).to_string())?,
         }
         Ok(Verdict::Good)

@@ -156,8 +156,8 @@ impl TradeCommand {
             }
             Self::List { limit } => {
                 let trades = pages(limit, async |page_size, page_token| {
-                    let page = trading.list_trades(ask(v1::ListTradesRequest { page_size, page_token })).await?;
-                    let page = page.into_inner();
+                    let question = v1::ListTradesRequest { page_size, page_token, min_version: 0 };
+                    let page = trading.list_trades(ask(question)).await?.into_inner();
                     Ok((page.trades, page.next_page_token))
                 });
                 let headers = ["CREATED", "TRADE", "INSTRUMENT", "SIDE", "FILLED", "OF", "PRICE", "STATUS", "DENIAL"];

@@ -112,7 +112,7 @@ impl Demo {
             return Ok(());
         }
         let mut accounts = self.as_account(account)?.accounts();
-        let question = v1::GetAccountRequest { currency: currency.to_owned(), min_version: 0 };
+        let question = v1::GetAccountRequest { currency: currency.to_owned(), ..v1::GetAccountRequest::default() };
         let is_new = match accounts.get_account(ask(question)).await {
             Ok(answer) => answer.into_inner().account.is_none_or(|known| known.version == 0),
             Err(status) if status.code() == Code::NotFound => true,

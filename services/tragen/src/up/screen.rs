@@ -109,7 +109,7 @@ impl Board {
     async fn worth(&self, account: &str) -> anyhow::Result<Money> {
         let claims = Claims::new(AccountId::new(account)?, Tier::Premium, Role::Trader);
         let api = self.api.with_bearer(Bearer::issued(&self.keys, claims));
-        let question = v1::ListPositionsRequest { page_size: 500, page_token: String::new() };
+        let question = v1::ListPositionsRequest { page_size: 500, ..v1::ListPositionsRequest::default() };
         let positions = api.accounts().list_positions(ask(question)).await?.into_inner().positions;
         let mut marked = Vec::with_capacity(positions.len());
         let mut currency = String::new();
@@ -125,7 +125,7 @@ impl Board {
                 position,
             });
         }
-        let question = v1::GetAccountRequest { currency, min_version: 0 };
+        let question = v1::GetAccountRequest { currency, ..v1::GetAccountRequest::default() };
         let cash = api.accounts().get_account(ask(question)).await?.into_inner().account;
         Ok(equity(&cash.context("an answer without an account")?, &marked)?)
     }

@@ -324,7 +324,7 @@ impl Platform {
 impl Caller {
     /// Cash and version of the account.
     pub(crate) async fn account(&mut self, min_version: i64) -> v1::Account {
-        let request = v1::GetAccountRequest { currency: String::new(), min_version };
+        let request = v1::GetAccountRequest { currency: String::new(), min_version, max_age_ms: 0 };
         let answer = self.accounts.get_account(request).await.expect("an account");
         answer.into_inner().account.expect("set")
     }
@@ -339,7 +339,7 @@ impl Caller {
     pub(crate) async fn trades(&mut self) -> Vec<v1::Trade> {
         let (mut trades, mut page_token) = (Vec::new(), String::new());
         loop {
-            let request = v1::ListTradesRequest { page_size: 500, page_token };
+            let request = v1::ListTradesRequest { page_size: 500, page_token, min_version: 0 };
             let page = self.trading.list_trades(request).await.expect("a page").into_inner();
             trades.extend(page.trades);
             page_token = page.next_page_token;

@@ -1,63 +1,8 @@
 //! The limit in the process, in a real Valkey, and in between.
 
 use super::*;
-use crate::key::Budget;
-use std::{
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Instant,
-};
+use crate::{key::Budget, valkey::Valkey};
 use tragen_domain::id::AccountId;
-
-/// A private Valkey on a unix socket; it is stopped when dropped.
-struct Valkey {
-    child: Child,
-    folder: tempfile::TempDir,
-}
-
-impl Valkey {
-    async fn start() -> Self {
-        let binary = std::env::var("TRAGEN_VALKEY_SERVER")
-            .expect("TRAGEN_VALKEY_SERVER names no valkey-server: run `make test`, or export the output of `tools/fetch valkey`");
-        let folder = tempfile::tempdir().expect("a folder");
-        let child = Command::new(binary)
-            .args(["--port", "0", "--save", "", "--unixsocket"])
-            .arg(folder.path().join("valkey.sock"))
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("valkey-server starts");
-        let valkey = Self { child, folder };
-        valkey.wait_ready().await;
-        valkey
-    }
-
-    fn socket(&self) -> std::path::PathBuf {
-        self.folder.path().join("valkey.sock")
-    }
-
-    fn url(&self) -> String {
-        format!("redis+unix://{}", self.socket().display())
-    }
-
-    async fn wait_ready(&self) {
-        let started = Instant::now();
-        while !is_listening(&self.socket()).await {
-            assert!(started.elapsed() < Duration::from_secs(10), "valkey-server was not ready within 10 s");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
-
-impl Drop for Valkey {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-async fn is_listening(socket: &Path) -> bool {
-    tokio::net::UnixStream::connect(socket).await.is_ok()
-}
 
 fn key(account: &str) -> RateKey {
     RateKey { budget: Budget::Place, account: AccountId::new(account).expect("an id") }
@@ -100,9 +45,7 @@ async fn two_processes_share_one_limit_in_valkey() {
     assert!((1..=60_000_000).contains(&refused.retry_after_micros), "{refused:?}");
     assert_eq!(passed(&limiters[1], "bob", 1, 2, now).await, 1);
 
-    let mut connection = limiters[0].shared.as_ref().expect("shared").connection.clone();
-    let lives_ms: i64 =
-        redis::cmd("PTTL").arg(key("alice").to_string()).query_async(&mut connection).await.expect("an answer");
+    let lives_ms = limiters[0].shared.as_ref().expect("shared").server.lives_ms(key("alice")).await;
     assert!((1..=61_000).contains(&lives_ms), "{lives_ms}");
 }
 
@@ -111,8 +54,7 @@ async fn without_valkey_the_process_limits_on_its_own() {
     let mut valkey = Valkey::start().await;
     let limiter = RateLimiter::new(100, Some(SharedLimits::new(&valkey.url()).expect("a URL of a socket")));
     assert_eq!(passed(&limiter, "alice", 3, 1, at(0)).await, 1);
-    valkey.child.kill().expect("valkey-server is stopped");
-    valkey.child.wait().expect("valkey-server has ended");
+    valkey.stop();
     assert_eq!(passed(&limiter, "alice", 3, 9, at(10)).await, 3, "limited, never unlimited");
     assert_eq!(passed(&limiter, "alice", 3, 9, at(30)).await, 0);
 }

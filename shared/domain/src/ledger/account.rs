@@ -32,6 +32,18 @@ pub enum LedgerAccount {
     Deposits(Currency),
     /// `suspense/<currency>`: minus what accounts could not cover.
     Suspense(Currency),
+    /// `house/<currency>`: the house's own profit and loss, any sign.
+    House(Currency),
+    /// `between/<from>-<to>/<currency>`: money on its way from one shard of the
+    /// ledger to another. Over both shards it is zero when nothing is on its way.
+    Between {
+        /// The shard that gives.
+        from: u16,
+        /// The shard that receives.
+        to: u16,
+        /// The currency.
+        currency: Currency,
+    },
 }
 
 /// Why money moved.
@@ -55,6 +67,18 @@ pub enum TransferKind {
     RealizedPnl,
     /// Part of a payment the wallet could not cover.
     Shortfall,
+    /// What a decided market pays for a position.
+    Settlement,
+    /// What a void market gives back.
+    Refund,
+    /// Money sent by one account to another.
+    Sent,
+    /// Put right by two operators.
+    Adjustment,
+    /// The reverse of an earlier transfer, booked by two operators.
+    Correction,
+    /// The account went to another shard of the ledger, or came from one.
+    SlotMoved,
 }
 
 /// One movement of money: one row, both sides.
@@ -79,6 +103,8 @@ impl fmt::Display for LedgerAccount {
             Self::Fees(currency) => write!(f, "fees/{currency}"),
             Self::Deposits(currency) => write!(f, "external/deposits/{currency}"),
             Self::Suspense(currency) => write!(f, "suspense/{currency}"),
+            Self::House(currency) => write!(f, "house/{currency}"),
+            Self::Between { from, to, currency } => write!(f, "between/{from}-{to}/{currency}"),
         }
     }
 }

@@ -1,17 +1,37 @@
 //! What postings and trades must come to, with worked numbers.
 
 use super::*;
-use crate::{id::ExecutionId, order::TradeStatus, time::Timestamp};
+use crate::{
+    execution::Fill,
+    id::{AccountId, Currency, ExecutionId},
+    instrument::SettlementTerms,
+    money::ONE,
+    order::{Side, TradeStatus},
+    time::Timestamp,
+};
 
-fn money(text: &str) -> Money {
+pub(super) fn money(text: &str) -> Money {
     text.parse().expect("an amount")
 }
 
-fn terms(style: SettlementStyle, initial_margin_ppm: i64) -> SettlementTerms {
-    SettlementTerms { style, currency: Currency::new("USD").expect("a currency"), initial_margin_ppm }
+pub(super) fn wallet(cash: &str) -> Wallet {
+    Wallet { cash: money(cash), ..Wallet::default() }
 }
 
-fn fill(price: &str, quantity: &str, fee: &str) -> Fill {
+pub(super) fn usd() -> Currency {
+    Currency::new("USD").expect("a currency")
+}
+
+/// The transfers as `kind debit credit amount`.
+pub(super) fn moved(transfers: &[Transfer]) -> Vec<String> {
+    transfers.iter().map(|t| format!("{:?} {} {} {}", t.kind, t.debit, t.credit, t.amount)).collect()
+}
+
+pub(super) fn terms(style: SettlementStyle, initial_margin_ppm: i64) -> SettlementTerms {
+    SettlementTerms { style, currency: usd(), initial_margin_ppm }
+}
+
+pub(super) fn fill(price: &str, quantity: &str, fee: &str) -> Fill {
     Fill {
         id: ExecutionId::new("e").expect("an id"),
         price: price.parse().expect("a price"),
@@ -21,7 +41,7 @@ fn fill(price: &str, quantity: &str, fee: &str) -> Fill {
     }
 }
 
-fn alice() -> (AccountId, VenueId) {
+pub(super) fn alice() -> (AccountId, VenueId) {
     (AccountId::new("alice").expect("an id"), VenueId::new("paper").expect("an id"))
 }
 
@@ -129,10 +149,8 @@ fn what_the_wallet_cannot_cover_comes_from_suspense_and_freezes_the_account() {
 
     let held = (opened.wallet, opened.position);
     let crashed = post_fill(&account, &venue, held, Side::Sell, &fill("8", "5", "0.5"), &margined).expect("valid");
-    let moved: Vec<_> =
-        crashed.transfers.iter().map(|t| format!("{:?} {} {} {}", t.kind, t.debit, t.credit, t.amount)).collect();
     assert_eq!(
-        moved,
+        moved(&crashed.transfers),
         [
             "MarginReleased margin/alice/USD wallet/alice/USD 5",
             "RealizedPnl wallet/alice/USD venue/paper/USD 5",
@@ -145,7 +163,7 @@ fn what_the_wallet_cannot_cover_comes_from_suspense_and_freezes_the_account() {
 
 #[test]
 fn cash_comes_in_and_goes_out_but_never_below_zero() {
-    let (account, usd) = (alice().0, Currency::new("USD").expect("a currency"));
+    let (account, usd) = (alice().0, usd());
     let paid = post_deposit(&account, &usd, Wallet::default(), money("10")).expect("valid").wallet;
     assert_eq!((paid.cash, paid.version), (money("10"), 1));
     let left = post_withdrawal(&account, &usd, paid, money("4")).expect("valid");

@@ -33,6 +33,9 @@ pub fn decide(state: &State, proposed: &Proposed, now: Timestamp) -> Result<Appr
     let terms = &proposed.terms;
     let instrument = state.instrument(&terms.instrument).ok_or(Denied::plain(Reason::UnknownInstrument))?;
     match instrument.status {
+        InstrumentStatus::Open if state.is_settled(&terms.instrument) => {
+            return Err(Denied::plain(Reason::InstrumentNotTrading));
+        }
         InstrumentStatus::Open => {}
         InstrumentStatus::Suspended | InstrumentStatus::Closed => {
             return Err(Denied::plain(Reason::InstrumentNotTrading));
@@ -78,13 +81,18 @@ pub fn decide(state: &State, proposed: &Proposed, now: Timestamp) -> Result<Appr
     Ok(Approved::new(order))
 }
 
-/// Whether `amount` may leave the account.
+/// Whether `amount` may leave the account, be it the platform or to another account.
+/// Nothing leaves while the platform or the account is halted.
 ///
 /// # Errors
 /// [`Denied`].
 pub fn decide_withdrawal(state: &State, account: &AccountId, currency: &Currency, amount: Money) -> Result<(), Denied> {
     if state.epoch() == 0 {
         return Err(Denied::plain(Reason::RiskStateUnknown));
+    }
+    let scopes = [Scope::Global, Scope::Account(account.clone())];
+    if scopes.iter().any(|scope| state.state_of(scope) == TradingState::Halted) {
+        return Err(Denied::plain(Reason::TradingHalted));
     }
     if amount.micros() <= 0 {
         return Err(Denied::new(Reason::QuantityTooSmall, 1, amount.micros()));

@@ -30,6 +30,10 @@ pub struct Limits {
     pub resume_cooldown_ms: i64,
     /// Most resumes that may be proposed at the same time.
     pub resume_proposals_max: usize,
+    /// How long a proposed booking may be confirmed, milliseconds.
+    pub booking_valid_ms: i64,
+    /// Most bookings that may be proposed at the same time.
+    pub booking_proposals_max: usize,
 }
 
 impl Default for Limits {
@@ -46,6 +50,8 @@ impl Default for Limits {
             resume_valid_ms: 120_000,
             resume_cooldown_ms: 0,
             resume_proposals_max: 16,
+            booking_valid_ms: 120_000,
+            booking_proposals_max: 16,
         }
     }
 }

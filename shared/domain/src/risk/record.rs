@@ -43,6 +43,11 @@ pub enum Record {
     },
     /// A scope changed its state.
     ScopeChanged(ScopeState),
+    /// Something was booked by hand.
+    Booked {
+        /// The instrument that is settled by it and trades no more.
+        settled: Option<InstrumentId>,
+    },
     /// The ledger committed.
     Posted(Box<Posted>),
     /// An instrument was defined anew.

@@ -1,8 +1,8 @@
 //! The gate's memory and how records change it.
 
 use super::{
-    AccountState, Executed, Known, KnownTrade, Limits, Order, Posted, Record, ResumeProposal, Scope, ScopeState,
-    TradingState, Unposted,
+    AccountState, BookingProposal, Executed, Known, KnownTrade, Limits, Order, Posted, Record, ResumeProposal, Scope,
+    ScopeState, TradingState, Unposted,
 };
 use crate::{
     id::{AccountId, AgentId, ExecutionId, InstrumentId, OrderId, TradeId},
@@ -11,7 +11,10 @@ use crate::{
     money::{Money, Overflow, Quantity},
     time::Timestamp,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Bound,
+};
 
 /// An order that may still execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,10 @@ pub struct State {
     instruments: HashMap<InstrumentId, Instrument>,
     quotes: HashMap<InstrumentId, Quote>,
     accounts: HashMap<AccountId, AccountState>,
+    /// The same accounts in order, so that they can be read page by page.
+    account_ids: BTreeSet<AccountId>,
+    /// Instruments that are paid out.
+    settled: HashSet<InstrumentId>,
     /// Where each open order lives.
     open: HashMap<OrderId, (AccountId, InstrumentId)>,
     known: Known,
@@ -48,6 +55,7 @@ pub struct State {
     /// Approved orders of each agent on the UTC day of its last one.
     agent_trades: HashMap<AgentId, (i64, u32)>,
     pub(super) resumes: Vec<ResumeProposal>,
+    pub(super) bookings: Vec<BookingProposal>,
 }
 
 impl State {
@@ -112,6 +120,23 @@ impl State {
     /// Every account the gate has heard of, in no order.
     pub fn accounts(&self) -> impl Iterator<Item = (&AccountId, &AccountState)> {
         self.accounts.iter()
+    }
+
+    /// Every account whose id comes after `after`, sorted by id; all after the empty text.
+    pub fn accounts_after(&self, after: &str) -> impl Iterator<Item = (&AccountId, &AccountState)> {
+        let ids = self.account_ids.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        ids.filter_map(|id| self.accounts.get_key_value(id))
+    }
+
+    /// Whether the instrument is paid out: nobody trades it any more.
+    #[must_use]
+    pub fn is_settled(&self, instrument: &InstrumentId) -> bool {
+        self.settled.contains(instrument)
+    }
+
+    /// Every open order of instruments that are paid out; they are to be canceled.
+    pub fn settled_orders(&self) -> impl Iterator<Item = &OpenOrder> {
+        self.orders().filter(|open| self.is_settled(&open.order.terms.instrument))
     }
 
     /// What became of a trade.
@@ -183,7 +208,7 @@ impl State {
             Record::Withdrawal { trade, account, currency, held } => {
                 self.known.set(trade.clone(), KnownTrade::Finished, self.limits.known_trades_max);
                 let Some(amount) = held else { return Ok(()) };
-                self.accounts.entry(account).or_default().hold_withdrawal(trade, &currency, amount)
+                self.account_mut(account).hold_withdrawal(trade, &currency, amount)
             }
             Record::ScopeChanged(change) => {
                 self.epoch = self.epoch.max(change.epoch);
@@ -191,6 +216,10 @@ impl State {
                     TradingState::Active => self.scopes.remove(&change.scope),
                     TradingState::Reducing | TradingState::Halted => self.scopes.insert(change.scope.clone(), change),
                 };
+                Ok(())
+            }
+            Record::Booked { settled } => {
+                self.settled.extend(settled);
                 Ok(())
             }
             Record::Posted(posted) => self.post(&posted),
@@ -203,6 +232,13 @@ impl State {
                 Ok(())
             }
         }
+    }
+
+    fn account_mut(&mut self, account: AccountId) -> &mut AccountState {
+        if !self.accounts.contains_key(&account) {
+            self.account_ids.insert(account.clone());
+        }
+        self.accounts.entry(account).or_default()
     }
 
     fn approve(&mut self, order: Order) -> Result<(), Overflow> {
@@ -219,14 +255,14 @@ impl State {
         self.open.insert(order.terms.id.clone(), (account.clone(), instrument.clone()));
         let currency = order.settlement.currency.clone();
         let open = OpenOrder { order, filled: Quantity::ZERO, executions: Vec::new() };
-        self.accounts.entry(account).or_default().change(&instrument, Some(&currency), |holding| holding.open(open))
+        self.account_mut(account).change(&instrument, Some(&currency), |holding| holding.open(open))
     }
 
     fn execute(&mut self, executed: Executed) -> Result<(), Overflow> {
         let Executed { trade, order, account, instrument, side, settlement, fills, status } = executed;
         let currency = settlement.currency.clone();
         let mut is_sound = Ok(());
-        self.accounts.entry(account).or_default().change(&instrument, Some(&currency), |holding| {
+        self.account_mut(account).change(&instrument, Some(&currency), |holding| {
             for fill in fills {
                 if holding.knows(&fill.id) {
                     continue;
@@ -258,11 +294,11 @@ impl State {
     fn close(&mut self, order: &OrderId, trade: TradeId) -> Result<(), Overflow> {
         self.known.set(trade, KnownTrade::Finished, self.limits.known_trades_max);
         let Some((account, instrument)) = self.open.remove(order) else { return Ok(()) };
-        self.accounts.entry(account).or_default().change(&instrument, None, |holding| holding.close(order))
+        self.account_mut(account).change(&instrument, None, |holding| holding.close(order))
     }
 
     fn post(&mut self, posted: &Posted) -> Result<(), Overflow> {
-        let account = self.accounts.entry(posted.account.clone()).or_default();
+        let account = self.account_mut(posted.account.clone());
         for balance in &posted.balances {
             let own = account.balance_mut(&balance.currency);
             if own.posted.is_none() || balance.version >= own.version {

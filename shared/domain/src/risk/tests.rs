@@ -180,6 +180,8 @@ fn only_open_instruments_trade() {
         state.apply(Record::Instrument(Box::new(instrument))).expect("fits");
         check(&state, &proposed("P", Side::Buy, "0.5", "1"), Some((DenialReason::InstrumentNotTrading, 0, 0)));
     }
+    state.apply(Record::Booked { settled: Some(id("S")) }).expect("fits");
+    check(&state, &proposed("S", Side::Buy, "100", "1"), Some((DenialReason::InstrumentNotTrading, 0, 0)));
 }
 
 #[test]
@@ -474,6 +476,35 @@ fn a_withdrawal_holds_until_it_is_posted() {
     state.apply(Record::Posted(fact)).expect("fits");
     assert_eq!(held(&state), "0");
     check_invariants(&state).expect("sound");
+}
+
+#[test]
+fn no_money_leaves_while_the_platform_or_the_account_is_halted() {
+    let withdraw = |state: &State| decide_withdrawal(state, &id("alice"), &usd(), micros("1"));
+    for scope in [Scope::Global, Scope::Account(id("alice"))] {
+        let mut state = state();
+        tightened(&mut state, scope.clone(), TradingState::Reducing);
+        assert_eq!(withdraw(&state), Ok(()), "{scope}");
+        tightened(&mut state, scope.clone(), TradingState::Halted);
+        assert_eq!(withdraw(&state).map_err(|denied| denied.reason), Err(DenialReason::TradingHalted), "{scope}");
+    }
+    let mut state = state();
+    tightened(&mut state, Scope::Account(id("bob")), TradingState::Halted);
+    assert_eq!(withdraw(&state), Ok(()));
+}
+
+#[test]
+fn accounts_are_read_in_order() {
+    let mut state = state();
+    for name in ["carol", "bob", "alice", "bob"] {
+        let Record::Posted(mut fact) = posted("1", 2, &[]) else { panic!("posted") };
+        fact.account = id(name);
+        state.apply(Record::Posted(fact)).expect("fits");
+    }
+    let after = |after: &str| state.accounts_after(after).map(|(id, _)| id.to_string()).collect::<Vec<_>>();
+    assert_eq!(after(""), ["alice", "bob", "carol"]);
+    assert_eq!(after("alice"), ["bob", "carol"]);
+    assert_eq!(after("carol"), Vec::<String>::new());
 }
 
 #[test]

@@ -69,6 +69,18 @@ pub enum Reason {
     AmountLimit,
     /// Not the code of a currency.
     CurrencyInvalid,
+    /// Nobody is to receive the money.
+    ReceiverMissing,
+    /// Not an account.
+    ReceiverInvalid,
+    /// The sender sends to itself.
+    ReceiverIsSender,
+    /// A period that does not end after it begins.
+    PeriodInvalid,
+    /// An age outside 0 to 30,000 milliseconds.
+    MaxAgeOutOfBounds,
+    /// An age together with a version.
+    MaxAgeUnexpected,
     /// A negative page size.
     PageSizeInvalid,
     /// No agent id.
@@ -148,6 +160,12 @@ impl Reason {
             Self::AmountNotPositive => "AMOUNT_NOT_POSITIVE",
             Self::AmountLimit => "AMOUNT_LIMIT",
             Self::CurrencyInvalid => "CURRENCY_INVALID",
+            Self::ReceiverMissing => "RECEIVER_MISSING",
+            Self::ReceiverInvalid => "RECEIVER_INVALID",
+            Self::ReceiverIsSender => "RECEIVER_IS_SENDER",
+            Self::PeriodInvalid => "PERIOD_INVALID",
+            Self::MaxAgeOutOfBounds => "MAX_AGE_OUT_OF_BOUNDS",
+            Self::MaxAgeUnexpected => "MAX_AGE_UNEXPECTED",
             Self::PageSizeInvalid => "PAGE_SIZE_INVALID",
             Self::AgentIdMissing => "AGENT_ID_MISSING",
             Self::AgentIdInvalid => "AGENT_ID_INVALID",

@@ -1,7 +1,7 @@
 //! The shape of a request: what can be said about it without knowing anything else.
 
 use crate::{
-    id::{Currency, IdError, InstrumentId, MatchId, TradeId},
+    id::{IdError, InstrumentId, MatchId, TradeId},
     money::{Money, Price, Quantity, Rounding},
     order::Side,
     routing::{
@@ -116,17 +116,6 @@ pub struct MandateFields<'a> {
     pub agent: &'a str,
 }
 
-/// A deposit or withdrawal as it was sent.
-#[derive(Debug, Clone, Copy)]
-pub struct CashFields<'a> {
-    /// The client's id.
-    pub request_id: &'a str,
-    /// How much, 1e-6.
-    pub amount_micros: i64,
-    /// Which currency; empty for the default.
-    pub currency: &'a str,
-}
-
 /// Checks the shape of a request for a trade and returns its id.
 ///
 /// # Errors
@@ -144,29 +133,6 @@ pub fn check_trade(
         }
         IntentFields::Order(order) => check_order(order, limits, now, &mut found),
         IntentFields::Mandate(mandate) => check_mandate(mandate, limits, &mut found),
-    }
-    found.finish(id)
-}
-
-/// Checks the shape of a deposit or withdrawal and returns its id.
-///
-/// # Errors
-/// Every violation, what must be corrected first; never empty.
-pub fn check_cash(
-    request: &CashFields<'_>,
-    limits: &RequestLimits,
-    now: Timestamp,
-) -> Result<RequestId, Vec<Violation>> {
-    let mut found = Found::default();
-    let id = found.keep(check_request_id(request.request_id, now));
-    if request.amount_micros <= 0 {
-        found.add("amount_micros", Reason::AmountNotPositive, "the amount must be above 0");
-    } else if request.amount_micros > limits.cash_amount_max.micros() {
-        let message = format!("at most {} may be moved at once", limits.cash_amount_max);
-        found.add("amount_micros", Reason::AmountLimit, message);
-    }
-    if !request.currency.is_empty() && Currency::new(request.currency).is_err() {
-        found.add("currency", Reason::CurrencyInvalid, "a currency has at most 8 letters and digits");
     }
     found.finish(id)
 }
@@ -212,21 +178,21 @@ pub fn check_page_size(asked: i32) -> Result<i32, Violation> {
 
 /// Violations as they are found.
 #[derive(Debug, Default)]
-struct Found {
+pub(super) struct Found {
     violations: Vec<Violation>,
 }
 
 impl Found {
-    fn add(&mut self, field: &'static str, reason: Reason, message: impl Into<String>) {
+    pub(super) fn add(&mut self, field: &'static str, reason: Reason, message: impl Into<String>) {
         self.violations.push(Violation::new(field, reason, message));
     }
 
-    fn keep<T>(&mut self, checked: Result<T, Violation>) -> Option<T> {
+    pub(super) fn keep<T>(&mut self, checked: Result<T, Violation>) -> Option<T> {
         checked.map_err(|violation| self.violations.push(violation)).ok()
     }
 
     /// What came too late is said after what is malformed.
-    fn finish<T>(mut self, value: Option<T>) -> Result<T, Vec<Violation>> {
+    pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<T, Vec<Violation>> {
         match value {
             Some(value) if self.violations.is_empty() => Ok(value),
             _ => {
@@ -311,7 +277,7 @@ fn check_lifetime(order: &OrderFields<'_>, limits: &RequestLimits, now: Timestam
     }
     match (order.time_in_force, order.expire_at) {
         (Some(Lifetime::Gtd), None) => found.add(expiry, Reason::ExpiryMissing, "a GTD order needs an end"),
-        (Some(Lifetime::Gtd), Some((seconds, nanos))) => check_expiry(seconds, nanos, limits, now, found),
+        (Some(Lifetime::Gtd), Some(moment)) => check_expiry(moment, limits, now, found),
         (Some(Lifetime::Ioc | Lifetime::Fok | Lifetime::Gtc), Some(_)) => {
             found.add(expiry, Reason::ExpiryUnexpected, "only a GTD order has an end");
         }
@@ -322,13 +288,18 @@ fn check_lifetime(order: &OrderFields<'_>, limits: &RequestLimits, now: Timestam
 /// Seconds of 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z: what protobuf calls a timestamp.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-fn check_expiry(seconds: i64, nanos: i32, limits: &RequestLimits, now: Timestamp, found: &mut Found) {
-    let field = "order.expire_at";
+/// A point in time out of its seconds and nanoseconds.
+pub(super) fn check_moment(field: &'static str, (seconds, nanos): (i64, i32)) -> Result<Timestamp, Violation> {
     if !TIMESTAMP_SECONDS.contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
-        found.add(field, Reason::TimestampInvalid, "not a timestamp between the years 1 and 9999");
-        return;
+        let message = "not a timestamp between the years 1 and 9999";
+        return Err(Violation::new(field, Reason::TimestampInvalid, message));
     }
-    let expire_at = Timestamp::from_micros(seconds * 1_000_000 + i64::from(nanos) / 1_000);
+    Ok(Timestamp::from_micros(seconds * 1_000_000 + i64::from(nanos) / 1_000))
+}
+
+fn check_expiry(moment: (i64, i32), limits: &RequestLimits, now: Timestamp, found: &mut Found) {
+    let field = "order.expire_at";
+    let Some(expire_at) = found.keep(check_moment(field, moment)) else { return };
     if expire_at <= now {
         found.add(field, Reason::ExpiryInPast, "the order would end before it starts");
     } else if expire_at > now.plus_millis(limits.expiry_ahead_millis_max) {

@@ -1,6 +1,6 @@
 //! The paper venue's books: one best bid and ask an instrument, and the orders.
 
-use super::entry::Entry;
+use super::{entry::Entry, history::Execution};
 use crate::VenueReport;
 use std::collections::{HashMap, VecDeque};
 use tragen_domain::{
@@ -21,6 +21,8 @@ pub(super) struct Books {
     books: HashMap<InstrumentId, Book>,
     /// Orders changed since they were last written.
     changed: Vec<OrderId>,
+    /// Executions since they were last taken, oldest first.
+    executed: Vec<Execution>,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +41,7 @@ impl Books {
             finished_max,
             books: HashMap::new(),
             changed: Vec::new(),
+            executed: Vec::new(),
         }
     }
 
@@ -47,6 +50,7 @@ impl Books {
         self.entries.clear();
         self.finished.clear();
         self.changed.clear();
+        self.executed.clear();
         for book in self.books.values_mut() {
             book.resting.clear();
         }
@@ -55,7 +59,10 @@ impl Books {
     /// Takes over what the file says of one order.
     pub(super) fn restore(&mut self, entry: Entry) {
         let id = entry.id.clone();
-        let was_working = self.entries.get(&id).map(|own| own.status == TradeStatus::Working);
+        let own = self.entries.get(&id);
+        let (was_working, known) =
+            (own.map(|own| own.status == TradeStatus::Working), own.map_or(0, |own| own.fills.len()));
+        self.executed.extend(entry.fills.iter().skip(known).map(|fill| (id.clone(), fill.clone())));
         let is_working = entry.status == TradeStatus::Working;
         if is_working && was_working != Some(true) {
             self.books.entry(entry.instrument.clone()).or_default().resting.push(id.clone());
@@ -64,6 +71,11 @@ impl Books {
             self.finish(&entry.instrument, id.clone());
         }
         self.entries.insert(id, entry);
+    }
+
+    /// Executions since the last call, oldest first.
+    pub(super) const fn executed(&mut self) -> &mut Vec<Execution> {
+        &mut self.executed
     }
 
     /// Lines of the orders changed since the last call.

@@ -2,7 +2,11 @@
 //! line of an order counts. Written before an answer is given and read again at
 //! the next opening; a lock lets several processes take turns.
 
-use super::{book::Books, entry::Entry};
+use super::{
+    book::Books,
+    entry::Entry,
+    history::{Execution, History},
+};
 use crate::{VenueError, VenueReport};
 use std::{
     fs::{File, OpenOptions},
@@ -19,6 +23,7 @@ pub(super) struct Log {
     /// Everything before it is known.
     offset: u64,
     bytes_max: u64,
+    history: History,
 }
 
 impl Log {
@@ -27,7 +32,7 @@ impl Log {
         let (path, lock_path) = (folder.join("orders.log"), folder.join("orders.lock"));
         let lock = open_file(&lock_path).map_err(|e| failed("opening", &lock_path, e))?;
         let file = open_file(&path).map_err(|e| failed("opening", &path, e))?;
-        Ok(Self { path, lock, file, offset: 0, bytes_max })
+        Ok(Self { path, lock, file, offset: 0, bytes_max, history: History::new(folder) })
     }
 
     /// Reads what others wrote, takes one step, and writes what it changed.
@@ -43,8 +48,7 @@ impl Log {
         });
         if result.is_err() {
             // What is in memory may not be what is written: read all of it again next time.
-            books.clear();
-            self.offset = 0;
+            self.forget(books);
         }
         self.lock.unlock().map_err(|e| failed("unlocking", &self.path, e))?;
         result
@@ -56,8 +60,7 @@ impl Log {
         let own = self.file.metadata().map_err(|e| err("reading")(e, &self.path))?;
         if on_disk.ino() != own.ino() {
             self.file = open_file(&self.path).map_err(|e| err("opening")(e, &self.path))?;
-            books.clear();
-            self.offset = 0;
+            self.forget(books);
         }
         if on_disk.len() <= self.offset {
             return Ok(());
@@ -72,7 +75,10 @@ impl Log {
                 break;
             };
             let damaged = || VenueError::Damaged { path: self.path.clone(), offset: self.offset };
-            books.restore(Entry::parse(line_text).ok_or_else(damaged)?);
+            if !self.history.read_mark(line_text) {
+                books.restore(Entry::parse(line_text).ok_or_else(damaged)?);
+                self.history.add(books.executed());
+            }
             self.offset += length(line);
         }
         Ok(())
@@ -87,7 +93,28 @@ impl Log {
         text.push('\n');
         self.file.write_all(text.as_bytes()).map_err(|e| failed("writing", &self.path, e))?;
         self.offset += length(&text);
-        if self.offset > self.bytes_max { self.rewrite(books) } else { Ok(()) }
+        self.history.add(books.executed());
+        if self.offset > self.bytes_max {
+            self.rewrite(books)
+        } else if self.history.is_long() {
+            let mark = self.history.put_away().map_err(|e| failed("putting away", &self.path, e))?;
+            self.file.write_all(mark.as_bytes()).map_err(|e| failed("writing", &self.path, e))?;
+            self.offset += length(&mark);
+            Ok(())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// See [`super::PaperVenue::executions`].
+    pub(super) fn executions(&self, after: u64, limit: usize) -> Result<(Vec<Execution>, u64), VenueError> {
+        self.history.page(after, limit).map_err(|e| failed("reading the executions beside", &self.path, e))
+    }
+
+    fn forget(&mut self, books: &mut Books) {
+        books.clear();
+        self.history.clear();
+        self.offset = 0;
     }
 
     /// Starts the file anew with what is remembered.
@@ -98,6 +125,8 @@ impl Log {
         if !text.is_empty() {
             text.push('\n');
         }
+        // What the lines above tell has been told before.
+        text.push_str(&self.history.put_away().map_err(err)?);
         std::fs::write(&fresh_path, &text).map_err(err)?;
         std::fs::rename(&fresh_path, &self.path).map_err(err)?;
         self.file = open_file(&self.path).map_err(err)?;

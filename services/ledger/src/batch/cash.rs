@@ -1,0 +1,403 @@
+//! Cash outside of trading: in, out, to another account, and put right by hand.
+//! What cannot be booked is a row too, with the denial: a repeat gets the same
+//! answer for ever.
+
+use super::{
+    Batch, Frame, Outcome, Told,
+    posting::{correction_id, count, reversal_id, terms_of, transfer_rows},
+};
+use crate::{
+    facts,
+    intake::{AccountAction, Corrected, Item, Key, Note},
+    store::rows::{CashRow, ExecutionRow},
+};
+use tragen_contracts::v1;
+use tragen_domain::{
+    execution::Fill,
+    id::{AccountId, Currency, ExecutionId},
+    instrument::SettlementTerms,
+    ledger::{
+        CashPosting, LedgerAccount, LedgerError, ResultCode, Transfer, TransferKind, VenueId, Wallet, post_adjustment,
+        post_deposit, post_fill_reversal, post_received, post_reversal, post_sent, post_unfreezing, post_withdrawal,
+    },
+    money::{Money, Price, Quantity},
+    order::Side,
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+/// What a row of cash says beside key and outcome.
+#[derive(Debug)]
+struct Movement<'a> {
+    kind: v1::CashKind,
+    currency: &'a Currency,
+    /// Signed.
+    requested: Money,
+    counterparty: Option<(&'a AccountId, u16)>,
+    reverses: String,
+    note: Note,
+}
+
+impl<'a> Movement<'a> {
+    fn new(kind: v1::CashKind, currency: &'a Currency, requested: Money) -> Self {
+        Self { kind, currency, requested, counterparty: None, reverses: String::new(), note: Note::default() }
+    }
+}
+
+/// What happens to the wallet.
+#[derive(Debug)]
+struct Moved {
+    wallet: Wallet,
+    transfers: Vec<Transfer>,
+    /// Signed.
+    amount: Money,
+}
+
+impl Moved {
+    fn by(posting: CashPosting, amount: Money) -> Self {
+        Self { wallet: posting.wallet, transfers: vec![posting.transfer], amount }
+    }
+}
+
+impl Batch<'_> {
+    /// Books a deposit; a repeat gets the answer of the first.
+    pub(super) fn deposit(&mut self, item: &Item, key: &Key, currency: &Currency, amount: Money) -> Outcome {
+        if let Some(known) = self.cash.get(&key.trade_id) {
+            if known.requested != amount.micros() || known.currency != currency.as_str() {
+                return Outcome::Refused(reused(item));
+            }
+            let account = facts::account_after(known);
+            self.tell(item, Told::Id(key.trade_id), []);
+            return Outcome::Deposited(account);
+        }
+        let wallet = self.wallet(key.account.as_str(), currency.as_str());
+        match post_deposit(&key.account, currency, wallet, amount) {
+            Ok(posting) => {
+                let movement = Movement::new(v1::CashKind::Deposit, currency, amount);
+                let row = self.cash_movement(item, key, movement, (wallet, Ok(Moved::by(posting, amount))));
+                Outcome::Deposited(facts::account_after(&row))
+            }
+            Err(error) => Outcome::Refused(v1::AskError {
+                code: 11,
+                reason: "BALANCE_OUT_OF_RANGE".to_owned(),
+                message: error.to_string(),
+            }),
+        }
+    }
+
+    /// Books any other movement of cash, or records why it is denied.
+    pub(super) fn cash(&mut self, item: &Item, key: &Key, action: &AccountAction) -> Result<Outcome, String> {
+        let key = match action {
+            // There is one correction of a thing, whatever the booking is called.
+            AccountAction::Correction { of, .. } => &Key { trade_id: correction_id(of), account: key.account.clone() },
+            AccountAction::Trade(_)
+            | AccountAction::Deposit { .. }
+            | AccountAction::Withdrawal { .. }
+            | AccountAction::Arrival { .. }
+            | AccountAction::Adjustment { .. }
+            | AccountAction::Unfreezing { .. }
+            | AccountAction::Payout(_) => key,
+        };
+        if self.cash.contains_key(&key.trade_id) {
+            self.tell(item, Told::Id(key.trade_id), []);
+            return Ok(Outcome::Known);
+        }
+        match action {
+            AccountAction::Withdrawal { currency, amount, to, denial } => {
+                self.withdrawal(item, key, (currency, *amount, to.as_ref()), denial.as_ref())
+            }
+            AccountAction::Arrival { currency, amount, from, route } => {
+                let wallet = self.wallet(key.account.as_str(), currency.as_str());
+                let posting = post_received(&key.account, *route, currency, wallet, *amount);
+                // The sender has paid: what cannot be taken in is for a person to look at.
+                let posting = posting.map_err(|error| error.to_string())?;
+                let counterparty = Some((from, route.0));
+                let movement = Movement { counterparty, ..Movement::new(v1::CashKind::Received, currency, *amount) };
+                self.cash_movement(item, key, movement, (wallet, Ok(Moved::by(posting, *amount))));
+                Ok(Outcome::Booked)
+            }
+            AccountAction::Adjustment { currency, amount, note } => {
+                let wallet = self.wallet(key.account.as_str(), currency.as_str());
+                let posting = post_adjustment(&key.account, currency, wallet, *amount);
+                let moved = posting.map(|posting| Moved::by(posting, *amount)).map_err(|error| denial_of(&error));
+                let movement = Movement::new(v1::CashKind::Adjustment, currency, *amount);
+                self.cash_movement(item, key, Movement { note: note.clone(), ..movement }, (wallet, moved));
+                Ok(Outcome::Booked)
+            }
+            AccountAction::Unfreezing { currency, note } => {
+                let wallet = self.wallet(key.account.as_str(), currency.as_str());
+                let moved = post_unfreezing(wallet)
+                    .map(|wallet| Moved { wallet, transfers: Vec::new(), amount: Money::ZERO })
+                    .map_err(|error| denial_of(&error));
+                let movement = Movement::new(v1::CashKind::Unfreezing, currency, Money::ZERO);
+                self.cash_movement(item, key, Movement { note: note.clone(), ..movement }, (wallet, moved));
+                Ok(Outcome::Booked)
+            }
+            AccountAction::Correction { of: Corrected::Cash(reference), note } => {
+                self.correct_cash(item, key, *reference, note)
+            }
+            AccountAction::Correction { of: Corrected::Execution(id), note } => {
+                self.correct_execution(item, key, id, note)
+            }
+            AccountAction::Trade(_) | AccountAction::Deposit { .. } | AccountAction::Payout(_) => {
+                Err("this does not move cash by itself".to_owned())
+            }
+        }
+    }
+
+    fn withdrawal(
+        &mut self,
+        item: &Item,
+        key: &Key,
+        (currency, amount, to): (&Currency, Money, Option<&AccountId>),
+        denial: Option<&v1::Denial>,
+    ) -> Result<Outcome, String> {
+        let wallet = self.wallet(key.account.as_str(), currency.as_str());
+        let requested = amount.negated().map_err(|error| error.to_string())?;
+        let Frame { shard: own, slots, directory, .. } = self.frame;
+        let route = to.map(|to| (own, slots.receiver(own, to.as_str(), directory)));
+        // The guard has approved it; if its view was behind, the money stays and the caller learns why.
+        let posting = match (denial, route) {
+            (Some(denial), _) => Err(denial.clone()),
+            (None, Some(route)) => post_sent(&key.account, route, currency, wallet, amount).map_err(|e| denial_of(&e)),
+            (None, None) => post_withdrawal(&key.account, currency, wallet, amount).map_err(|e| denial_of(&e)),
+        };
+        let is_sent = posting.is_ok();
+        let moved = posting.map(|posting| Moved::by(posting, requested));
+        let kind = if to.is_some() { v1::CashKind::Sent } else { v1::CashKind::Withdrawal };
+        let counterparty = to.zip(route.map(|(_, to)| to));
+        let movement = Movement { counterparty, ..Movement::new(kind, currency, requested) };
+        self.cash_movement(item, key, movement, (wallet, moved));
+        if let (true, Some(to), Some(route)) = (is_sent, to, route) {
+            let arrival = item.arrival(key, to, (currency, amount), route);
+            if route.0 == route.1 {
+                // The same shard, the same transaction. What the receiver cannot take in is set aside.
+                let _ = self.take(&arrival);
+            } else {
+                self.arrivals.push((route.1, arrival.report));
+            }
+        }
+        Ok(Outcome::Booked)
+    }
+
+    fn correct_cash(&mut self, item: &Item, key: &Key, reference: Uuid, note: &Note) -> Result<Outcome, String> {
+        let of =
+            self.cash.get(&reference).filter(|of| of.account_id == key.account.as_str() && of.amount != 0).cloned();
+        let currency = of.as_ref().map_or("USD", |of| of.currency.as_str());
+        let currency = Currency::new(currency).map_err(|error| error.to_string())?;
+        let wallet = self.wallet(key.account.as_str(), currency.as_str());
+        let requested = of.as_ref().map_or(0, |of| of.amount.saturating_neg());
+        let requested = Money::from_micros(requested);
+        let moved = match &of {
+            None => Err(denial(ResultCode::NotFound, format!("there is no cash movement {reference}"))),
+            Some(of) => transfer_of(of, &key.account, &currency)
+                .and_then(|transfer| post_reversal(&key.account, &currency, wallet, &transfer))
+                .map(|posting| Moved::by(posting, requested))
+                .map_err(|error| denial_of(&error)),
+        };
+        let movement = Movement {
+            reverses: reference.to_string(),
+            note: note.clone(),
+            ..Movement::new(v1::CashKind::Correction, &currency, requested)
+        };
+        self.cash_movement(item, key, movement, (wallet, moved));
+        Ok(Outcome::Booked)
+    }
+
+    fn correct_execution(&mut self, item: &Item, key: &Key, id: &str, note: &Note) -> Result<Outcome, String> {
+        let of = self.executions.values().flatten().find(|row| row.execution_id == id).cloned();
+        let of = of.filter(|of| of.account_id == key.account.as_str() && of.reverses.is_empty());
+        let Some(of) = of else {
+            let usd = Currency::new("USD").map_err(|error| error.to_string())?;
+            let wallet = self.wallet(key.account.as_str(), usd.as_str());
+            let refused = denial(ResultCode::NotFound, format!("there is no execution {id}"));
+            let movement = Movement {
+                reverses: id.to_owned(),
+                note: note.clone(),
+                ..Movement::new(v1::CashKind::Correction, &usd, Money::ZERO)
+            };
+            self.cash_movement(item, key, movement, (wallet, Err(refused)));
+            return Ok(Outcome::Booked);
+        };
+        let (venue, side, fill, terms) = parts_of(&of)?;
+        let wallet = self.wallet(key.account.as_str(), &of.currency);
+        let position_key = (of.account_id.clone(), of.instrument_id.clone());
+        let position = self
+            .books
+            .positions
+            .get(&position_key)
+            .cloned()
+            .unwrap_or_else(|| super::posting::flat(&of.account_id, &of.instrument_id, &terms));
+        let posting = post_fill_reversal(&key.account, &venue, (wallet, position.position()), side, &fill, &terms);
+        let amount = match &posting {
+            Ok(posting) => posting.wallet.cash.minus(wallet.cash).map_err(|error| error.to_string())?,
+            Err(_) => Money::ZERO,
+        };
+        let movement = Movement {
+            reverses: id.to_owned(),
+            note: note.clone(),
+            ..Movement::new(v1::CashKind::Correction, &terms.currency, amount)
+        };
+        match posting {
+            Err(error) => {
+                self.cash_movement(item, key, movement, (wallet, Err(denial_of(&error))));
+            }
+            Ok(posting) => {
+                // The execution is the posting; the cash row beside it says who booked it and why.
+                self.shard.posting_sequence += 1;
+                let posting_sequence = self.shard.posting_sequence;
+                let reference = self.reference(key, posting_sequence);
+                let first = self.shard.transfer_sequence + 1;
+                self.keep_transfers(transfer_rows(posting.transfers, first, reference));
+                let row = ExecutionRow {
+                    execution_id: reversal_id(id),
+                    posting_sequence: Some(posting_sequence),
+                    trade_id: key.trade_id,
+                    cash_change: amount.micros(),
+                    reverses: id.to_owned(),
+                    posted_at: self.now,
+                    ..of
+                };
+                self.keep_execution(row);
+                let mut position = position.holding(posting.position);
+                position.account_version = posting.wallet.version;
+                self.keep_position(position);
+                self.keep_wallet(key.account.as_str(), terms.currency.as_str(), posting.wallet);
+                let moved = Moved { wallet: posting.wallet, transfers: Vec::new(), amount };
+                self.cash_movement(item, key, movement, (wallet, Ok(moved)));
+            }
+        }
+        Ok(Outcome::Booked)
+    }
+
+    /// Writes the row, and what moved; `wallet` is the one before it.
+    fn cash_movement(
+        &mut self,
+        item: &Item,
+        key: &Key,
+        movement: Movement<'_>,
+        (wallet, moved): (Wallet, Result<Moved, v1::Denial>),
+    ) -> CashRow {
+        let raw = item.raw_key();
+        let currency = movement.currency;
+        self.shard.posting_sequence += 1;
+        let (wallet, amount, denial) = match moved {
+            Ok(moved) => {
+                let reference = self.reference(key, self.shard.posting_sequence);
+                let first = self.shard.transfer_sequence + 1;
+                debug_assert!(count(moved.transfers.len()) <= 1, "a movement of cash is one transfer");
+                self.keep_transfers(transfer_rows(moved.transfers, first, reference));
+                self.keep_wallet(key.account.as_str(), currency.as_str(), moved.wallet);
+                (moved.wallet, moved.amount, v1::Denial::default())
+            }
+            Err(denial) => (wallet, Money::ZERO, denial),
+        };
+        let (counterparty_account_id, counterparty_shard) =
+            movement.counterparty.map_or((String::new(), -1), |(account, shard)| (account.to_string(), shard.into()));
+        let row = CashRow {
+            trade_id: key.trade_id,
+            posting_sequence: Some(self.shard.posting_sequence),
+            fact_sequence: 0,
+            kind: movement.kind.into(),
+            account_id: key.account.to_string(),
+            request_id: raw.request_id,
+            payload_hash: raw.payload_hash.to_vec(),
+            requested: movement.requested.micros(),
+            amount: amount.micros(),
+            currency: currency.to_string(),
+            counterparty_account_id,
+            counterparty_shard,
+            reverses: movement.reverses,
+            reason: movement.note.reason,
+            proposed_by: movement.note.proposed_by,
+            confirmed_by: movement.note.confirmed_by,
+            denial_code: denial.code,
+            denial_message: denial.message,
+            denial_limit: denial.limit,
+            denial_observed: denial.observed,
+            cash_after: wallet.cash.micros(),
+            margin_after: wallet.margin.micros(),
+            version_after: wallet.version,
+            is_frozen_after: wallet.is_frozen,
+            traceparent: item.traceparent.clone(),
+            posted_at: self.now,
+        };
+        self.tell(item, Told::Id(row.trade_id), []);
+        self.new_cash.insert(row.trade_id);
+        self.cash.insert(row.trade_id, row.clone());
+        row
+    }
+}
+
+/// The one transfer that a deposit, withdrawal or adjustment was.
+pub(crate) fn transfer_of(row: &CashRow, account: &AccountId, currency: &Currency) -> Result<Transfer, LedgerError> {
+    let (kind, other) = match row.kind() {
+        v1::CashKind::Deposit => (TransferKind::Deposit, LedgerAccount::Deposits(currency.clone())),
+        v1::CashKind::Withdrawal => (TransferKind::Withdrawal, LedgerAccount::Deposits(currency.clone())),
+        v1::CashKind::Adjustment => (TransferKind::Adjustment, LedgerAccount::House(currency.clone())),
+        v1::CashKind::Unspecified
+        | v1::CashKind::Sent
+        | v1::CashKind::Received
+        | v1::CashKind::Correction
+        | v1::CashKind::Unfreezing => return Err(LedgerError::NotReversible),
+    };
+    let own = LedgerAccount::Wallet(account.clone(), currency.clone());
+    let amount = Money::from_micros(row.amount);
+    let (debit, credit) = if amount.is_negative() { (own, other) } else { (other, own) };
+    Ok(Transfer { kind, debit, credit, amount: amount.magnitude()? })
+}
+
+/// What a fill is booked with, out of its row.
+pub(crate) fn parts_of(row: &ExecutionRow) -> Result<(VenueId, Side, Fill, SettlementTerms), String> {
+    let side = v1::Side::try_from(row.side).map_err(|error| error.to_string())?;
+    let terms = SettlementTerms { initial_margin_ppm: row.initial_margin_ppm, ..terms_of(row.style, &row.currency)? };
+    let fill = Fill {
+        id: ExecutionId::new(&row.execution_id).map_err(|error| error.to_string())?,
+        price: Price::from_micros(row.price),
+        quantity: Quantity::from_micros(row.quantity),
+        fee: Money::from_micros(row.fee),
+        executed_at: Timestamp::from_micros(row.executed_at),
+    };
+    let venue = VenueId::new(&row.venue).map_err(|error| error.to_string())?;
+    Ok((venue, Side::try_from(side).map_err(|error| error.to_string())?, fill, terms))
+}
+
+fn denial_of(error: &LedgerError) -> v1::Denial {
+    match error {
+        LedgerError::InsufficientFunds { available, requested } => v1::Denial {
+            code: v1::DenialCode::InsufficientFunds.into(),
+            message: error.to_string(),
+            limit: available.micros(),
+            observed: requested.micros(),
+        },
+        LedgerError::Frozen => v1::Denial {
+            code: v1::DenialCode::AccountFrozen.into(),
+            message: error.to_string(),
+            ..v1::Denial::default()
+        },
+        LedgerError::Position(_)
+        | LedgerError::Overflow(_)
+        | LedgerError::Fill { .. }
+        | LedgerError::Price { .. }
+        | LedgerError::Amount { .. }
+        | LedgerError::NotFrozen
+        | LedgerError::NotReversible
+        | LedgerError::NothingHeld => denial(ResultCode::from(error), error.to_string()),
+    }
+}
+
+fn denial(code: ResultCode, message: String) -> v1::Denial {
+    v1::Denial {
+        code: v1::DenialCode::NotBookable.into(),
+        message: format!("{}: {message}", code.as_str()),
+        ..v1::Denial::default()
+    }
+}
+
+fn reused(item: &Item) -> v1::AskError {
+    v1::AskError {
+        code: 6,
+        reason: "REQUEST_ID_REUSED".to_owned(),
+        message: format!("request id {} was used for another request", item.raw_key().request_id),
+    }
+}

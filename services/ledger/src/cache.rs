@@ -1,0 +1,239 @@
+//! What the writer remembers of the books, so that it need not read them for
+//! every batch. Only the owner of a shard changes its books, so what it
+//! remembers is what is stored, or what is about to be.
+
+use crate::store::{
+    Changes, Keys, Known,
+    rows::{CashRow, ExecutionRow, PositionRow, TradeRow, WalletRow},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+    sync::Arc,
+};
+use uuid::Uuid;
+
+/// A map that forgets what was not used for long: when the young half is full it
+/// becomes the old half, and the old half is dropped. What is used becomes young.
+#[derive(Debug)]
+struct Memory<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    half_max: usize,
+}
+
+impl<K: Eq + Hash + Clone, V> Memory<K, V> {
+    fn new(rows_max: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), half_max: rows_max / 2 }
+    }
+
+    fn get(&mut self, key: &K) -> Option<&V> {
+        if !self.young.contains_key(key) {
+            let value = self.old.remove(key)?;
+            self.put(key.clone(), value);
+        }
+        self.young.get(key)
+    }
+
+    fn put(&mut self, key: K, value: V) {
+        if self.young.len() >= self.half_max {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+}
+
+/// The rows of a batch that may not be visible in the database yet.
+#[derive(Debug, Default)]
+struct Recent {
+    changes: Arc<Changes>,
+    /// Places among the new trades, or behind them among the changed ones.
+    trades: HashMap<Uuid, usize>,
+    executions: HashMap<Uuid, Vec<usize>>,
+    execution_ids: HashMap<String, Uuid>,
+    cash: HashMap<Uuid, usize>,
+}
+
+impl Recent {
+    fn new(changes: Arc<Changes>) -> Self {
+        let mut executions: HashMap<Uuid, Vec<usize>> = HashMap::with_capacity(changes.executions.len());
+        for (place, row) in changes.executions.iter().enumerate() {
+            executions.entry(row.trade_id).or_default().push(place);
+        }
+        let trades = changes.new_trades.iter().chain(&changes.changed_trades);
+        Self {
+            trades: trades.enumerate().map(|(place, row)| (row.trade_id, place)).collect(),
+            executions,
+            execution_ids: changes.executions.iter().map(|row| (row.execution_id.clone(), row.trade_id)).collect(),
+            cash: changes.cash.iter().enumerate().map(|(place, row)| (row.trade_id, place)).collect(),
+            changes,
+        }
+    }
+
+    fn trade(&self, trade_id: &Uuid) -> Option<&TradeRow> {
+        let place = *self.trades.get(trade_id)?;
+        let new = &self.changes.new_trades;
+        new.get(place).or_else(|| self.changes.changed_trades.get(place - new.len()))
+    }
+
+    fn cash(&self, trade_id: &Uuid) -> Option<&CashRow> {
+        self.changes.cash.get(*self.cash.get(trade_id)?)
+    }
+
+    fn executions(&self, trade_id: &Uuid) -> impl Iterator<Item = &ExecutionRow> {
+        let places = self.executions.get(trade_id).map_or(&[][..], Vec::as_slice);
+        places.iter().filter_map(|place| self.changes.executions.get(*place))
+    }
+}
+
+/// What the writer remembers.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    /// All wallets of an account; empty when it has none.
+    wallets: Memory<String, Vec<WalletRow>>,
+    /// A position; `None` when there is none.
+    positions: Memory<(String, String), Option<PositionRow>>,
+    /// The last two batches, newest last: the one before the newest may still be committing.
+    recent: [Recent; 2],
+    rows_max: usize,
+}
+
+impl Cache {
+    /// Keeps about `rows_max` wallets and as many positions.
+    pub(crate) fn new(rows_max: usize) -> Self {
+        Self {
+            wallets: Memory::new(rows_max),
+            positions: Memory::new(rows_max),
+            recent: [Recent::default(), Recent::default()],
+            rows_max,
+        }
+    }
+
+    /// Forgets everything: after a failure nothing is known but what is stored.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.rows_max);
+    }
+
+    /// Takes out of `keys` what is remembered; the rest must be read.
+    pub(crate) fn recall(&mut self, keys: &mut Keys) -> Known {
+        let mut known = Known::default();
+        let mut seen = HashSet::new();
+        keys.account_ids.retain(|account_id| {
+            if !seen.insert(account_id.clone()) {
+                return false;
+            }
+            match self.wallets.get(account_id) {
+                Some(wallets) => {
+                    known.wallets.extend(wallets.iter().cloned());
+                    false
+                }
+                None => true,
+            }
+        });
+        let mut seen = HashSet::new();
+        keys.positions.retain(|key| {
+            if !seen.insert(key.clone()) {
+                return false;
+            }
+            match self.positions.get(key) {
+                Some(position) => {
+                    known.positions.extend(position.clone());
+                    false
+                }
+                None => true,
+            }
+        });
+        known
+    }
+
+    /// Remembers what was read for `keys`, and adds it to `known`; what is remembered
+    /// of the last batches is newer than what was read.
+    pub(crate) fn merge(&mut self, keys: &Keys, asked: &Keys, read: Known, known: &mut Known) {
+        let mut wallets: HashMap<String, Vec<WalletRow>> =
+            keys.account_ids.iter().map(|account_id| (account_id.clone(), Vec::new())).collect();
+        for row in read.wallets {
+            wallets.entry(row.account_id.clone()).or_default().push(row);
+        }
+        for (account_id, rows) in wallets {
+            if self.wallets.get(&account_id).is_none() {
+                known.wallets.extend(rows.iter().cloned());
+                self.wallets.put(account_id, rows);
+            }
+        }
+        let mut positions: HashMap<(String, String), Option<PositionRow>> =
+            keys.positions.iter().map(|key| (key.clone(), None)).collect();
+        for row in read.positions {
+            positions.insert((row.account_id.clone(), row.instrument_id.clone()), Some(row));
+        }
+        for (key, row) in positions {
+            if self.positions.get(&key).is_none() {
+                known.positions.extend(row.clone());
+                self.positions.put(key, row);
+            }
+        }
+        known.shard = read.shard;
+        known.trades = read.trades;
+        known.executions = read.executions;
+        known.cash = read.cash;
+        self.overlay(asked, known);
+    }
+
+    /// Puts the rows of the last batches over what was read.
+    fn overlay(&mut self, asked: &Keys, known: &mut Known) {
+        for recent in &self.recent {
+            let of_executions = asked.execution_ids.iter().filter_map(|id| recent.execution_ids.get(id));
+            let trade_ids: HashSet<Uuid> =
+                asked.trade_ids.iter().chain(&asked.cash_ids).chain(of_executions).copied().collect();
+            for trade_id in trade_ids {
+                if let Some(row) = recent.trade(&trade_id) {
+                    known.trades.retain(|read| read.trade_id != trade_id);
+                    known.trades.push(row.clone());
+                }
+                if let Some(row) = recent.cash(&trade_id) {
+                    known.cash.retain(|read| read.trade_id != trade_id);
+                    known.cash.push(row.clone());
+                }
+                for row in recent.executions(&trade_id) {
+                    known.executions.retain(|read| read.execution_id != row.execution_id);
+                    known.executions.push(row.clone());
+                }
+            }
+        }
+        // What a repeated fact shows is remembered too: every touched wallet and position is.
+        let wanted = known.trades.iter().map(|row| (row.account_id.clone(), row.instrument_id.clone()));
+        let wanted = wanted.chain(known.cash.iter().map(|row| (row.account_id.clone(), String::new())));
+        // And so is what a correction touches: the execution is read, its position may be newer here.
+        let touched = known.executions.iter().map(|row| (row.account_id.clone(), row.instrument_id.clone()));
+        let wanted: HashSet<_> = wanted.chain(touched).collect();
+        for key in wanted {
+            if !known.wallets.iter().any(|row| row.account_id == key.0)
+                && let Some(rows) = self.wallets.get(&key.0)
+            {
+                known.wallets.extend(rows.iter().cloned());
+            }
+            let is_shown =
+                |row: &PositionRow| (row.account_id.as_str(), row.instrument_id.as_str()) == (&key.0, &key.1);
+            if !known.positions.iter().any(is_shown)
+                && let Some(Some(row)) = self.positions.get(&key)
+            {
+                known.positions.push(row.clone());
+            }
+        }
+    }
+
+    /// Remembers what a decided batch changes.
+    pub(crate) fn remember(&mut self, changes: &Arc<Changes>) {
+        for row in &changes.wallets {
+            let mut rows = self.wallets.get(&row.account_id).cloned().unwrap_or_default();
+            rows.retain(|known| known.currency != row.currency);
+            rows.push(row.clone());
+            self.wallets.put(row.account_id.clone(), rows);
+        }
+        for row in &changes.positions {
+            let key = (row.account_id.clone(), row.instrument_id.clone());
+            self.positions.put(key, Some(row.clone()));
+        }
+        let [_, newest] = std::mem::take(&mut self.recent);
+        self.recent = [newest, Recent::new(Arc::clone(changes))];
+    }
+}
