@@ -241,10 +241,15 @@ fn problem_of(row: &Cash<'_>, kind: CashKind) -> Option<String> {
 /// Whether the row's id follows from what was asked for.
 fn is_id_of(row: &Cash<'_>, kind: CashKind) -> bool {
     let asked = || trade_id_of(row.account_id, row.request_id);
+    let named = |account_id: &str, kind: &str| trade_id_of(account_id, &format!("{kind}/{}", row.request_id));
     match kind {
-        CashKind::Deposit => row.trade_id == trade_id_of(row.account_id, &format!("deposit/{}", row.request_id)),
-        CashKind::Withdrawal | CashKind::Sent => row.trade_id == asked(),
-        CashKind::Received => row.trade_id == arrival_id(trade_id_of(row.counterparty_account_id, row.request_id)),
+        CashKind::Deposit => row.trade_id == named(row.account_id, "deposit"),
+        CashKind::Withdrawal => row.trade_id == named(row.account_id, "withdrawal") || row.trade_id == asked(),
+        CashKind::Sent => row.trade_id == named(row.account_id, "send") || row.trade_id == asked(),
+        CashKind::Received => {
+            let sender = row.counterparty_account_id;
+            [named(sender, "send"), trade_id_of(sender, row.request_id)].map(arrival_id).contains(&row.trade_id)
+        }
         // A booking is asked for by its own name.
         CashKind::Adjustment | CashKind::Unfreezing => {
             Uuid::try_parse(row.request_id) == Ok(row.trade_id) || row.trade_id == asked()
