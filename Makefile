@@ -4,6 +4,8 @@
 ARGS ?=
 # How `make run` builds: `dev` starts soonest and shares its work with `make test`, `release` is for figures.
 PROFILE ?= dev
+# How often `make chaos-ledger` makes each fault.
+ROUNDS ?= 20
 
 # cargo schedules its own jobs. Told of make's, which it may not use from here, it warns in every recipe of `make -j`.
 CARGO := env -u MAKEFLAGS -u MFLAGS cargo
@@ -15,7 +17,7 @@ SERVERS = nats=$$(tools/fetch nats) && valkey=$$(tools/fetch valkey) && postgres
 # $(call need,a program,what to do when it is missing)
 need = @command -v $(1) >/dev/null 2>&1 || { echo "make: $(1) was not found on the PATH. $(2)" >&2; exit 1; }
 
-.PHONY: help run test fmt lint bench proto-lint compose-check tools-test deny ci rust python
+.PHONY: help run test fmt lint bench proto-lint compose-check tools-test deny ci rust python chaos-ledger
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -38,6 +40,10 @@ lint: rust ## what a review would only waste time on
 bench: rust python ## measure: the load test against a release build (ARGS for the load test)
 	@$(SERVERS) && $(CARGO) build --release -p tragen --bin tragen && \
 	exec $(CARGO) run --release -p tragen-loadtest -- $(ARGS)
+
+chaos-ledger: rust python ## kill, freeze, starve and cut off the ledger for long (SEED, ROUNDS, ARGS for part of a scenario's name)
+	@$(SERVERS) && export TRAGEN_CHAOS_SEED="$${SEED:-$$(date +%s)}" TRAGEN_CHAOS_ROUNDS="$(ROUNDS)" TRAGEN_CHAOS_ONLY="$(ARGS)" && \
+	exec $(CARGO) test -p tragen --test chaos
 
 proto-lint: python ## check style and format of proto/
 	@buf=$$(tools/fetch buf) && "$$buf" lint && "$$buf" format --diff --exit-code && echo "proto: ok"

@@ -8,7 +8,7 @@ mod trade;
 
 use crate::{
     facts::Surroundings,
-    intake::{AccountAction, Action, Corrected, Item, SettlementAction, arrival_id},
+    intake::{AccountAction, Action, Item, SettlementAction, arrival_id},
     slot::{Directory, Slots},
     store::{
         Changes, Keys, Known,
@@ -18,7 +18,7 @@ use crate::{
         },
     },
 };
-use posting::{correction_id, reversal_id};
+use posting::{cash_correction_id, execution_correction_id, reversal_id};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -123,10 +123,11 @@ pub(crate) fn keys_of(items: &[Item]) -> Keys {
                 }
             }
             AccountAction::Correction { of, .. } => {
-                keys.cash_ids.push(correction_id(of));
-                match of {
-                    Corrected::Cash(reference) => keys.cash_ids.push(*reference),
-                    Corrected::Execution(id) => keys.execution_ids.extend([id.clone(), reversal_id(id)]),
+                keys.cash_ids.extend([key.trade_id, execution_correction_id(of)]);
+                keys.execution_ids.extend([of.clone(), reversal_id(of)]);
+                keys.corrected.push(of.clone());
+                if let Ok(reference) = Uuid::try_parse(of) {
+                    keys.cash_ids.extend([reference, cash_correction_id(&reference)]);
                 }
             }
             AccountAction::Deposit { .. }
@@ -160,8 +161,10 @@ struct Tell {
 /// What is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Told {
-    /// A trade, or cash that moved: by its id.
-    Id(Uuid),
+    /// A trade: by its id.
+    Trade(Uuid),
+    /// Cash that moved: by its id.
+    Cash(Uuid),
     /// A payout: by its place among the new ones.
     Payout(usize),
 }
@@ -181,6 +184,8 @@ struct Batch<'a> {
     execution_ids: HashMap<String, Uuid>,
     /// Known and new executions by trade.
     executions: HashMap<Uuid, Vec<ExecutionRow>>,
+    /// What suspense has paid for executions that are to be taken back.
+    drawn: HashMap<String, i64>,
     books: Surroundings,
     touched_trades: HashSet<Uuid>,
     touched_wallets: BTreeSet<(String, String)>,
@@ -221,6 +226,7 @@ impl<'a> Batch<'a> {
             cash: known.cash.into_iter().map(|row| (row.trade_id, row)).collect(),
             execution_ids,
             executions,
+            drawn: known.drawn,
             books: Surroundings::new(known.wallets, known.positions),
             touched_trades: HashSet::new(),
             touched_wallets: BTreeSet::new(),
@@ -342,11 +348,13 @@ impl<'a> Batch<'a> {
     fn number_facts(&mut self) {
         for tell in &self.tell {
             let fact_sequence = match tell.what {
-                Told::Id(id) if self.touched_trades.contains(&id) => {
+                Told::Trade(id) if self.touched_trades.contains(&id) => {
                     self.trades.get_mut(&id).map(|row| &mut row.fact_sequence)
                 }
-                Told::Id(id) if self.new_cash.contains(&id) => self.cash.get_mut(&id).map(|row| &mut row.fact_sequence),
-                Told::Id(_) => None,
+                Told::Cash(id) if self.new_cash.contains(&id) => {
+                    self.cash.get_mut(&id).map(|row| &mut row.fact_sequence)
+                }
+                Told::Trade(_) | Told::Cash(_) => None,
                 Told::Payout(place) => self.new_payouts.get_mut(place).map(|row| &mut row.fact_sequence),
             };
             if let Some(fact_sequence) = fact_sequence {
@@ -360,14 +368,13 @@ impl<'a> Batch<'a> {
         let fact = |tell: &Tell| {
             let (traceparent, causation_id) = (tell.traceparent.as_str(), tell.causation_id.as_str());
             match tell.what {
-                Told::Id(id) => match (self.trades.get(&id), self.cash.get(&id)) {
-                    (Some(row), _) => {
-                        let ids = tell.execution_ids.clone();
-                        Some(self.books.trade_fact(self.frame.shard, row, ids, traceparent, causation_id))
-                    }
-                    (None, Some(row)) => Some(self.books.cash_fact(self.frame.shard, row, traceparent, causation_id)),
-                    (None, None) => None,
-                },
+                Told::Trade(id) => {
+                    let (row, ids) = (self.trades.get(&id)?, tell.execution_ids.clone());
+                    Some(self.books.trade_fact(self.frame.shard, row, ids, traceparent, causation_id))
+                }
+                Told::Cash(id) => {
+                    Some(self.books.cash_fact(self.frame.shard, self.cash.get(&id)?, traceparent, causation_id))
+                }
                 Told::Payout(place) => {
                     let row = self.new_payouts.get(place)?;
                     Some(self.books.payout_fact(self.frame.shard, row, traceparent, causation_id))

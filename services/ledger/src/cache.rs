@@ -80,6 +80,13 @@ impl Recent {
         self.changes.cash.get(*self.cash.get(trade_id)?)
     }
 
+    /// What suspense has paid for an execution of the batch.
+    fn drawn_for(&self, execution: &ExecutionRow) -> i64 {
+        let posted = self.changes.transfers.iter();
+        let posted = posted.filter(|row| Some(row.posting_sequence) == execution.posting_sequence);
+        posted.filter(|row| row.is_shortfall()).map(|row| row.amount).sum()
+    }
+
     fn executions(&self, trade_id: &Uuid) -> impl Iterator<Item = &ExecutionRow> {
         let places = self.executions.get(trade_id).map_or(&[][..], Vec::as_slice);
         places.iter().filter_map(|place| self.changes.executions.get(*place))
@@ -175,6 +182,7 @@ impl Cache {
         known.trades = read.trades;
         known.executions = read.executions;
         known.cash = read.cash;
+        known.drawn = read.drawn;
         self.overlay(asked, known);
     }
 
@@ -194,6 +202,9 @@ impl Cache {
                     known.cash.push(row.clone());
                 }
                 for row in recent.executions(&trade_id) {
+                    if asked.corrected.contains(&row.execution_id) {
+                        known.drawn.insert(row.execution_id.clone(), recent.drawn_for(row));
+                    }
                     known.executions.retain(|read| read.execution_id != row.execution_id);
                     known.executions.push(row.clone());
                 }

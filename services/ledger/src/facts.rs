@@ -133,6 +133,11 @@ pub(crate) fn of_known(shard: u16, known: Known) -> Vec<v1::LedgerFact> {
     facts
 }
 
+/// The id under which what `row` sends is booked where it arrives.
+pub(crate) fn arrival_of(row: &CashRow) -> Uuid {
+    arrival_id(row.trade_id)
+}
+
 /// What of `cash` was sent to other shards, as reports for them: it is told again with the facts.
 pub(crate) fn arrivals(own: u16, cash: &[CashRow]) -> Vec<HandedOn> {
     let is_sent = |row: &&CashRow| {
@@ -140,7 +145,7 @@ pub(crate) fn arrivals(own: u16, cash: &[CashRow]) -> Vec<HandedOn> {
     };
     let report = |row: &CashRow| {
         let shard = u16::try_from(row.counterparty_shard).ok()?;
-        let trade_id = arrival_id(row.trade_id).to_string();
+        let trade_id = arrival_of(row).to_string();
         let meta = v1::Meta {
             event_id: trade_id.clone(),
             traceparent: row.traceparent.clone(),

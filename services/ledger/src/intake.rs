@@ -70,20 +70,15 @@ pub(crate) enum AccountAction {
     /// Cash put right by hand.
     Adjustment { currency: Currency, amount: Money, note: Note },
     /// Something booked by mistake, booked backwards.
-    Correction { of: Corrected, note: Note },
+    Correction {
+        /// The id of a deposit, withdrawal or adjustment, or of an execution.
+        of: String,
+        note: Note,
+    },
     /// A frozen account may trade again.
     Unfreezing { currency: Currency, note: Note },
     /// What a decided market pays.
     Payout(SettlementAction),
-}
-
-/// What a correction takes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Corrected {
-    /// A deposit, withdrawal or adjustment.
-    Cash(Uuid),
-    /// A fill.
-    Execution(String),
 }
 
 /// Why something is booked by hand, and by whom.
@@ -296,15 +291,9 @@ fn booking_action(booking: &v1::Booking, account: &AccountId) -> Result<AccountA
         }
         Some(v1::booking::Kind::Correction(correction)) => {
             own("correction.account_id", &correction.account_id)?;
-            let reference = &correction.reference_id;
-            let of = match Uuid::try_parse(reference) {
-                Ok(reference) => Corrected::Cash(reference),
-                Err(_) => {
-                    let id: ExecutionId = convert::id("correction.reference_id", reference)?;
-                    Corrected::Execution(id.to_string())
-                }
-            };
-            Ok(AccountAction::Correction { of, note: note(booking)? })
+            // Which of the two it names, the books know: a venue may call its executions anything.
+            let of: ExecutionId = convert::id("correction.reference_id", &correction.reference_id)?;
+            Ok(AccountAction::Correction { of: of.to_string(), note: note(booking)? })
         }
         Some(v1::booking::Kind::Unfreezing(unfreezing)) => {
             own("unfreezing.account_id", &unfreezing.account_id)?;
@@ -341,11 +330,11 @@ fn note(booking: &v1::Booking) -> Result<Note, InvalidField> {
         return Err(InvalidField::new("confirmed_by", "ONE_PERSON_ONLY", "must be another person than proposed_by"));
     }
     let clean = |text: &str| text.replace('\0', "");
-    Ok(Note {
-        reason: clean(&booking.reason),
-        proposed_by: clean(&booking.proposed_by),
-        confirmed_by: clean(&booking.confirmed_by),
-    })
+    let reason = clean(&booking.reason);
+    if reason.trim().is_empty() {
+        return Err(InvalidField::new("reason", "FIELD_MISSING", "is missing"));
+    }
+    Ok(Note { reason, proposed_by: clean(&booking.proposed_by), confirmed_by: clean(&booking.confirmed_by) })
 }
 
 fn uuid(field: &str, text: &str) -> Result<Uuid, InvalidField> {

@@ -8,9 +8,11 @@
 //! the committed facts and only then takes the reports off the bus ([`publish`]).
 
 mod answer;
+mod arrivals;
 mod audit;
 mod backup;
 mod batch;
+mod beginning;
 mod cache;
 pub mod config;
 mod export;
@@ -57,18 +59,21 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
     let wait = Duration::from_millis(config.connect_wait_ms_max);
     let mut books = Vec::with_capacity(places.len());
     for (shard, place) in (0..).zip(&places) {
-        let opened = Books::open(shard, place, config.reader_connections_max, wait).await;
-        books.push(opened.with_context(|| format!("opening shard {shard}"))?);
+        let connected = Books::connect(shard, place, config.reader_connections_max, wait);
+        books.push(connected.with_context(|| format!("opening shard {shard}"))?);
     }
     let books: Arc<[Books]> = books.into();
-    let shards_at_creation = shards_at_creation(&books).await?;
+    let shards_at_creation = beginning::agree(&books, &places, wait).await?;
     let directory = Directory::new(shards_at_creation);
-    learn(&books, &directory).await?;
+    if let Err(error) = learn(&books, &directory).await {
+        tracing::warn!("not every shard says where its slots are: {error:#}");
+    }
 
     let config = Arc::new(config);
     let owned = Owned::new(Duration::from_millis(config.deposit_wait_ms_max));
     let fair = Fair::new();
     let mut shared = Vec::new();
+    let all_books = Arc::clone(&books);
     for (books, place) in books.iter().zip(places) {
         let leases = Leases::new(books.shard, &place, wait)?;
         if leases.is_shared() {
@@ -78,6 +83,7 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
             context: context.clone(),
             bus: bus.clone(),
             books: books.clone(),
+            all_books: Arc::clone(&all_books),
             place,
             shards_at_creation,
             config: Arc::clone(&config),
@@ -90,7 +96,7 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
     }
     if shared.len() > 1 {
         let every = Duration::from_millis(config.lease_ms / 3);
-        context.spawn("ledger-share", shard::share(context.clone(), shared, fair, every));
+        context.spawn("ledger-share", shard::share(context.clone(), bus.clone(), shared, fair, every));
     }
     context.spawn("ledger-slots", keep_learning(context.clone(), Arc::clone(&books), directory.clone()));
 
@@ -101,29 +107,6 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
     bus.answer(&context, Ask::Ledger, move |question| answers.clone().answer(question).boxed())
         .await
         .context("answering questions to the ledger")
-}
-
-/// How many shards share the slots from the beginning: what the first shard that
-/// was ever opened was told. Shards that are added later begin empty.
-async fn shards_at_creation(books: &[Books]) -> anyhow::Result<u16> {
-    let mut made = None;
-    for books in books {
-        let Some(own) = books.shards_at_creation().await? else { continue };
-        anyhow::ensure!(
-            made.is_none_or(|made| made == own),
-            "shard {} was made for {own} shards, another one for {}: they do not belong together",
-            books.shard,
-            made.unwrap_or_default()
-        );
-        made = Some(own);
-    }
-    let made = made.unwrap_or(u16::try_from(books.len())?);
-    anyhow::ensure!(
-        usize::from(made) <= books.len(),
-        "the books have {made} shards, only {} are configured",
-        books.len()
-    );
-    Ok(made)
 }
 
 /// A shard that does not answer keeps nobody from learning where the others' slots are.

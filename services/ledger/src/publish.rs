@@ -1,15 +1,14 @@
-//! After the commit: tell the facts in the order they were committed, hand on
-//! what belongs to other shards, answer deposits, then take the reports off the
-//! bus. What the bus loses, because its store was wiped or set back, is told
-//! again from the books.
+//! After the commit: hand on what belongs to other shards, tell the facts, answer
+//! deposits, then take the reports off the bus. What the bus loses, because its
+//! store was wiped or set back, is told again from the books.
 
-use crate::{facts, metrics as names, store::Books};
+use crate::{facts, metrics as names, slot::slot_of, store::Books};
 use metrics::{counter, gauge};
 use prost::Message as _;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
-use tragen_bus::{Bus, Delivery, PublishOptions, Severity, Stream, Subject};
+use tragen_bus::{Bus, Delivery, PublishError, PublishOptions, Severity, Stream, Subject};
 use tragen_contracts::v1;
 use tragen_host::{Context, clock::now_micros, failpoint, retry::Backoff};
 
@@ -60,6 +59,19 @@ pub(crate) struct Publisher {
     pub(crate) limits: Limits,
     /// Every fact up to this one should be on the bus: it was told, or committed before this term.
     told_up_to: i64,
+    /// Where on the stream the newest of our messages is; 0 when there is none.
+    newest_on_bus: u64,
+}
+
+/// How telling ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    /// All is on the bus.
+    Done,
+    /// The bus does not end where it did: nothing was told, and something is missing there.
+    Gap,
+    /// The shard is given up.
+    Stopped,
 }
 
 impl Publisher {
@@ -73,7 +85,7 @@ impl Publisher {
         committed_before: i64,
     ) -> Self {
         // What the writer commits from now on comes through the queue.
-        Self { context, bus, books, queue, limits, told_up_to: committed_before }
+        Self { context, bus, books, queue, limits, told_up_to: committed_before, newest_on_bus: 0 }
     }
 
     /// Publishes committed batches until the writer is gone. Before anything new it
@@ -117,14 +129,26 @@ impl Publisher {
     /// False only when the shard is given up before everything is out.
     async fn publish(&mut self, committed: &Committed) -> bool {
         failpoint::pass("before_publish");
-        let told = self.tell(&committed.facts, committed.fact_sequence, false, &committed.deliveries).await;
-        failpoint::pass("after_facts_before_hand_on");
-        told && self.hand_on(&committed.handed_on, &committed.deliveries).await && {
-            for alert in &committed.alerts {
-                raise(&self.bus, alert).await;
-            }
-            true
+        // First: facts that are told are not looked at again, what they tell of must be on its way by then.
+        if !self.hand_on(&committed.handed_on, &committed.deliveries).await {
+            return false;
         }
+        failpoint::pass("after_hand_on_before_facts");
+        loop {
+            match self.tell(&committed.facts, committed.fact_sequence, false, &committed.deliveries).await {
+                Telling::Done => break,
+                Telling::Stopped => return false,
+                Telling::Gap => {
+                    if !self.tell_lost().await {
+                        return false;
+                    }
+                }
+            }
+        }
+        for alert in &committed.alerts {
+            raise(&self.bus, alert).await;
+        }
+        true
     }
 
     /// Publishes `facts`; with them everything up to `sequence` is told.
@@ -134,7 +158,7 @@ impl Publisher {
         sequence: i64,
         is_again: bool,
         waiting: &[Delivery<v1::ExecutionBatch>],
-    ) -> bool {
+    ) -> Telling {
         let mut rest = facts;
         while !rest.is_empty() {
             let (message, after) = cut(rest, self.limits.message_bytes_max);
@@ -143,8 +167,10 @@ impl Publisher {
             // What is told again says how far it has come, not how far it was.
             let told_up_to = if is_again { newest } else { self.told_up_to.max(newest) };
             let batch = v1::LedgerFactBatch { facts: message.to_vec(), told_up_to };
-            if !self.send(&Subject::LedgerFacts(self.books.shard), &batch, waiting).await {
-                return false;
+            let subject = Subject::LedgerFacts(self.books.shard);
+            match self.send(&subject, &batch, Some(self.newest_on_bus), waiting).await {
+                Ok(place) => self.newest_on_bus = place,
+                Err(other) => return other,
             }
             self.told_up_to = self.told_up_to.max(told_up_to);
             failpoint::pass("between_fact_messages");
@@ -152,39 +178,64 @@ impl Publisher {
         }
         gauge!(names::PUBLISHED, "shard" => self.books.shard.to_string())
             .set(f64::from(u32::try_from(self.told_up_to).unwrap_or(u32::MAX)));
-        true
+        Telling::Done
     }
 
-    /// Sends on what belongs to other shards.
+    /// Sends on what belongs to other shards. What one slot gets stays in order, and in messages of
+    /// its own: where a slot waits to move, no other one waits with it.
     async fn hand_on(&self, reports: &[HandedOn], waiting: &[Delivery<v1::ExecutionBatch>]) -> bool {
+        let mut runs: BTreeMap<(u16, &str, u16), Vec<v1::ExecutionReport>> = BTreeMap::new();
         for (shard, venue, report) in reports {
-            let subject = Subject::ExecutionsFor { venue: venue.clone(), shard: *shard };
-            let batch = v1::ExecutionBatch { reports: vec![report.clone()] };
-            if !self.send(&subject, &batch, waiting).await {
-                return false;
-            }
+            let account_id = report.key.as_ref().map_or("", |key| key.account_id.as_str());
+            runs.entry((*shard, venue, slot_of(account_id))).or_default().push(report.clone());
         }
-        true
+        let sending = runs.into_iter().map(|((shard, venue, _), reports)| {
+            let subject = Subject::ExecutionsFor { venue: venue.to_owned(), shard };
+            self.hand_on_run(subject, reports, waiting)
+        });
+        futures::future::join_all(sending).await.iter().all(Result::is_ok)
     }
 
+    async fn hand_on_run(
+        &self,
+        subject: Subject,
+        reports: Vec<v1::ExecutionReport>,
+        waiting: &[Delivery<v1::ExecutionBatch>],
+    ) -> Result<(), Telling> {
+        let mut rest = reports.as_slice();
+        while !rest.is_empty() {
+            let (message, after) = cut(rest, self.limits.message_bytes_max);
+            rest = after;
+            let batch = v1::ExecutionBatch { reports: message.to_vec() };
+            self.send(&subject, &batch, None, waiting).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes one message, however long the bus takes; returns its place on the stream. With `newest`
+    /// the last message on the subject must be the one at that place.
     async fn send<M: prost::Message>(
         &self,
         subject: &Subject,
         message: &M,
+        newest: Option<u64>,
         waiting: &[Delivery<v1::ExecutionBatch>],
-    ) -> bool {
+    ) -> Result<u64, Telling> {
         let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
         loop {
             let options = PublishOptions {
                 // A fact told again must not be dropped as a repeat: the id names this message.
                 message_id: uuid::Uuid::now_v7().to_string().into(),
+                expected_last_subject_sequence: newest,
                 ..PublishOptions::default()
             };
-            let Err(error) = self.bus.publish(subject, message, &options, self.limits.patience).await else {
-                return true;
+            let error = match self.bus.publish(subject, message, &options, self.limits.patience).await {
+                Ok(place) => return Ok(place),
+                Err(PublishError::Fenced { .. }) => return Err(Telling::Gap),
+                Err(error) => error,
             };
             if self.context.is_stopping() {
-                return false;
+                return Err(Telling::Stopped);
             }
             warn!("committed facts wait for the bus: {error}");
             // A store that was wiped has no streams either.
@@ -203,9 +254,11 @@ impl Publisher {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         loop {
             match self.find_lost().await {
-                Ok((after, newest)) => {
-                    return self.tell_between(after, newest).await;
-                }
+                Ok((after, newest)) => match self.tell_between(after, newest).await {
+                    Telling::Done => return true,
+                    Telling::Stopped => return false,
+                    Telling::Gap => {}
+                },
                 Err(error) => {
                     if self.context.is_stopping() {
                         return false;
@@ -219,19 +272,20 @@ impl Publisher {
     }
 
     /// The last fact the bus surely has, and the last one it should have.
-    async fn find_lost(&self) -> anyhow::Result<(i64, i64)> {
+    async fn find_lost(&mut self) -> anyhow::Result<(i64, i64)> {
         let message = self.bus.newest_on(Stream::Ledger, &Subject::LedgerFacts(self.books.shard)).await?;
-        let has = match message {
-            Some(payload) => v1::LedgerFactBatch::decode(payload)?.told_up_to,
-            None => 0,
+        let (place, has) = match message {
+            Some((place, payload)) => (place, v1::LedgerFactBatch::decode(payload)?.told_up_to),
+            None => (0, 0),
         };
+        self.newest_on_bus = place;
         let newest = self.told_up_to;
         let since = now_micros() - self.limits.retell_hours * HOUR_MICROS;
         let after = if has < newest { has.max(self.books.fact_before(since).await?) } else { has };
         Ok((after, newest))
     }
 
-    async fn tell_between(&mut self, mut after: i64, newest: i64) -> bool {
+    async fn tell_between(&mut self, mut after: i64, newest: i64) -> Telling {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         if after < newest {
             info!("telling the facts {} to {newest} of shard {} again", after + 1, self.books.shard);
@@ -244,22 +298,26 @@ impl Publisher {
                     let sent_on = facts::arrivals(own, &known.cash);
                     let facts = facts::of_known(own, known);
                     counter!(names::RETOLD).increment(u64::try_from(facts.len()).unwrap_or(0));
-                    if !self.tell(&facts, to, true, &[]).await || !self.hand_on(&sent_on, &[]).await {
-                        return false;
+                    if !self.hand_on(&sent_on, &[]).await {
+                        return Telling::Stopped;
+                    }
+                    match self.tell(&facts, to, true, &[]).await {
+                        Telling::Done => {}
+                        ended @ (Telling::Gap | Telling::Stopped) => return ended,
                     }
                     self.told_up_to = self.told_up_to.max(to);
                     after = to;
                 }
                 Err(error) => {
                     if self.context.is_stopping() {
-                        return false;
+                        return Telling::Stopped;
                     }
                     warn!("reading facts to tell them again: {:#}", anyhow::Error::new(error));
                     backoff.wait().await;
                 }
             }
         }
-        true
+        Telling::Done
     }
 
     /// Counts the times the stream of facts was made anew or set back.
@@ -344,14 +402,14 @@ pub(crate) fn alert(
     }
 }
 
-/// The first facts that fit into `bytes_max`, and the rest; a larger fact goes alone.
-fn cut(facts: &[v1::LedgerFact], bytes_max: usize) -> (&[v1::LedgerFact], &[v1::LedgerFact]) {
+/// The first `parts` that fit into `bytes_max`, and the rest; a larger one goes alone.
+fn cut<M: prost::Message>(parts: &[M], bytes_max: usize) -> (&[M], &[M]) {
     let mut bytes = 0;
-    let fits = facts.iter().take_while(|fact| {
-        bytes += fact.encoded_len() + 8;
+    let fits = parts.iter().take_while(|part| {
+        bytes += part.encoded_len() + 8;
         bytes <= bytes_max
     });
-    facts.split_at(fits.count().max(1).min(facts.len()))
+    parts.split_at(fits.count().max(1).min(parts.len()))
 }
 
 #[cfg(test)]
@@ -365,6 +423,6 @@ mod tests {
         let first = |bytes_max| cut(&facts, bytes_max).0.len();
         assert_eq!([first(20), first(1), first(1_000)], [2, 1, 5]);
         assert_eq!(cut(&facts, 20).1.len(), 3);
-        assert_eq!(cut(&[], 10).0.len(), 0);
+        assert_eq!(cut::<v1::LedgerFact>(&[], 10).0.len(), 0);
     }
 }

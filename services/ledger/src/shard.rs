@@ -3,6 +3,7 @@
 
 use crate::{
     answer::Owned,
+    arrivals::Arrivals,
     cache::Cache,
     config::{Config, ShardConfig},
     intake::{Note, SettlementAction},
@@ -14,7 +15,7 @@ use crate::{
 };
 use metrics::gauge;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -34,6 +35,8 @@ pub(crate) struct Shard {
     pub(crate) context: Context,
     pub(crate) bus: Bus,
     pub(crate) books: Books,
+    /// Those of all shards, by number.
+    pub(crate) all_books: Arc<[Books]>,
     pub(crate) place: ShardConfig,
     /// Shards that share the slots from the beginning.
     pub(crate) shards_at_creation: u16,
@@ -77,10 +80,10 @@ impl Shard {
     pub(crate) async fn serve(self) -> anyhow::Result<()> {
         let lasts = Duration::from_millis(self.config.lease_ms);
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
-        while self.acquire(lasts).await {
+        while let Some(held_until) = self.acquire(lasts).await {
             self.fair.add(1);
             let (term, ending) = self.context.child();
-            let renewing = self.renew(lasts, ending.clone());
+            let renewing = self.renew((held_until, lasts), ending.clone());
             let began = Instant::now();
             let served = tokio::select! {
                 served = self.term(term) => served,
@@ -97,8 +100,11 @@ impl Shard {
                 Ok(Ended::Fenced) => info!("shard {} was taken over", self.books.shard),
                 Err(error) => warn!("shard {} cannot be served: {error:#}", self.books.shard),
             }
-            if let Err(error) = self.leases.release(self.books.shard, &self.context.instance).await {
-                debug!("releasing the lease of shard {}: {:#}", self.books.shard, anyhow::Error::new(error));
+            let releasing = self.leases.release(self.books.shard, &self.context.instance);
+            match tokio::time::timeout(lasts, releasing).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!("the lease of shard {}: {:#}", self.books.shard, anyhow::Error::new(error)),
+                Err(_) => debug!("the lease of shard {} cannot be given up", self.books.shard),
             }
             if !self.context.is_stopping() {
                 backoff.wait().await;
@@ -107,54 +113,85 @@ impl Shard {
         Ok(())
     }
 
-    /// Waits for the lease; false when the process stops.
-    async fn acquire(&self, lasts: Duration) -> bool {
+    /// Waits for the lease, and says until when this process has it; `None` when the process stops.
+    async fn acquire(&self, lasts: Duration) -> Option<Instant> {
         let mut tick = tokio::time::interval(lasts / 5);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let stopped = self.context.stopped();
         tokio::pin!(stopped);
+        let mut is_ready = false;
         loop {
             tokio::select! {
-                () = &mut stopped => return false,
+                () = &mut stopped => return None,
                 _ = tick.tick() => {}
             }
             // Without the bus there is nothing to do here that another process could not do better.
-            if !self.bus.is_connected() || !self.fair.has_room() {
+            if !self.fair.has_room() || !self.bus.answers(lasts / 2).await {
                 continue;
             }
-            match self.leases.hold(self.books.shard, &self.context.instance, lasts).await {
-                Ok(true) => return true,
-                Ok(false) => {}
-                Err(error) => debug!("the lease of shard {}: {:#}", self.books.shard, anyhow::Error::new(error)),
+            if !is_ready {
+                // The database may have been away when the process started.
+                match self.make_ready(lasts).await {
+                    Ok(()) => is_ready = true,
+                    Err(error) => {
+                        debug!("shard {} is away: {error:#}", self.books.shard);
+                        continue;
+                    }
+                }
+            }
+            if let Some(Some(held_until)) = self.hold(lasts).await {
+                return Some(held_until);
             }
         }
     }
 
-    /// Renews the lease; ends when it is lost, or given up for another process.
-    async fn renew(&self, lasts: Duration, ending: CancellationToken) {
+    async fn make_ready(&self, wait: Duration) -> anyhow::Result<()> {
+        self.books.update_tables(&self.place, wait).await?;
+        if self.books.beginning().await?.is_none() {
+            Store::begin(&self.books, &self.place, self.shards_at_creation, wait).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes or renews the lease: until when this process has it by its own clock, `Some(None)` while
+    /// somebody else does. `None` when the database does not say in time.
+    async fn hold(&self, lasts: Duration) -> Option<Option<Instant>> {
+        let asked = Instant::now();
+        let holding = self.leases.hold(self.books.shard, &self.context.instance, lasts);
+        match tokio::time::timeout(lasts / 2, holding).await {
+            Ok(Ok(is_held)) => Some(is_held.then(|| asked + lasts)),
+            Ok(Err(error)) => {
+                debug!("the lease of shard {}: {:#}", self.books.shard, anyhow::Error::new(error));
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Renews the lease; ends the term when it is lost, has run out, or is given up for another process.
+    async fn renew(&self, (mut held_until, lasts): (Instant, Duration), ending: CancellationToken) {
         let mut tick = tokio::time::interval(lasts / 5);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            if !self.bus.is_connected() {
-                // Another process that has the bus may take the shard once the lease has run out.
-                continue;
-            }
-            let held = if self.fair.has_too_many() {
-                Ok(false)
+            // Without the bus another process may have the shard, once the lease has run out.
+            let renewed = if self.fair.has_too_many() {
+                Some(None)
+            } else if self.bus.answers(lasts / 2).await {
+                self.hold(lasts).await
             } else {
-                self.leases.hold(self.books.shard, &self.context.instance, lasts).await
+                None
             };
-            match held {
-                Ok(true) => {}
-                Ok(false) => {
+            match renewed {
+                Some(Some(until)) => held_until = until,
+                // A database that does not answer takes no commits either; the epoch keeps the order.
+                None if Instant::now() < held_until => {}
+                Some(None) | None => {
                     info!("shard {} is given up", self.books.shard);
                     ending.cancel();
                     // The term drains: what it holds goes back to the bus.
                     std::future::pending::<()>().await;
                 }
-                // A database that does not answer takes no commits either; the epoch keeps the order.
-                Err(error) => debug!("the lease of shard {}: {:#}", self.books.shard, anyhow::Error::new(error)),
             }
         }
     }
@@ -163,7 +200,7 @@ impl Shard {
     async fn term(&self, context: Context) -> anyhow::Result<Ended> {
         let wait = Duration::from_millis(self.config.connect_wait_ms_max);
         let shard = self.books.shard;
-        let (store, row) = Store::take_over(&self.books, &self.place, self.shards_at_creation, wait).await?;
+        let (store, row) = Store::take_over(&self.books, &self.place, wait).await?;
         failpoint::pass("after_take_over");
         let slots = self.books.slots().await?;
         self.directory.learn(shard, &slots);
@@ -180,6 +217,15 @@ impl Shard {
             Publisher::new(context.clone(), self.bus.clone(), self.books.clone(), committed, limits, row.fact_sequence)
                 .run();
         context.spawn("ledger-publish", publishing);
+        let arrivals = Arrivals {
+            context: context.clone(),
+            bus: self.bus.clone(),
+            books: Arc::clone(&self.all_books),
+            shard,
+            directory: self.directory.clone(),
+            hours: self.config.retell_hours,
+        };
+        context.spawn("ledger-arrivals", arrivals.watch());
 
         let (deposit_sender, deposits) = mpsc::channel(self.config.deposit_queue_max);
         let (commits, committed_count) = watch::channel(0);
@@ -207,7 +253,7 @@ impl Shard {
 }
 
 /// Decided markets by instrument.
-fn settled(rows: Vec<SettlementRow>) -> anyhow::Result<HashMap<String, SettlementAction>> {
+pub(crate) fn settled(rows: Vec<SettlementRow>) -> anyhow::Result<HashMap<String, SettlementAction>> {
     let parsed = rows.into_iter().map(|row| {
         let settlement = SettlementAction {
             booking_id: row.booking_id,
@@ -224,6 +270,7 @@ fn settled(rows: Vec<SettlementRow>) -> anyhow::Result<HashMap<String, Settlemen
 /// Lets processes share the shards: each takes its part, and gives up what is above it.
 pub(crate) async fn share(
     context: Context,
+    bus: Bus,
     shards: Vec<(u16, Leases)>,
     fair: Fair,
     every: Duration,
@@ -237,16 +284,27 @@ pub(crate) async fn share(
             () = &mut stopped => return Ok(()),
             _ = tick.tick() => {}
         }
-        let mut processes = std::collections::BTreeSet::from([context.instance.to_string()]);
-        for (shard, leases) in &shards {
-            if let Err(error) = leases.announce(&context.instance, every * 3).await {
-                debug!("announcing this process to shard {shard}: {:#}", anyhow::Error::new(error));
-            }
-            match leases.processes().await {
-                Ok(seen) => processes.extend(seen),
-                Err(error) => debug!("asking who serves shard {shard}: {:#}", anyhow::Error::new(error)),
-            }
+        // A process without the bus leaves its part to the others.
+        if !bus.answers(every).await {
+            continue;
         }
+        let instance = context.instance.as_ref();
+        let seen = shards.iter().map(|(shard, leases)| async move {
+            let announced = async {
+                leases.announce(instance, every * 3).await?;
+                leases.processes().await
+            };
+            match tokio::time::timeout(every, announced).await {
+                Ok(Ok(seen)) => seen,
+                Ok(Err(error)) => {
+                    debug!("asking who serves shard {shard}: {:#}", anyhow::Error::new(error));
+                    Vec::new()
+                }
+                Err(_) => Vec::new(),
+            }
+        });
+        let mut processes: BTreeSet<String> = futures::future::join_all(seen).await.into_iter().flatten().collect();
+        processes.insert(context.instance.to_string());
         let share = shards.len().div_ceil(processes.len());
         fair.share.send_replace(share.max(1));
     }

@@ -23,8 +23,11 @@ use rows::{
     SlotRow, TradeRow, TransferRow, WalletRow,
 };
 use session::{Arg, Pool, Session, Sql};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use uuid::Uuid;
+
+/// How long closing the writing connection may take.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,19 @@ impl From<sqlx::Error> for StoreError {
 impl StoreError {
     pub(crate) const fn unavailable(cause: anyhow::Error) -> Self {
         Self::Unavailable(cause)
+    }
+
+    /// Whether the database answers and there are no tables, or there is no file.
+    pub(crate) fn is_about_nothing(&self) -> bool {
+        let Self::Unavailable(cause) = self else { return false };
+        let database = cause.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        let code = database.and_then(sqlx::error::DatabaseError::code);
+        // PostgreSQL: undefined table. SQLite: no such table, unable to open the file.
+        match (code.as_deref(), database) {
+            (Some("42P01" | "14"), _) => true,
+            (Some("1"), Some(database)) => database.message().starts_with("no such table"),
+            _ => false,
+        }
     }
 }
 
@@ -107,6 +123,8 @@ pub(crate) struct Keys {
     pub(crate) cash_ids: Vec<Uuid>,
     /// Executions.
     pub(crate) execution_ids: Vec<String>,
+    /// Those among them that are to be taken back.
+    pub(crate) corrected: Vec<String>,
     /// Accounts whose wallets are touched.
     pub(crate) account_ids: Vec<String>,
     /// Positions touched: account and instrument.
@@ -122,6 +140,8 @@ pub(crate) struct Known {
     pub(crate) trades: Vec<TradeRow>,
     /// Executions with those ids or of those trades.
     pub(crate) executions: Vec<ExecutionRow>,
+    /// What suspense has paid for the executions that are to be taken back, by their ids.
+    pub(crate) drawn: HashMap<String, i64>,
     /// Movements of cash.
     pub(crate) cash: Vec<CashRow>,
     /// Payouts; only asked for by what is told again.
@@ -133,6 +153,7 @@ pub(crate) struct Known {
 }
 
 const SHARD: Sql = Sql::same("SELECT * FROM shard");
+const BEGINNING: Sql = Sql::same("SELECT shard_id, epoch, shards_at_creation FROM shard");
 const SLOT_ROWS: Sql = Sql::same("SELECT * FROM slot ORDER BY slot");
 const SETTLEMENTS: Sql = Sql::same("SELECT * FROM settlement");
 const TRADES: Sql = Sql::new(
@@ -151,19 +172,40 @@ const EXECUTIONS_OF: Sql = Sql::new(
     "SELECT * FROM execution WHERE trade_id IN (SELECT unhex(value) FROM json_each($1)) ORDER BY posted_at, execution_id",
     "SELECT * FROM execution WHERE trade_id = ANY($1) ORDER BY posted_at, execution_id",
 );
+// 9: TransferKind::Shortfall. The index finds the few transfers of the account at that time.
+const DRAWN: Sql = Sql::same(
+    "SELECT CAST(COALESCE(SUM(amount), 0) AS bigint) FROM transfer
+     WHERE account_id = $1 AND posted_at = $2 AND posting_sequence = $3 AND kind = 9",
+);
 const WALLETS: Sql = Sql::new(
     "SELECT * FROM wallet WHERE account_id IN (SELECT value FROM json_each($1))",
     "SELECT * FROM wallet WHERE account_id = ANY($1)",
 );
 // Two lists of the same length, side by side.
 const POSITIONS: Sql = Sql::new(
-    "SELECT position.* FROM json_each($1) AS account JOIN json_each($2) AS instrument ON instrument.key = account.key
+    "SELECT * FROM json_each($1) AS account JOIN json_each($2) AS instrument ON instrument.key = account.key
      JOIN position ON position.account_id = account.value AND position.instrument_id = instrument.value",
-    "SELECT position.* FROM UNNEST($1::text[], $2::text[]) AS wanted (account_id, instrument_id)
+    "SELECT * FROM UNNEST($1::text[], $2::text[]) AS wanted (account_id, instrument_id)
      JOIN position USING (account_id, instrument_id)",
 );
 const HOLDERS: Sql = Sql::same(
     "SELECT * FROM position WHERE instrument_id = $1 AND account_id > $2 AND quantity <> 0 ORDER BY account_id LIMIT $3",
+);
+const HELD: Sql = Sql::same("SELECT * FROM position WHERE instrument_id = $1 AND style = $2 AND quantity <> 0 LIMIT 1");
+const FACT_SEQUENCE: Sql = Sql::same("SELECT fact_sequence FROM shard");
+// 3: CashKind::Sent. A row without a posting came with a slot: the shard that posted it looks after it.
+const SENT: Sql = Sql::same(
+    "SELECT * FROM cash_movement WHERE fact_sequence > $1 AND fact_sequence <= $2 AND kind = 3
+     AND posting_sequence IS NOT NULL AND denial_code = 0 AND counterparty_shard <> $3
+     ORDER BY fact_sequence LIMIT $4",
+);
+const CASH_IDS: Sql = Sql::new(
+    "SELECT trade_id FROM cash_movement WHERE trade_id IN (SELECT unhex(value) FROM json_each($1))",
+    "SELECT trade_id FROM cash_movement WHERE trade_id = ANY($1)",
+);
+const SET_ASIDE: Sql = Sql::new(
+    "SELECT report_id FROM rejected_report WHERE report_id IN (SELECT value FROM json_each($1))",
+    "SELECT report_id FROM rejected_report WHERE report_id = ANY($1)",
 );
 const UNTOLD_TRADES: Sql =
     Sql::same("SELECT * FROM trade WHERE fact_sequence > $1 AND fact_sequence <= $2 ORDER BY fact_sequence");
@@ -177,6 +219,17 @@ const RECENT: Sql = Sql::same(
          UNION ALL SELECT MIN(fact_sequence) FROM cash_movement WHERE fact_sequence > 0 AND posted_at >= $1
          UNION ALL SELECT MIN(fact_sequence) FROM payout WHERE posted_at >= $1) AS oldest",
 );
+
+/// What a shard that exists says of its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Beginning {
+    /// Its number.
+    pub(crate) shard: u16,
+    /// How many shards shared the slots then.
+    pub(crate) shards: u16,
+    /// Whether it was ever served.
+    pub(crate) has_served: bool,
+}
 
 /// The books of one shard for reading: nobody has to own it for that.
 #[derive(Debug, Clone)]
@@ -197,16 +250,32 @@ impl Books {
         readers_max: u32,
         wait: Duration,
     ) -> anyhow::Result<Self> {
+        let books = Self::connect(shard, config, readers_max, wait)?;
+        books.update_tables(config, wait).await?;
+        Ok(books)
+    }
+
+    /// The books of `shard`, which may be away for now: they are asked when they are needed.
+    pub(crate) fn connect(shard: u16, config: &ShardConfig, readers_max: u32, wait: Duration) -> anyhow::Result<Self> {
         let primary = if is_sqlite(&config.url) {
-            sqlite::open_readers(&config.url, readers_max, wait).await?
+            sqlite::connect_readers(&config.url, readers_max, wait)?
         } else {
-            postgres::open_readers(&config.url, shard, readers_max, wait).await?
+            postgres::connect_readers(&config.url, shard, readers_max, wait)?
         };
         let mut replicas = Vec::new();
         for url in &config.replica_urls {
-            replicas.push(postgres::connect_replica(url, shard, readers_max, wait)?);
+            replicas.push(postgres::connect_readers(url, shard, readers_max, wait)?);
         }
         Ok(Self { shard, primary, replicas })
+    }
+
+    /// Creates or updates the tables.
+    pub(crate) async fn update_tables(&self, config: &ShardConfig, wait: Duration) -> anyhow::Result<()> {
+        if is_sqlite(&config.url) {
+            sqlite::update_tables(&config.url, wait).await
+        } else {
+            postgres::update_tables(&config.url, self.shard, wait).await
+        }
     }
 
     /// `sqlite` or `postgresql`, as traces name it.
@@ -214,10 +283,18 @@ impl Books {
         self.primary.system()
     }
 
-    /// How many shards shared the slots when this shard was made; `None` if it is not made yet.
-    pub(crate) async fn shards_at_creation(&self) -> Result<Option<u16>, StoreError> {
-        let shard: Option<ShardRow> = self.primary.one(SHARD, &[]).await?;
-        Ok(shard.map(|shard| u16::try_from(shard.shards_at_creation).unwrap_or_default()))
+    /// What the shard says of its beginning; `None` if it has not begun: nothing is there yet.
+    pub(crate) async fn beginning(&self) -> Result<Option<Beginning>, StoreError> {
+        let begun = match self.primary.one(BEGINNING, &[]).await {
+            Ok(begun) => begun,
+            Err(error) if error.is_about_nothing() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(begun.map(|(shard, epoch, shards): (i64, i64, i64)| Beginning {
+            shard: u16::try_from(shard).unwrap_or(u16::MAX),
+            shards: u16::try_from(shards).unwrap_or(u16::MAX),
+            has_served: epoch > 0,
+        }))
     }
 
     /// The shard's slots.
@@ -242,6 +319,27 @@ impl Books {
         let keys = Keys { account_ids, positions, ..Keys::default() };
         let known = around(&self.primary, trades, cash, keys).await?;
         Ok(Known { payouts, ..known })
+    }
+
+    /// The newest fact.
+    pub(crate) async fn fact_sequence(&self) -> Result<i64, StoreError> {
+        let newest: Option<(i64,)> = self.primary.one(FACT_SEQUENCE, &[]).await?;
+        Ok(newest.map_or(0, |(sequence,)| sequence))
+    }
+
+    /// What was sent to other shards by the facts from after `after` up to `to`, at most `limit` movements.
+    pub(crate) async fn sent(&self, after: i64, to: i64, limit: i64) -> Result<Vec<CashRow>, StoreError> {
+        let args = [Arg::Int(after), Arg::Int(to), Arg::Int(self.shard.into()), Arg::Int(limit)];
+        self.primary.rows(SENT, &args).await
+    }
+
+    /// Which of these movements of cash are booked here, or set aside.
+    pub(crate) async fn seen_cash(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        let booked: Vec<(Uuid,)> = self.primary.rows(CASH_IDS, &[Arg::Uuids(ids)]).await?;
+        let names: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+        let set_aside: Vec<(String,)> = self.primary.rows(SET_ASIDE, &[Arg::Texts(&names)]).await?;
+        let set_aside = set_aside.into_iter().filter_map(|(id,)| Uuid::try_parse(&id).ok());
+        Ok(booked.into_iter().map(|(id,)| id).chain(set_aside).collect())
     }
 
     /// The last fact before those that changed since `since`, microseconds since the epoch.
@@ -278,29 +376,46 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Takes over as the only writer: whoever wrote before is refused from now on.
-    /// A shard that is opened for the first time gets its row and its slots.
-    pub(crate) async fn take_over(
+    /// Gives a shard that has not begun its row, and the slots that are its own when `shards` share them.
+    pub(crate) async fn begin(
         books: &Books,
         config: &ShardConfig,
         shards: u16,
         wait: Duration,
-    ) -> Result<(Self, ShardRow), StoreError> {
-        let begins: Vec<i64> =
-            (0..SLOTS).filter(|slot| first_shard(*slot, shards) == books.shard).map(i64::from).collect();
+    ) -> Result<(), StoreError> {
+        let slots = (0..SLOTS).filter(|slot| first_shard(*slot, shards) == books.shard);
+        let slots: Vec<_> = slots.map(|slot| SlotRow::first(slot.into())).collect();
         let first = ShardRow {
             shard_id: books.shard.into(),
             head_hash: vec![0; 32],
             shards_at_creation: shards.into(),
             ..ShardRow::default()
         };
+        if is_sqlite(&config.url) {
+            let writer = sqlite::Writer::open(&config.url, wait).await?;
+            writer.begin(first, slots).await?;
+            writer.close();
+        } else {
+            let pool = postgres::open_writer(&config.url, books.shard, wait).await?;
+            postgres::begin(&pool, &first, &slots).await?;
+            pool.close().await;
+        }
+        Ok(())
+    }
+
+    /// Takes over as the only writer: whoever wrote before is refused from now on.
+    pub(crate) async fn take_over(
+        books: &Books,
+        config: &ShardConfig,
+        wait: Duration,
+    ) -> Result<(Self, ShardRow), StoreError> {
         let (writer, shard) = if is_sqlite(&config.url) {
             let writer = sqlite::Writer::open(&config.url, wait).await?;
-            let shard = writer.take_over(first, begins).await?;
+            let shard = writer.take_over().await?;
             (Writer::Sqlite(writer), shard)
         } else {
             let pool = postgres::open_writer(&config.url, books.shard, wait).await?;
-            let shard = postgres::take_over(&pool, &first, &begins).await?;
+            let shard = postgres::take_over(&pool).await?;
             (Writer::Postgres(pool), shard)
         };
         Ok((Self { books: books.clone(), writer, epoch: shard.epoch }, shard))
@@ -327,6 +442,13 @@ impl Store {
         self.books.primary.rows(HOLDERS, &[Arg::Text(instrument_id), Arg::Text(after), Arg::Int(limit)]).await
     }
 
+    /// Whether anybody holds something of `instrument_id` in a settlement style, by its number.
+    pub(crate) async fn is_held(&self, instrument_id: &str, style: i32) -> Result<bool, StoreError> {
+        let args = [Arg::Text(instrument_id), Arg::Int(style.into())];
+        let held: Option<PositionRow> = self.books.primary.one(HELD, &args).await?;
+        Ok(held.is_some())
+    }
+
     /// Writes `changes` in one transaction; it has happened only if this is Ok.
     /// After [`StoreError::Unavailable`] the outcome is unknown: load again and look.
     pub(crate) async fn commit(&self, changes: Arc<Changes>) -> Result<(), StoreError> {
@@ -341,7 +463,8 @@ impl Store {
     pub(crate) async fn close(&self) {
         match &self.writer {
             Writer::Sqlite(writer) => writer.close(),
-            Writer::Postgres(pool) => pool.close().await,
+            // A server that hangs must not keep the process.
+            Writer::Postgres(pool) => drop(tokio::time::timeout(CLOSE_WAIT, pool.close()).await),
         }
     }
 }
@@ -375,6 +498,14 @@ async fn around(pool: &Pool, trades: Vec<TradeRow>, cash: Vec<CashRow>, mut keys
         [] => Vec::new(),
         ids => pool.rows(EXECUTIONS, &[Arg::Texts(ids)]).await?,
     };
+    let mut drawn = HashMap::new();
+    for row in executions.iter().filter(|row| keys.corrected.contains(&row.execution_id)) {
+        // What another shard has posted, it alone knows: nothing is asked back then.
+        let Some(posting_sequence) = row.posting_sequence else { continue };
+        let args = [Arg::Text(&row.account_id), Arg::Int(row.posted_at), Arg::Int(posting_sequence)];
+        let paid: Option<(i64,)> = pool.one(DRAWN, &args).await?;
+        drawn.insert(row.execution_id.clone(), paid.map_or(0, |(paid,)| paid));
+    }
     // What a repeated fact shows, and what a correction touches, is part of what must be known.
     let known_ids: Vec<Uuid> = trades.iter().map(|trade| trade.trade_id).collect();
     if !known_ids.is_empty() {
@@ -401,5 +532,5 @@ async fn around(pool: &Pool, trades: Vec<TradeRow>, cash: Vec<CashRow>, mut keys
         let (accounts, instruments): (Vec<_>, Vec<_>) = keys.positions.into_iter().unzip();
         pool.rows(POSITIONS, &[Arg::Texts(&accounts), Arg::Texts(&instruments)]).await?
     };
-    Ok(Known { shard, trades, executions, cash, payouts: Vec::new(), wallets, positions })
+    Ok(Known { shard, trades, executions, drawn, cash, payouts: Vec::new(), wallets, positions })
 }

@@ -31,6 +31,7 @@ use tokio::{
 use tracing::warn;
 use tragen_bus::{Delivery, Puller};
 use tragen_contracts::v1;
+use tragen_domain::money::ONE;
 use tragen_host::{Context, clock::now_micros, failpoint, retry::Backoff, trace::ActiveSpan};
 pub(crate) use work::DepositCommand;
 use work::{Work, answer, report};
@@ -38,11 +39,13 @@ use work::{Work, answer, report};
 /// Messages that may be held: what the bus hands out unacked.
 const HELD_MAX: usize = 1_024;
 /// How often the bus hears that what was pulled is in hand: well within its ack wait.
-const PROGRESS_EVERY: Duration = Duration::from_millis(1_500);
+const PROGRESS_EVERY: Duration = Duration::from_millis(600);
 /// How often a writer that commits nothing looks whether it still may.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Longest pause between two attempts to reach the database; well below the bus's ack wait.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
+/// How long the end of a term waits for the commit that is on its way.
+const END_WAIT: Duration = Duration::from_secs(1);
 /// Holders of a decided market paid out in one transaction.
 const PAYOUTS_MAX: i64 = 1_000;
 
@@ -117,16 +120,22 @@ impl Writer {
                 Err(StoreError::Unavailable(error) | StoreError::Refused(error)) => return Err(error),
             }
         };
-        if let Some(flight) = flight {
-            // Committed or not, everything in it is safe to be delivered again.
-            let _ = flight.committing.await;
-            self.held.extend(flight.work.deliveries);
-        }
+        // Committed or not, everything is safe to be delivered again: first it goes back, so that
+        // whoever has the shard now need not wait for a database that hangs.
         self.held.extend(next.deliveries);
+        let committing = flight.map(|flight| {
+            self.held.extend(flight.work.deliveries);
+            flight.committing
+        });
         for delivery in &self.held {
             delivery.retry(Duration::ZERO).await;
         }
         self.reports.give_back().await;
+        if let Some(mut committing) = committing
+            && tokio::time::timeout(END_WAIT, &mut committing).await.is_err()
+        {
+            committing.abort();
+        }
         self.store.close().await;
         Ok(ended)
     }
@@ -144,8 +153,11 @@ impl Writer {
         let is_much = next.items.len() * 2 >= self.batch_items_max;
         match flight.as_mut() {
             Some(current) if is_much && next.settlements.is_empty() => {
-                let prepared = self.prepare(&mut next.items).await;
-                let landed = (&mut current.committing).await;
+                let context = self.context.clone();
+                let Some(prepared) = until_stopped(&context, self.prepare(&mut next.items)).await else {
+                    return Ok(false);
+                };
+                let Some(landed) = self.landing(next, current).await else { return Ok(false) };
                 let is_landed = self.land(flight, landed).await?;
                 match prepared {
                     Ok(prepared) if is_landed => *flight = Some(self.launch(std::mem::take(next), prepared)),
@@ -162,6 +174,7 @@ impl Writer {
                         self.land(flight, landed).await?;
                     }
                     () = stopped => return Ok(false),
+                    () = tokio::time::sleep(PROGRESS_EVERY) => {}
                     Some(command) = self.deposits.recv() => next.deposit(command, &self.slots),
                     Some(delivery) = self.reports.next(), if !is_much => self.held.push_back(delivery),
                 }
@@ -181,15 +194,37 @@ impl Writer {
                     },
                 }
             }
-            None => match self.prepare(&mut next.items).await {
-                Ok(prepared) => *flight = Some(self.launch(std::mem::take(next), prepared)),
-                Err(error) => {
-                    self.recover(error).await?;
-                    self.book_and_publish(std::mem::take(next)).await?;
+            None => {
+                let context = self.context.clone();
+                match until_stopped(&context, self.prepare(&mut next.items)).await {
+                    Some(Ok(prepared)) => *flight = Some(self.launch(std::mem::take(next), prepared)),
+                    Some(Err(error)) => {
+                        self.recover(error).await?;
+                        self.book_and_publish(std::mem::take(next)).await?;
+                    }
+                    None => return Ok(false),
                 }
-            },
+            }
         }
         Ok(true)
+    }
+
+    /// Waits for the commit on its way; `None` when the shard is given up before.
+    async fn landing(
+        &mut self,
+        next: &mut Work,
+        flight: &mut Flight,
+    ) -> Option<Result<Result<(), StoreError>, tokio::task::JoinError>> {
+        let stopped = self.context.stopped();
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                biased;
+                landed = &mut flight.committing => return Some(landed),
+                () = &mut stopped => return None,
+                () = tokio::time::sleep(PROGRESS_EVERY) => self.say_in_progress(next, Some(flight)).await,
+            }
+        }
     }
 
     /// Whether somebody else has the shard, or has had it: a slot that went or came. Whoever
@@ -310,8 +345,18 @@ impl Writer {
         let mut outcomes = Vec::with_capacity(work.items.len());
         let mut parts: Vec<_> = std::iter::once(0..work.items.len()).collect();
         let mut backoff = Backoff::new(Duration::from_millis(10), RETRY_DELAY_MAX);
+        let context = self.context.clone();
         while let Some(part) = parts.pop() {
-            match self.attempt(&mut work.items[part.clone()]).await {
+            let held = std::mem::take(&mut self.held);
+            let attempted = tokio::select! {
+                biased;
+                attempted = self.attempt(&mut work.items[part.clone()]) => Some(attempted),
+                () = context.stopped() => None,
+                () = keep_in_progress(work.deliveries.iter().chain(&held)) => None,
+            };
+            self.held = held;
+            let Some(attempted) = attempted else { return Ok(None) };
+            match attempted {
                 Ok(done) => {
                     outcomes.extend(self.finish(&work.items[part], done, &mut committed));
                     self.context.set_ready();
@@ -348,6 +393,7 @@ impl Writer {
     async fn attempt(&mut self, items: &mut [Item]) -> Result<Done, StoreError> {
         // A commit whose answer was lost may have happened: look before deciding.
         self.shard = self.store.load(crate::store::Keys::default()).await?.shard;
+        self.look_at_markets(items).await?;
         let prepared = self.prepare(items).await?;
         let Prepared { decision, spans, started } = prepared;
         if decision.is_change()
@@ -358,6 +404,23 @@ impl Writer {
             return Err(error);
         }
         Ok(Done { decision, spans, started })
+    }
+
+    /// Markets are decided on what is stored: also after a commit whose answer was lost. A value that a
+    /// holder's style does not know decides nothing.
+    async fn look_at_markets(&mut self, items: &mut [Item]) -> Result<(), StoreError> {
+        for item in items {
+            let Ok(Action::Settlement(settlement)) = &item.action else { continue };
+            let rows = self.store.settlements().await?;
+            self.settled = crate::shard::settled(rows).map_err(StoreError::unavailable)?;
+            let instrument_id = settlement.instrument.as_str();
+            if settlement.value.is_some_and(|value| value.micros() > ONE)
+                && self.store.is_held(instrument_id, v1::SettlementStyle::Prediction.into()).await?
+            {
+                item.action = Err(format!("{instrument_id} is a prediction: no contract of it is worth more than one"));
+            }
+        }
+        Ok(())
     }
 
     /// Counts, and collects what must be told of a committed part.
@@ -404,7 +467,7 @@ impl Writer {
                 // What was decided first stands, under the name it was decided by.
                 let known = self.settled.entry(settlement.instrument.to_string());
                 let settlement = known.or_insert_with(|| settlement.clone()).clone();
-                self.pay_out(&item, &settlement).await?;
+                self.pay_out(&item, &settlement, &deliveries).await?;
             }
         }
         if self.context.is_stopping() {
@@ -418,11 +481,19 @@ impl Writer {
         Ok(())
     }
 
-    async fn pay_out(&mut self, item: &Item, settlement: &SettlementAction) -> Result<(), StoreError> {
+    /// Pays every holder; `waiting` are the messages that it is done for.
+    async fn pay_out(
+        &mut self,
+        item: &Item,
+        settlement: &SettlementAction,
+        waiting: &[Delivery<v1::ExecutionBatch>],
+    ) -> Result<(), StoreError> {
         let mut after = String::new();
         let mut backoff = Backoff::new(Duration::from_millis(10), RETRY_DELAY_MAX);
         while !self.context.is_stopping() {
-            let holders = match self.store.holders(settlement.instrument.as_str(), &after, PAYOUTS_MAX).await {
+            let holders = self.store.holders(settlement.instrument.as_str(), &after, PAYOUTS_MAX);
+            let Some(holders) = until_stopped(&self.context, holders).await else { return Ok(()) };
+            let holders = match holders {
                 Ok(holders) => holders,
                 Err(error) => {
                     self.recover(error).await?;
@@ -438,6 +509,9 @@ impl Writer {
             let items = accounts.map(|account| item.payout(settlement, account)).collect();
             self.book_and_publish(Work { items, ..Work::default() }).await?;
             failpoint::pass("between_payouts");
+            for delivery in waiting {
+                delivery.in_progress().await;
+            }
         }
         Ok(())
     }
@@ -479,6 +553,25 @@ impl Writer {
             delivery.in_progress().await;
         }
         work.heard_at = Instant::now();
+    }
+}
+
+/// Tells the bus again and again that `deliveries` are in hand.
+async fn keep_in_progress(deliveries: impl Iterator<Item = &Delivery<v1::ExecutionBatch>> + Clone) {
+    loop {
+        tokio::time::sleep(PROGRESS_EVERY).await;
+        for delivery in deliveries.clone() {
+            delivery.in_progress().await;
+        }
+    }
+}
+
+/// What `work` gives, unless the shard is given up first.
+async fn until_stopped<T>(context: &Context, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        given = work => Some(given),
+        () = context.stopped() => None,
     }
 }
 

@@ -110,6 +110,14 @@ impl Settings {
             }
             None => {}
         }
+        // Heads of the books are always signed: where no key is named, one is made once.
+        if config.ledger.signing_key_file.as_os_str().is_empty() {
+            config.ledger.signing_key_file = data_dir.join("ledger-head.key");
+            config.ledger.creates_signing_key = true;
+        }
+        if config.ledger.heads_file.as_os_str().is_empty() {
+            config.ledger.heads_file = data_dir.join("ledger-heads.jsonl");
+        }
         if let Some(cache) = self.cache.as_deref() {
             config.router.cache_url = cache_url(cache)?;
         }

@@ -8,7 +8,7 @@ use async_nats::{
     Client, ConnectOptions, Event,
     jetstream::{
         self, ErrorCode,
-        context::ContextBuilder,
+        context::{ContextBuilder, GetStreamErrorKind},
         kv,
         stream::{ConsumerError, ConsumerErrorKind, LastRawMessageErrorKind},
     },
@@ -69,6 +69,8 @@ impl BusError {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one JetStream call may take before it is tried again.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the server is asked whether it is there; the third question without an answer ends the connection.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts to reconnect.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_millis(250);
 
@@ -85,6 +87,8 @@ impl Bus {
             .connection_timeout(CONNECT_TIMEOUT)
             .request_timeout(Some(CALL_TIMEOUT))
             .subscription_capacity(65_536)
+            // A server that is cut off without a word is noticed after two pings without an answer.
+            .ping_interval(PING_INTERVAL)
             .reconnect_delay_callback(|attempt| {
                 let doubled = Duration::from_millis(4 << attempt.min(6));
                 doubled.min(RECONNECT_DELAY_MAX)
@@ -140,15 +144,15 @@ impl Bus {
             .map_err(|e| BusError::api(format!("creating stream {}", stream.as_str()), e))
     }
 
-    /// The newest message on `subject` that its stream still has.
+    /// Sequence and payload of the newest message on `subject` that its stream still has.
     ///
     /// # Errors
     /// [`BusError::Api`] when the stream cannot be read.
-    pub async fn newest_on(&self, stream: Stream, subject: &Subject) -> Result<Option<Bytes>, BusError> {
+    pub async fn newest_on(&self, stream: Stream, subject: &Subject) -> Result<Option<(u64, Bytes)>, BusError> {
         let action = || format!("reading the newest message on {subject}");
         let handle = self.jetstream.get_stream(stream.as_str()).await.map_err(|e| BusError::api(action(), e))?;
         match handle.get_last_raw_message_by_subject(&subject.to_string()).await {
-            Ok(message) => Ok(Some(message.payload)),
+            Ok(message) => Ok(Some((message.sequence, message.payload))),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(BusError::api(action(), error)),
         }
@@ -244,6 +248,17 @@ impl Bus {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// Whether the server answers a question within `within`: a connection alone may be silent for long.
+    pub async fn answers(&self, within: Duration) -> bool {
+        let asked = self.jetstream.get_stream(Stream::Executions.as_str());
+        match tokio::time::timeout(within, asked).await {
+            Ok(Ok(_)) => true,
+            // A store that was wiped answers too.
+            Ok(Err(error)) => matches!(error.kind(), GetStreamErrorKind::JetStream(_)),
+            Err(_) => false,
+        }
     }
 
     /// Sends what is buffered; call it last before a process ends.

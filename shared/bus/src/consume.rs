@@ -20,8 +20,10 @@ use tragen_host::{Context, retry::Backoff};
 const PULL_BATCH: usize = 256;
 /// Messages that may wait in the process.
 const BUFFER: usize = 256;
+/// How long a pull stays open: so long messages may still go to a process that hangs.
+const PULL_EXPIRES: Duration = Duration::from_secs(1);
 /// A pull stream silent for twice this long is opened again.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// One message, to be settled by [`Delivery::ack`], [`Delivery::retry`] or [`Delivery::dead_letter`].
 #[derive(Debug)]
@@ -95,7 +97,7 @@ async fn pull_until_broken<M: Message + Default>(
     let mut messages = handle
         .stream()
         .max_messages_per_batch(PULL_BATCH)
-        .expires(Duration::from_secs(5))
+        .expires(PULL_EXPIRES)
         .heartbeat(HEARTBEAT)
         .messages()
         .await

@@ -30,6 +30,9 @@ pub struct PublishOptions {
     pub deadline_micros: i64,
     /// The stream's last sequence must be this: fences a deposed writer.
     pub expected_last_sequence: Option<u64>,
+    /// The sequence of the last message on the subject must be this, 0 for none: a writer notices
+    /// that the stream lost what it wrote, or that another one has written.
+    pub expected_last_subject_sequence: Option<u64>,
 }
 
 /// How a publish failed.
@@ -41,8 +44,8 @@ pub enum PublishError {
         /// The subject.
         subject: String,
     },
-    /// Another writer has written: this one is deposed.
-    #[error("another writer has appended to {subject}")]
+    /// The stream does not end where it was expected to: another writer has written, or something was lost.
+    #[error("{subject} does not end where it was expected to")]
     Fenced {
         /// The subject.
         subject: String,
@@ -78,6 +81,9 @@ impl Bus {
             let mut publish = PublishMessage::build().payload(payload.clone()).headers(headers.clone());
             if let Some(sequence) = options.expected_last_sequence {
                 publish = publish.expected_last_sequence(sequence);
+            }
+            if let Some(sequence) = options.expected_last_subject_sequence {
+                publish = publish.expected_last_subject_sequence(sequence);
             }
             let sent = async { self.jetstream.send_publish(name.clone(), publish).await?.await };
             let error = match tokio::time::timeout(Duration::from_secs(2), sent).await {

@@ -75,9 +75,9 @@ pub enum Bucket {
 /// A delivery not acked after this long goes to somebody else.
 const ACK_WAIT: Duration = Duration::from_secs(5);
 
-/// The same for the guard: what a killed leader had taken must be there for the
-/// next one, which leads two seconds later.
-const GUARD_ACK_WAIT: Duration = Duration::from_secs(2);
+/// The same for the guard and the ledger: what a killed owner had taken must be there
+/// for the next one, which has its place two seconds later.
+const OWNER_ACK_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a lane keeps the ids of published messages to drop repeats.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -246,7 +246,7 @@ impl Consumer {
             durable_name: Some(self.name().into_owned()),
             deliver_policy: DeliverPolicy::All,
             ack_policy: AckPolicy::Explicit,
-            ack_wait: if self == Self::Guard { GUARD_ACK_WAIT } else { ACK_WAIT },
+            ack_wait: if matches!(self, Self::Guard | Self::Ledger(_)) { OWNER_ACK_WAIT } else { ACK_WAIT },
             // Deliveries are counted by the handler, which keeps the bytes of what it gives up.
             max_deliver: -1,
             max_ack_pending: 1_024,

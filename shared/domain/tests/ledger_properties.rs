@@ -70,7 +70,7 @@ struct Owner {
     wallet: Wallet,
     positions: [Position; 3],
     cash_movements: Vec<Transfer>,
-    fills: Vec<(usize, Side, Fill)>,
+    fills: Vec<(usize, Side, Fill, Money)>,
     /// Net of what came from outside, other accounts and the house.
     brought: i128,
     /// What suspense paid for the account.
@@ -121,6 +121,12 @@ fn realized(position: &Position) -> i128 {
 
 fn drawn(transfers: &[Transfer]) -> i128 {
     transfers.iter().filter(|t| t.kind == TransferKind::Shortfall).map(|t| i128::from(t.amount.micros())).sum()
+}
+
+/// What suspense got back.
+fn given_back(transfers: &[Transfer]) -> i128 {
+    let to_suspense = transfers.iter().filter(|t| matches!(t.credit, LedgerAccount::Suspense(_)));
+    to_suspense.map(|t| i128::from(t.amount.micros())).sum()
 }
 
 impl World {
@@ -187,8 +193,9 @@ impl World {
                 let fill = fill(deal);
                 let terms = terms(STYLES[deal.style]);
                 let posting = post_fill(&account, &venue(), held(deal.style), deal.side, &fill, &terms)?;
+                let paid = Money::from_micros(i64::try_from(drawn(&posting.transfers)).expect("small"));
                 self.traded(index, deal.style, posting);
-                self.owners[index].fills.push((deal.style, deal.side, fill));
+                self.owners[index].fills.push((deal.style, deal.side, fill, paid));
             }
             Event::Settle { style, value } => {
                 let (value, terms) = (Price::from_micros(*value), terms(STYLES[*style]));
@@ -211,8 +218,10 @@ impl World {
             }
             Event::ReverseFill(past) => {
                 let count = owner.fills.len().max(1);
-                let (style, side, fill) = owner.fills.get(past % count).ok_or(LedgerError::NotReversible)?.clone();
-                let posting = post_fill_reversal(&account, &venue(), held(style), side, &fill, &terms(STYLES[style]))?;
+                let (style, side, fill, paid) =
+                    owner.fills.get(past % count).ok_or(LedgerError::NotReversible)?.clone();
+                let terms = terms(STYLES[style]);
+                let posting = post_fill_reversal(&account, &venue(), held(style), (side, &fill, paid), &terms)?;
                 self.owners[index].fills.swap_remove(past % count);
                 self.traded(index, style, posting);
             }
@@ -240,7 +249,7 @@ impl World {
         let owner = &mut self.owners[index];
         assert_eq!(posting.wallet.version, owner.wallet.version + 1);
         posting.transfers.iter().for_each(|transfer| self.balances.apply(transfer));
-        owner.drawn += drawn(&posting.transfers);
+        owner.drawn += drawn(&posting.transfers) - given_back(&posting.transfers);
         owner.wallet = posting.wallet;
         owner.positions[style] = posting.position;
     }
@@ -249,6 +258,7 @@ impl World {
         assert_eq!(self.balances.0.values().sum::<i128>(), 0);
         let suspense = self.balances.of(&LedgerAccount::Suspense(usd()));
         assert_eq!(suspense, -self.owners.iter().map(|owner| owner.drawn).sum::<i128>());
+        assert!(suspense <= 0, "suspense only pays");
         for (account, balance) in &self.balances.0 {
             assert!(!account.starts_with("between/") || *balance == 0, "{account}: {balance}");
         }
@@ -358,7 +368,9 @@ fn bust(deposit: i64, deals: &[Deal]) {
         return;
     };
     let held = (booked.wallet, booked.position);
-    let back = post_fill_reversal(&account, &venue(), held, busted.side, &fill, &terms).expect("nothing in between");
+    let paid = Money::from_micros(i64::try_from(drawn(&booked.transfers)).expect("small"));
+    let back = post_fill_reversal(&account, &venue(), held, (busted.side, &fill, paid), &terms);
+    let back = back.expect("nothing in between");
     for transfer in &back.transfers {
         let is_margin = matches!(transfer.kind, TransferKind::MarginHeld | TransferKind::MarginReleased);
         let is_correction = matches!(transfer.kind, TransferKind::Correction | TransferKind::Shortfall);
@@ -366,7 +378,7 @@ fn bust(deposit: i64, deals: &[Deal]) {
     }
     assert_eq!((back.position.quantity, back.position.fees), (position.quantity, position.fees));
 
-    let short = drawn(&booked.transfers) + drawn(&back.transfers);
+    let short = drawn(&booked.transfers) + drawn(&back.transfers) - given_back(&back.transfers);
     let total = |wallet: Wallet| i128::from(wallet.cash.micros()) + i128::from(wallet.margin.micros());
     let worth = |wallet, position| total(wallet) - realized(position) + paid_for(style, position);
     assert_eq!(worth(back.wallet, &back.position) - short, worth(wallet, &position));

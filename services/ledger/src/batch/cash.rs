@@ -4,11 +4,11 @@
 
 use super::{
     Batch, Frame, Outcome, Told,
-    posting::{correction_id, count, reversal_id, terms_of, transfer_rows},
+    posting::{cash_correction_id, count, execution_correction_id, flat, reversal_id, terms_of, transfer_rows},
 };
 use crate::{
     facts,
-    intake::{AccountAction, Corrected, Item, Key, Note},
+    intake::{AccountAction, Item, Key, Note},
     store::rows::{CashRow, ExecutionRow},
 };
 use tragen_contracts::v1;
@@ -17,8 +17,9 @@ use tragen_domain::{
     id::{AccountId, Currency, ExecutionId},
     instrument::SettlementTerms,
     ledger::{
-        CashPosting, LedgerAccount, LedgerError, ResultCode, Transfer, TransferKind, VenueId, Wallet, post_adjustment,
-        post_deposit, post_fill_reversal, post_received, post_reversal, post_sent, post_unfreezing, post_withdrawal,
+        CashPosting, DEFAULT_CURRENCY, LedgerAccount, LedgerError, ResultCode, Transfer, TransferKind, VenueId, Wallet,
+        post_adjustment, post_deposit, post_fill_reversal, post_received, post_reversal, post_sent, post_unfreezing,
+        post_withdrawal,
     },
     money::{Money, Price, Quantity},
     order::Side,
@@ -41,6 +42,11 @@ struct Movement<'a> {
 impl<'a> Movement<'a> {
     fn new(kind: v1::CashKind, currency: &'a Currency, requested: Money) -> Self {
         Self { kind, currency, requested, counterparty: None, reverses: String::new(), note: Note::default() }
+    }
+
+    fn correction(of: &str, currency: &'a Currency, requested: Money, note: &Note) -> Self {
+        let (reverses, note) = (of.to_owned(), note.clone());
+        Self { reverses, note, ..Self::new(v1::CashKind::Correction, currency, requested) }
     }
 }
 
@@ -67,7 +73,7 @@ impl Batch<'_> {
                 return Outcome::Refused(reused(item));
             }
             let account = facts::account_after(known);
-            self.tell(item, Told::Id(key.trade_id), []);
+            self.tell(item, Told::Cash(key.trade_id), []);
             return Outcome::Deposited(account);
         }
         let wallet = self.wallet(key.account.as_str(), currency.as_str());
@@ -87,19 +93,11 @@ impl Batch<'_> {
 
     /// Books any other movement of cash, or records why it is denied.
     pub(super) fn cash(&mut self, item: &Item, key: &Key, action: &AccountAction) -> Result<Outcome, String> {
-        let key = match action {
-            // There is one correction of a thing, whatever the booking is called.
-            AccountAction::Correction { of, .. } => &Key { trade_id: correction_id(of), account: key.account.clone() },
-            AccountAction::Trade(_)
-            | AccountAction::Deposit { .. }
-            | AccountAction::Withdrawal { .. }
-            | AccountAction::Arrival { .. }
-            | AccountAction::Adjustment { .. }
-            | AccountAction::Unfreezing { .. }
-            | AccountAction::Payout(_) => key,
-        };
-        if self.cash.contains_key(&key.trade_id) {
-            self.tell(item, Told::Id(key.trade_id), []);
+        if let Some(known) = self.cash.get(&key.trade_id) {
+            if !is_same(known, key, action) {
+                return Err(format!("{} is the name of something else that is booked", key.trade_id));
+            }
+            self.tell(item, Told::Cash(key.trade_id), []);
             return Ok(Outcome::Known);
         }
         match action {
@@ -133,12 +131,7 @@ impl Batch<'_> {
                 self.cash_movement(item, key, Movement { note: note.clone(), ..movement }, (wallet, moved));
                 Ok(Outcome::Booked)
             }
-            AccountAction::Correction { of: Corrected::Cash(reference), note } => {
-                self.correct_cash(item, key, *reference, note)
-            }
-            AccountAction::Correction { of: Corrected::Execution(id), note } => {
-                self.correct_execution(item, key, id, note)
-            }
+            AccountAction::Correction { of, note } => self.correction(item, key, of, note),
             AccountAction::Trade(_) | AccountAction::Deposit { .. } | AccountAction::Payout(_) => {
                 Err("this does not move cash by itself".to_owned())
             }
@@ -156,118 +149,144 @@ impl Batch<'_> {
         let requested = amount.negated().map_err(|error| error.to_string())?;
         let Frame { shard: own, slots, directory, .. } = self.frame;
         let route = to.map(|to| (own, slots.receiver(own, to.as_str(), directory)));
+        let arrival = to.zip(route).map(|(to, route)| (route, item.arrival(key, to, (currency, amount), route)));
         // The guard has approved it; if its view was behind, the money stays and the caller learns why.
         let posting = match (denial, route) {
             (Some(denial), _) => Err(denial.clone()),
-            (None, Some(route)) => post_sent(&key.account, route, currency, wallet, amount).map_err(|e| denial_of(&e)),
-            (None, None) => post_withdrawal(&key.account, currency, wallet, amount).map_err(|e| denial_of(&e)),
+            (None, Some(route)) => post_sent(&key.account, route, currency, wallet, amount)
+                .and_then(|posting| self.check_room(to, currency, amount, route).map(|()| posting))
+                .map_err(|error| denial_of(&error)),
+            (None, None) => post_withdrawal(&key.account, currency, wallet, amount).map_err(|error| denial_of(&error)),
         };
-        let is_sent = posting.is_ok();
+        let arrival = arrival.filter(|_| posting.is_ok());
         let moved = posting.map(|posting| Moved::by(posting, requested));
         let kind = if to.is_some() { v1::CashKind::Sent } else { v1::CashKind::Withdrawal };
         let counterparty = to.zip(route.map(|(_, to)| to));
         let movement = Movement { counterparty, ..Movement::new(kind, currency, requested) };
         self.cash_movement(item, key, movement, (wallet, moved));
-        if let (true, Some(to), Some(route)) = (is_sent, to, route) {
-            let arrival = item.arrival(key, to, (currency, amount), route);
-            if route.0 == route.1 {
-                // The same shard, the same transaction. What the receiver cannot take in is set aside.
-                let _ = self.take(&arrival);
-            } else {
-                self.arrivals.push((route.1, arrival.report));
-            }
+        match arrival {
+            // The same shard, the same transaction.
+            Some(((from, to), arrival)) if from == to => drop(self.take(&arrival)),
+            Some(((_, to), arrival)) => self.arrivals.push((to, arrival.report)),
+            None => {}
         }
         Ok(Outcome::Booked)
     }
 
-    fn correct_cash(&mut self, item: &Item, key: &Key, reference: Uuid, note: &Note) -> Result<Outcome, String> {
-        let of =
-            self.cash.get(&reference).filter(|of| of.account_id == key.account.as_str() && of.amount != 0).cloned();
-        let currency = of.as_ref().map_or("USD", |of| of.currency.as_str());
-        let currency = Currency::new(currency).map_err(|error| error.to_string())?;
-        let wallet = self.wallet(key.account.as_str(), currency.as_str());
-        let requested = of.as_ref().map_or(0, |of| of.amount.saturating_neg());
-        let requested = Money::from_micros(requested);
-        let moved = match &of {
-            None => Err(denial(ResultCode::NotFound, format!("there is no cash movement {reference}"))),
-            Some(of) => transfer_of(of, &key.account, &currency)
-                .and_then(|transfer| post_reversal(&key.account, &currency, wallet, &transfer))
-                .map(|posting| Moved::by(posting, requested))
-                .map_err(|error| denial_of(&error)),
-        };
-        let movement = Movement {
-            reverses: reference.to_string(),
-            note: note.clone(),
-            ..Movement::new(v1::CashKind::Correction, &currency, requested)
-        };
-        self.cash_movement(item, key, movement, (wallet, moved));
+    /// Whether the wallet of `to` can hold `amount` more, as far as this shard can see.
+    fn check_room(
+        &self,
+        to: Option<&AccountId>,
+        currency: &Currency,
+        amount: Money,
+        route: (u16, u16),
+    ) -> Result<(), LedgerError> {
+        match to {
+            Some(to) if route.0 == route.1 => {
+                let wallet = self.wallet(to.as_str(), currency.as_str());
+                post_received(to, route, currency, wallet, amount).map(drop)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Books something backwards. A thing is corrected once, under whatever name that is
+    /// asked for; what was denied may be asked for again under another name.
+    fn correction(&mut self, item: &Item, key: &Key, of: &str, note: &Note) -> Result<Outcome, String> {
+        let own = key.account.as_str();
+        let reference = Uuid::try_parse(of).ok();
+        let ids = reference.iter().map(cash_correction_id).chain([execution_correction_id(of)]);
+        let mut known = ids.filter_map(|id| self.cash.get(&id));
+        if let Some(known) = known.find(|known| known.account_id == own).map(|known| known.trade_id) {
+            self.tell(item, Told::Cash(known), []);
+            return Ok(Outcome::Known);
+        }
+        let movement = reference.and_then(|reference| self.cash.get(&reference));
+        if let Some(movement) = movement.filter(|row| row.account_id == own && row.amount != 0).cloned() {
+            return self.correct_cash(item, key, (of, &movement), note);
+        }
+        let execution = self.executions.values().flatten().find(|row| row.execution_id == of);
+        if let Some(execution) = execution.filter(|row| row.account_id == own && row.reverses.is_empty()).cloned() {
+            return self.correct_execution(item, key, &execution, note);
+        }
+        let currency = Currency::new(DEFAULT_CURRENCY).map_err(|error| error.to_string())?;
+        let refused = denial(ResultCode::NotFound, format!("{own} has neither cash movement nor execution {of}"));
+        let movement = Movement::correction(of, &currency, Money::ZERO, note);
+        self.cash_movement(item, key, movement, (self.wallet(own, currency.as_str()), Err(refused)));
         Ok(Outcome::Booked)
     }
 
-    fn correct_execution(&mut self, item: &Item, key: &Key, id: &str, note: &Note) -> Result<Outcome, String> {
-        let of = self.executions.values().flatten().find(|row| row.execution_id == id).cloned();
-        let of = of.filter(|of| of.account_id == key.account.as_str() && of.reverses.is_empty());
-        let Some(of) = of else {
-            let usd = Currency::new("USD").map_err(|error| error.to_string())?;
-            let wallet = self.wallet(key.account.as_str(), usd.as_str());
-            let refused = denial(ResultCode::NotFound, format!("there is no execution {id}"));
-            let movement = Movement {
-                reverses: id.to_owned(),
-                note: note.clone(),
-                ..Movement::new(v1::CashKind::Correction, &usd, Money::ZERO)
-            };
-            self.cash_movement(item, key, movement, (wallet, Err(refused)));
-            return Ok(Outcome::Booked);
-        };
-        let (venue, side, fill, terms) = parts_of(&of)?;
+    /// `name` is what the request calls `of`.
+    fn correct_cash(
+        &mut self,
+        item: &Item,
+        key: &Key,
+        (name, of): (&str, &CashRow),
+        note: &Note,
+    ) -> Result<Outcome, String> {
+        let currency = Currency::new(&of.currency).map_err(|error| error.to_string())?;
+        let wallet = self.wallet(key.account.as_str(), currency.as_str());
+        let requested = Money::from_micros(of.amount.saturating_neg());
+        let moved = transfer_of(of, &key.account, &currency)
+            .and_then(|transfer| post_reversal(&key.account, &currency, wallet, &transfer))
+            .map(|posting| Moved::by(posting, requested))
+            .map_err(|error| denial_of(&error));
+        let trade_id = if moved.is_ok() { cash_correction_id(&of.trade_id) } else { key.trade_id };
+        let key = Key { trade_id, account: key.account.clone() };
+        let movement = Movement::correction(name, &currency, requested, note);
+        self.cash_movement(item, &key, movement, (wallet, moved));
+        Ok(Outcome::Booked)
+    }
+
+    fn correct_execution(&mut self, item: &Item, key: &Key, of: &ExecutionRow, note: &Note) -> Result<Outcome, String> {
+        let (venue, side, fill, terms) = parts_of(of)?;
         let wallet = self.wallet(key.account.as_str(), &of.currency);
         let position_key = (of.account_id.clone(), of.instrument_id.clone());
-        let position = self
-            .books
-            .positions
-            .get(&position_key)
-            .cloned()
-            .unwrap_or_else(|| super::posting::flat(&of.account_id, &of.instrument_id, &terms));
-        let posting = post_fill_reversal(&key.account, &venue, (wallet, position.position()), side, &fill, &terms);
-        let amount = match &posting {
-            Ok(posting) => posting.wallet.cash.minus(wallet.cash).map_err(|error| error.to_string())?,
-            Err(_) => Money::ZERO,
-        };
-        let movement = Movement {
-            reverses: id.to_owned(),
-            note: note.clone(),
-            ..Movement::new(v1::CashKind::Correction, &terms.currency, amount)
-        };
-        match posting {
+        let position = self.books.positions.get(&position_key).cloned();
+        let position = position.unwrap_or_else(|| flat(&of.account_id, &of.instrument_id, &terms));
+        let held = (wallet, position.position());
+        let drawn = self.drawn_for(of);
+        let posting = match post_fill_reversal(&key.account, &venue, held, (side, &fill, drawn), &terms) {
+            Ok(posting) => posting,
             Err(error) => {
+                let movement = Movement::correction(&of.execution_id, &terms.currency, Money::ZERO, note);
                 self.cash_movement(item, key, movement, (wallet, Err(denial_of(&error))));
+                return Ok(Outcome::Booked);
             }
-            Ok(posting) => {
-                // The execution is the posting; the cash row beside it says who booked it and why.
-                self.shard.posting_sequence += 1;
-                let posting_sequence = self.shard.posting_sequence;
-                let reference = self.reference(key, posting_sequence);
-                let first = self.shard.transfer_sequence + 1;
-                self.keep_transfers(transfer_rows(posting.transfers, first, reference));
-                let row = ExecutionRow {
-                    execution_id: reversal_id(id),
-                    posting_sequence: Some(posting_sequence),
-                    trade_id: key.trade_id,
-                    cash_change: amount.micros(),
-                    reverses: id.to_owned(),
-                    posted_at: self.now,
-                    ..of
-                };
-                self.keep_execution(row);
-                let mut position = position.holding(posting.position);
-                position.account_version = posting.wallet.version;
-                self.keep_position(position);
-                self.keep_wallet(key.account.as_str(), terms.currency.as_str(), posting.wallet);
-                let moved = Moved { wallet: posting.wallet, transfers: Vec::new(), amount };
-                self.cash_movement(item, key, movement, (wallet, Ok(moved)));
-            }
-        }
+        };
+        let amount = posting.wallet.cash.minus(wallet.cash).map_err(|error| error.to_string())?;
+        let key = &Key { trade_id: execution_correction_id(&of.execution_id), account: key.account.clone() };
+        // The execution is the posting; the cash row beside it says who booked it and why.
+        self.shard.posting_sequence += 1;
+        let posting_sequence = self.shard.posting_sequence;
+        let reference = self.reference(key, posting_sequence);
+        let first = self.shard.transfer_sequence + 1;
+        self.keep_transfers(transfer_rows(posting.transfers, first, reference));
+        self.keep_execution(ExecutionRow {
+            execution_id: reversal_id(&of.execution_id),
+            posting_sequence: Some(posting_sequence),
+            trade_id: key.trade_id,
+            cash_change: amount.micros(),
+            reverses: of.execution_id.clone(),
+            posted_at: self.now,
+            ..of.clone()
+        });
+        let mut position = position.holding(posting.position);
+        position.account_version = posting.wallet.version;
+        self.keep_position(position);
+        self.keep_wallet(key.account.as_str(), terms.currency.as_str(), posting.wallet);
+        let moved = Moved { wallet: posting.wallet, transfers: Vec::new(), amount };
+        let movement = Movement::correction(&of.execution_id, &terms.currency, amount, note);
+        self.cash_movement(item, key, movement, (wallet, Ok(moved)));
+        self.pay_out_late(item, key, &of.instrument_id);
         Ok(Outcome::Booked)
+    }
+
+    /// What suspense has paid for an execution, in an earlier batch or in this one.
+    fn drawn_for(&self, of: &ExecutionRow) -> Money {
+        let posted = self.new_transfers.iter().filter(|row| Some(row.posting_sequence) == of.posting_sequence);
+        let here: i64 = posted.filter(|row| row.is_shortfall()).map(|row| row.amount).sum();
+        Money::from_micros(here.max(self.drawn.get(&of.execution_id).copied().unwrap_or_default()))
     }
 
     /// Writes the row, and what moved; `wallet` is the one before it.
@@ -322,11 +341,39 @@ impl Batch<'_> {
             traceparent: item.traceparent.clone(),
             posted_at: self.now,
         };
-        self.tell(item, Told::Id(row.trade_id), []);
+        self.tell(item, Told::Cash(row.trade_id), []);
         self.new_cash.insert(row.trade_id);
         self.cash.insert(row.trade_id, row.clone());
         row
     }
+}
+
+/// Whether what is booked as `known` is what `action` asks for: a repeat of it, not something else of its name.
+fn is_same(known: &CashRow, key: &Key, action: &AccountAction) -> bool {
+    use v1::CashKind as Kind;
+    let (kind, amount, currency, peer, reverses) = match action {
+        AccountAction::Withdrawal { currency, amount, to: Some(to), .. } => {
+            (Kind::Sent, amount.micros().saturating_neg(), currency, to.as_str(), "")
+        }
+        AccountAction::Withdrawal { currency, amount, to: None, .. } => {
+            (Kind::Withdrawal, amount.micros().saturating_neg(), currency, "", "")
+        }
+        AccountAction::Arrival { currency, amount, from, .. } => {
+            (Kind::Received, amount.micros(), currency, from.as_str(), "")
+        }
+        AccountAction::Adjustment { currency, amount, .. } => (Kind::Adjustment, amount.micros(), currency, "", ""),
+        AccountAction::Unfreezing { currency, .. } => (Kind::Unfreezing, 0, currency, "", ""),
+        // What it moves is not part of what was asked for.
+        AccountAction::Correction { of, .. } => {
+            return known.kind() == Kind::Correction
+                && known.account_id == key.account.as_str()
+                && known.reverses == *of;
+        }
+        AccountAction::Trade(_) | AccountAction::Deposit { .. } | AccountAction::Payout(_) => return false,
+    };
+    (known.kind(), known.account_id.as_str(), known.requested) == (kind, key.account.as_str(), amount)
+        && known.currency == currency.as_str()
+        && (known.counterparty_account_id.as_str(), known.reverses.as_str()) == (peer, reverses)
 }
 
 /// The one transfer that a deposit, withdrawal or adjustment was.

@@ -1,10 +1,7 @@
 //! What all postings have in common: how transfers become rows, and the names
 //! that follow from other names.
 
-use crate::{
-    intake::Corrected,
-    store::rows::{PositionRow, TransferRow},
-};
+use crate::store::rows::{PositionRow, TransferRow};
 use tragen_contracts::v1;
 use tragen_domain::{
     instrument::SettlementTerms,
@@ -70,12 +67,14 @@ pub(crate) fn flat(account_id: &str, instrument_id: &str, terms: &SettlementTerm
     }
 }
 
-/// The id of the correction of something: there is at most one.
-pub(crate) fn correction_id(of: &Corrected) -> Uuid {
-    match of {
-        Corrected::Cash(reference) => Uuid::new_v5(reference, b"correction"),
-        Corrected::Execution(id) => Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("correction/{id}").as_bytes()),
-    }
+/// The id of the correction of a movement of cash: there is at most one.
+pub(crate) fn cash_correction_id(reference: &Uuid) -> Uuid {
+    Uuid::new_v5(reference, b"correction")
+}
+
+/// The id of the correction of an execution: there is at most one.
+pub(crate) fn execution_correction_id(execution_id: &str) -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("correction/{execution_id}").as_bytes())
 }
 
 /// The id of the execution that takes another one back.

@@ -5,7 +5,7 @@ use super::{
     posting::{terms_of, transfer_rows},
 };
 use crate::{
-    intake::{Item, Key, SettlementAction, TradeAction},
+    intake::{Item, Key, SettlementAction},
     store::rows::{PayoutRow, SettlementRow},
 };
 use tracing::warn;
@@ -87,14 +87,13 @@ impl Batch<'_> {
         Ok(Outcome::Booked)
     }
 
-    /// A fill that arrives after its market was decided is paid out at once. Where
+    /// A fill that is booked, or taken back, after its market was decided is paid out at once. Where
     /// that cannot be, the fill stays booked and reconciliation shows the open position.
-    pub(super) fn pay_out_late(&mut self, item: &Item, key: &Key, trade: &TradeAction) {
-        let Some(terms) = &trade.terms else { return };
-        if let Some(settlement) = self.frame.settled.get(terms.instrument.as_str())
+    pub(super) fn pay_out_late(&mut self, item: &Item, key: &Key, instrument_id: &str) {
+        if let Some(settlement) = self.frame.settled.get(instrument_id)
             && let Err(reason) = self.payout(item, key, settlement)
         {
-            warn!("a late fill in {} cannot be paid out: {reason}", terms.instrument);
+            warn!("a late fill in {instrument_id} cannot be paid out: {reason}");
         }
     }
 }

@@ -46,7 +46,7 @@ impl Batch<'_> {
         if known == Some(&row) {
             let booked = self.executions.get(&trade_id).into_iter().flatten();
             let ids: Vec<_> = booked.map(|execution| execution.execution_id.clone()).collect();
-            self.tell(item, Told::Id(trade_id), ids);
+            self.tell(item, Told::Trade(trade_id), ids);
             return Ok(Outcome::Known);
         }
         if known.is_none() {
@@ -58,13 +58,15 @@ impl Batch<'_> {
         };
         row.updated_at = self.now;
         let new = staged.iter().flat_map(|staged| &staged.executions);
-        self.tell(item, Told::Id(trade_id), new.map(|execution| execution.execution_id.clone()));
+        self.tell(item, Told::Trade(trade_id), new.map(|execution| execution.execution_id.clone()));
         self.touched_trades.insert(trade_id);
         if let Some(staged) = staged {
             self.adopt(&row, staged);
         }
         self.trades.insert(trade_id, row);
-        self.pay_out_late(item, key, trade);
+        if let Some(terms) = &trade.terms {
+            self.pay_out_late(item, key, terms.instrument.as_str());
+        }
         Ok(Outcome::Booked)
     }
 
@@ -76,6 +78,9 @@ impl Batch<'_> {
         let instrument_id = terms.instrument.as_str();
         let wallet = self.books.wallets.get(&(account_id.to_owned(), currency.to_owned()));
         let position = self.books.positions.get(&(account_id.to_owned(), instrument_id.to_owned()));
+        if let Some(held) = position {
+            check_same_terms(held, settlement)?;
+        }
         let mut staged = Staged {
             wallet: wallet.map(WalletRow::wallet).unwrap_or_default(),
             position: position.cloned().unwrap_or_else(|| flat(account_id, instrument_id, settlement)),
@@ -88,7 +93,10 @@ impl Batch<'_> {
                 Some(other) if *other != key.trade_id => {
                     return Err(format!("execution {} belongs to trade {other}", fill.id));
                 }
-                Some(_) => continue,
+                Some(_) => {
+                    self.check_same_fill(terms, fill)?;
+                    continue;
+                }
                 None if is_staged => continue,
                 None => {}
             }
@@ -107,6 +115,18 @@ impl Batch<'_> {
             staged.position.account_version = posting.wallet.version;
         }
         Ok((!staged.executions.is_empty()).then_some(staged))
+    }
+
+    /// A venue that tells a booked execution otherwise has busted or corrected it: that is for a person to decide.
+    fn check_same_fill(&self, terms: &OrderTerms, fill: &Fill) -> Result<(), String> {
+        let booked = self.executions.values().flatten().find(|row| row.execution_id == fill.id.as_str());
+        let is_same = booked.is_none_or(|row| {
+            row.instrument_id == terms.instrument.as_str()
+                && row.side == i32::from(v1::Side::from(terms.side))
+                && (row.price, row.quantity, row.fee)
+                    == (fill.price.micros(), fill.quantity.micros(), fill.fee.micros())
+        });
+        if is_same { Ok(()) } else { Err(format!("execution {} is booked already, and otherwise", fill.id)) }
     }
 
     /// What the transfers of the posting with that sequence have in common.
@@ -129,6 +149,16 @@ impl Batch<'_> {
         self.keep_transfers(transfers);
         self.keep_wallet(&row.account_id, &row.currency, wallet);
         self.keep_position(position);
+    }
+}
+
+/// What a position is paid in does not change while it is kept: no currency is converted in silence.
+fn check_same_terms(held: &PositionRow, settlement: &SettlementTerms) -> Result<(), String> {
+    let style = i32::from(v1::SettlementStyle::from(settlement.style));
+    if (held.style, held.currency.as_str()) == (style, settlement.currency.as_str()) {
+        Ok(())
+    } else {
+        Err(format!("{} is held in {} on other terms", held.instrument_id, held.currency))
     }
 }
 

@@ -193,6 +193,9 @@ impl<P: FnMut(MoveProgress) + Send> Copying<'_, P> {
             turn.shard.trade_sequence += 1;
             row.sequence = turn.shard.trade_sequence;
         }
+        // The shard has not changed before its trades have: verification relies on it.
+        let newest = new.trades.iter().chain(changed).map(|row| row.updated_at).max();
+        turn.shard.posted_at = turn.shard.posted_at.max(newest.unwrap_or_default());
         turn.insert(&new.trades).await?;
         turn.update_trades(changed).await?;
         turn.insert(&new.executions).await?;

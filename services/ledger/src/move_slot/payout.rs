@@ -6,7 +6,7 @@ use crate::{
     batch::{Frame, Outcome, decide, keys_of},
     intake::{Action, Item, SettlementAction},
     slot::Directory,
-    store::{Store, rows::SettlementRow},
+    store::{Store, StoreError, rows::SettlementRow},
 };
 use anyhow::Context as _;
 use std::collections::{BTreeSet, HashMap};
@@ -16,6 +16,8 @@ use tragen_host::clock::now_micros;
 
 /// Positions paid in one transaction.
 const PAYOUTS_MAX: usize = 1_000;
+/// How often the shard is taken from its running writer for that.
+const ATTEMPTS_MAX: u32 = 10;
 
 /// Pays what `accounts` hold in markets that are settled; the facts are told by the shard's next owner.
 pub(super) async fn pay_out(side: &Side, accounts: &BTreeSet<String>) -> anyhow::Result<()> {
@@ -38,13 +40,23 @@ pub(super) async fn pay_out(side: &Side, accounts: &BTreeSet<String>) -> anyhow:
             items.push(item.payout(settlement, AccountId::new(&row.account_id)?));
         }
     }
-    if items.is_empty() { Ok(()) } else { book(side, &items, &settled).await }
+    if items.is_empty() {
+        return Ok(());
+    }
+    for _ in 1..ATTEMPTS_MAX {
+        match book(side, &items, &settled).await {
+            // The shard's writer has taken over again in between. What is paid already is not paid twice.
+            Err(error) if matches!(error.downcast_ref(), Some(StoreError::Fenced { .. })) => {}
+            booked => return booked,
+        }
+    }
+    book(side, &items, &settled).await
 }
 
 async fn book(side: &Side, items: &[Item], settled: &HashMap<String, SettlementAction>) -> anyhow::Result<()> {
     let shard = side.books.shard;
-    let made = side.books.shards_at_creation().await?.with_context(|| format!("shard {shard} was never served"))?;
-    let (store, _) = Store::take_over(&side.books, &side.place, made, WAIT).await?;
+    let made = side.books.beginning().await?.with_context(|| format!("shard {shard} was never served"))?.shards;
+    let (store, _) = Store::take_over(&side.books, &side.place, WAIT).await?;
     let (slots, directory) = (side.books.slots().await?, Directory::new(made));
     for some in items.chunks(PAYOUTS_MAX) {
         let known = store.load(keys_of(some)).await?;

@@ -41,20 +41,16 @@ fn reading(options: PgConnectOptions) -> PgConnectOptions {
     options.options([("default_transaction_read_only", "on"), ("statement_timeout", "5000")])
 }
 
-pub(super) async fn open_readers(url: &str, shard: u16, readers_max: u32, wait: Duration) -> anyhow::Result<Pool> {
-    let options = options(url, shard)?;
-    let updating = pool(1, wait).connect_with(options.clone()).await.context("connecting to the ledger's database")?;
-    update_tables(&updating, shard).await?;
+pub(super) async fn update_tables(url: &str, shard: u16, wait: Duration) -> anyhow::Result<()> {
+    let updating = pool(1, wait).connect_with(options(url, shard)?).await;
+    let updating = updating.context("connecting to the ledger's database")?;
+    let updated = migrate(&updating, shard).await;
     updating.close().await;
-    let readers = pool(readers_max, wait)
-        .connect_with(reading(options))
-        .await
-        .context("connecting readers to the ledger's database")?;
-    Ok(Pool::Postgres(readers))
+    updated
 }
 
 /// A role that may only read and write rows finds the tables in place and goes on.
-async fn update_tables(updating: &PgPool, shard: u16) -> anyhow::Result<()> {
+async fn migrate(updating: &PgPool, shard: u16) -> anyhow::Result<()> {
     let mut migrations = sqlx::migrate!("migrations/postgres");
     // A newer version may have added to the tables: what it adds does not disturb this one.
     migrations.set_ignore_missing(true);
@@ -87,8 +83,8 @@ async fn update_tables(updating: &PgPool, shard: u16) -> anyhow::Result<()> {
     migrations.run(updating).await.context("updating the ledger's tables")
 }
 
-/// A replica may be away for now; it is asked when it is needed.
-pub(super) fn connect_replica(url: &str, shard: u16, readers_max: u32, wait: Duration) -> anyhow::Result<Pool> {
+/// The server may be away for now; it is asked when it is needed.
+pub(super) fn connect_readers(url: &str, shard: u16, readers_max: u32, wait: Duration) -> anyhow::Result<Pool> {
     let options = reading(options(url, shard)?);
     Ok(Pool::Postgres(pool(readers_max, wait).connect_lazy_with(options)))
 }
@@ -98,7 +94,7 @@ pub(super) async fn open_writer(url: &str, shard: u16, wait: Duration) -> Result
         // A commit is answered only when it is on disk, whatever the server's default.
         ("synchronous_commit", "on"),
         // A writer that hangs between two statements must not keep the shard row.
-        ("idle_in_transaction_session_timeout", "5000"),
+        ("idle_in_transaction_session_timeout", "2000"),
         ("lock_timeout", "2000"),
         ("statement_timeout", "15000"),
     ]);
@@ -129,8 +125,8 @@ pub(super) async fn snapshot(url: &str, shard: u16, wait: Duration) -> anyhow::R
     Ok(Session::Postgres(pool.begin_with(begin).await.context("starting to read")?))
 }
 
-/// Raises the epoch; a shard that is opened for the first time gets its row and its slots.
-pub(super) async fn take_over(pool: &PgPool, first: &ShardRow, slots: &[i64]) -> Result<ShardRow, StoreError> {
+/// Gives a shard that has not begun its row and its slots.
+pub(super) async fn begin(pool: &PgPool, first: &ShardRow, slots: &[SlotRow]) -> Result<(), StoreError> {
     let mut transaction = pool.begin().await?;
     let made = sqlx::query(
         "INSERT INTO shard SELECT $1, 0, 0, 0, 0, 0, 0, $2, 0, $3 WHERE NOT EXISTS (SELECT 1 FROM shard)
@@ -142,10 +138,16 @@ pub(super) async fn take_over(pool: &PgPool, first: &ShardRow, slots: &[i64]) ->
     .execute(&mut *transaction)
     .await?;
     if made.rows_affected() == 1 {
-        let slots: Vec<_> = slots.iter().map(|slot| SlotRow::first(*slot)).collect();
-        copy(&mut transaction, &slots).await?;
+        copy(&mut transaction, slots).await?;
     }
-    let shard = sqlx::query_as("UPDATE shard SET epoch = epoch + 1 RETURNING *").fetch_one(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Raises the epoch.
+pub(super) async fn take_over(pool: &PgPool) -> Result<ShardRow, StoreError> {
+    let mut transaction = pool.begin().await?;
+    let raise = format!("UPDATE shard SET epoch = epoch + 1 RETURNING {}", ShardRow::COLUMNS);
+    let shard = sqlx::query_as(AssertSqlSafe(raise)).fetch_one(&mut *transaction).await?;
     failpoint::pass("before_take_over");
     transaction.commit().await?;
     Ok(shard)

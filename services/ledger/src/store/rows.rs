@@ -373,6 +373,11 @@ impl PositionRow {
 }
 
 impl TransferRow {
+    /// Whether suspense pays it.
+    pub(crate) const fn is_shortfall(&self) -> bool {
+        self.kind == v1::TransferKind::Shortfall as i32
+    }
+
     /// What the hash chain covers: every column, numbers as 8 bytes big-endian,
     /// texts with their length in front, then the reference's 16 bytes.
     pub(crate) fn write_canonical(&self, bytes: &mut Vec<u8>) {

@@ -3,20 +3,32 @@
 
 use super::StoreError;
 use sqlx::{
-    Connection as _, FromRow, PgPool, Postgres, Sqlite, SqlitePool, Transaction, postgres::PgRow, query::QueryAs,
-    sqlite::SqliteRow,
+    AssertSqlSafe, FromRow, PgPool, Postgres, SqlSafeStr, SqlStr, Sqlite, SqlitePool, Transaction, postgres::PgRow,
+    query::QueryAs, sqlite::SqliteRow,
 };
 use uuid::Uuid;
 
-/// Connections of a pool that may one after the other turn out to remember what is outdated.
-const CRASHES_MAX: u32 = 64;
-
 /// A row both databases can give.
-pub(crate) trait Record: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+pub(crate) trait Record: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {
+    /// What `*` stands for in a statement that gives it: the columns that this version knows. A newer
+    /// version may have added others.
+    const SELECTED: &'static str;
+}
 
-impl<T> Record for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+macro_rules! tuples {
+    ($(($($column:ident)*))*) => {
+        $(impl<$($column),*> Record for ($($column,)*)
+        where
+            Self: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+        {
+            const SELECTED: &'static str = "*";
+        })*
+    };
+}
 
-/// A statement in both dialects.
+tuples! { (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B C D E F G H) }
+
+/// A statement in both dialects. `*` in it stands for [`Record::SELECTED`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sql {
     sqlite: &'static str,
@@ -71,30 +83,11 @@ pub(crate) enum Session {
 }
 
 impl Pool {
-    /// The rows that a statement gives. A statement that a connection has prepared before a newer version
-    /// added a column gives rows of another shape than it remembers: it is prepared anew then.
+    /// The rows that a statement gives.
     pub(crate) async fn rows<T: Record>(&self, sql: Sql, args: &[Arg<'_>]) -> Result<Vec<T>, StoreError> {
         Ok(match self {
-            Self::Sqlite(pool) => {
-                let mut crashed = 0;
-                loop {
-                    match sqlite_query(sql, args).fetch_all(pool).await {
-                        // sqlx gives the connection up; others may have remembered the same.
-                        Err(sqlx::Error::WorkerCrashed) if crashed < CRASHES_MAX => crashed += 1,
-                        rows => break rows?,
-                    }
-                }
-            }
-            Self::Postgres(pool) => {
-                let mut connection = pool.acquire().await?;
-                match postgres_query(sql, args).fetch_all(&mut *connection).await {
-                    Err(error) if is_outdated(&error) => {
-                        connection.clear_cached_statements().await?;
-                        postgres_query(sql, args).fetch_all(&mut *connection).await?
-                    }
-                    rows => rows?,
-                }
-            }
+            Self::Sqlite(pool) => sqlite_query(sql, args).fetch_all(pool).await?,
+            Self::Postgres(pool) => postgres_query(sql, args).fetch_all(pool).await?,
         })
     }
 
@@ -128,16 +121,20 @@ impl Session {
     }
 }
 
-/// PostgreSQL: "cached plan must not change result type".
-fn is_outdated(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|database| database.code()).is_some_and(|code| code == "0A000")
+/// The statement with the columns of `T` by name.
+fn named<T: Record>(text: &'static str) -> SqlStr {
+    if T::SELECTED == "*" {
+        return text.into_sql_str();
+    }
+    let named = text.replacen("SELECT *", &format!("SELECT {}", T::SELECTED), 1);
+    AssertSqlSafe(named.replacen("RETURNING *", &format!("RETURNING {}", T::SELECTED), 1)).into_sql_str()
 }
 
 fn sqlite_query<'q, T: Record>(
     sql: Sql,
     args: &[Arg<'q>],
 ) -> QueryAs<'q, Sqlite, T, <Sqlite as sqlx::Database>::Arguments> {
-    args.iter().fold(sqlx::query_as(sql.sqlite), |query, arg| match arg {
+    args.iter().fold(sqlx::query_as(named::<T>(sql.sqlite)), |query, arg| match arg {
         Arg::Int(number) => query.bind(*number),
         Arg::Text(text) => query.bind(*text),
         Arg::Uuid(uuid) => query.bind(*uuid),
@@ -154,7 +151,7 @@ fn postgres_query<'q, T: Record>(
     sql: Sql,
     args: &[Arg<'q>],
 ) -> QueryAs<'q, Postgres, T, <Postgres as sqlx::Database>::Arguments> {
-    args.iter().fold(sqlx::query_as(sql.postgres), |query, arg| match arg {
+    args.iter().fold(sqlx::query_as(named::<T>(sql.postgres)), |query, arg| match arg {
         Arg::Int(number) => query.bind(*number),
         Arg::Text(text) => query.bind(*text),
         Arg::Uuid(uuid) => query.bind(*uuid),

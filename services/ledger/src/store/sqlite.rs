@@ -46,25 +46,24 @@ fn options(url: &str, wait: Duration) -> anyhow::Result<SqliteConnectOptions> {
         .pragma("cache_size", CACHE_KIB))
 }
 
-pub(super) async fn open_readers(url: &str, readers_max: u32, wait: Duration) -> anyhow::Result<Pool> {
+pub(super) async fn update_tables(url: &str, wait: Duration) -> anyhow::Result<()> {
     let options = options(url, wait)?;
     let updating = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(wait)
-        .connect_with(options.clone().create_if_missing(true))
+        .connect_with(options.create_if_missing(true))
         .await
         .with_context(|| format!("opening the ledger at {url}"))?;
     let mut migrations = sqlx::migrate!("migrations/sqlite");
     // A newer version may have added to the tables: what it adds does not disturb this one.
     migrations.set_ignore_missing(true).run(&updating).await.context("updating the ledger's tables")?;
     updating.close().await;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(readers_max)
-        .acquire_timeout(wait)
-        .connect_with(options.read_only(true))
-        .await
-        .with_context(|| format!("opening the ledger at {url} for reading"))?;
-    Ok(Pool::Sqlite(readers))
+    Ok(())
+}
+
+pub(super) fn connect_readers(url: &str, readers_max: u32, wait: Duration) -> anyhow::Result<Pool> {
+    let readers = SqlitePoolOptions::new().max_connections(readers_max).acquire_timeout(wait);
+    Ok(Pool::Sqlite(readers.connect_lazy_with(options(url, wait)?.read_only(true))))
 }
 
 pub(super) async fn snapshot(url: &str, wait: Duration) -> anyhow::Result<Session> {
@@ -121,15 +120,22 @@ impl Writer {
         }
     }
 
-    pub(super) async fn take_over(&self, first: ShardRow, slots: Vec<i64>) -> Result<ShardRow, StoreError> {
+    pub(super) async fn begin(&self, first: ShardRow, slots: Vec<SlotRow>) -> Result<(), StoreError> {
         self.run(move |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let is_new = transaction.query_row("SELECT count(*) = 0 FROM shard", [], |row| row.get(0))?;
             if is_new {
                 insert(&transaction, std::slice::from_ref(&first))?;
-                let slots: Vec<_> = slots.iter().map(|slot| SlotRow::first(*slot)).collect();
                 insert(&transaction, &slots)?;
             }
+            Ok(transaction.commit()?)
+        })
+        .await
+    }
+
+    pub(super) async fn take_over(&self) -> Result<ShardRow, StoreError> {
+        self.run(move |connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             transaction.execute("UPDATE shard SET epoch = epoch + 1", [])?;
             let sql = format!("SELECT {} FROM shard", ShardRow::COLUMNS);
             let shard = transaction.query_row(&sql, [], |row| Ok(from_row(row)))?;

@@ -96,6 +96,10 @@ macro_rules! table {
             $($(#[$about])* pub(crate) $column: $type,)*
         }
 
+        impl $crate::store::session::Record for $name {
+            const SELECTED: &'static str = <Self as $crate::store::table::Row>::COLUMNS;
+        }
+
         impl $crate::store::table::Row for $name {
             const TABLE: &'static str = $table;
             const COLUMNS: &'static str = $crate::store::table::table!(@join $($column)*);

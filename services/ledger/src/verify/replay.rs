@@ -19,8 +19,7 @@ use super::{
     trades::{Kin, Part, Trades},
 };
 use crate::{
-    batch::posting::{correction_id, reversal_id},
-    intake::Corrected,
+    batch::posting::{execution_correction_id, reversal_id},
     store::{
         rows::ExecutionRow,
         session::{Arg, Sql},
@@ -40,6 +39,11 @@ use tragen_domain::{
 };
 use uuid::Uuid;
 
+// 9: TransferKind::Shortfall.
+const DRAWN: Sql = Sql::same(
+    "SELECT CAST(COALESCE(SUM(amount), 0) AS bigint) FROM transfer
+     WHERE account_id = $1 AND posted_at = $2 AND posting_sequence = $3 AND kind = 9",
+);
 const EXECUTION: Sql = Sql::same("SELECT * FROM execution WHERE execution_id = $1");
 
 /// A shard while its postings are booked again.
@@ -177,11 +181,13 @@ impl<'a> Replay<'a> {
             account_version: 0,
         });
         let before = (wallet, held.position);
+        let original = if row.reverses.is_empty() { None } else { original_of(row, snapshot)? };
         let (account, venue) = (self.books.account(kin.account), self.books.venue(venue));
         let posting = if row.reverses.is_empty() {
             post_fill(account, venue, before, side, &self.fill, &terms)
         } else {
-            post_fill_reversal(account, venue, before, side, &self.fill, &terms)
+            let drawn = drawn_for(original.as_ref(), snapshot)?;
+            post_fill_reversal(account, venue, before, (side, &self.fill, drawn), &terms)
         };
         let posting = posting.map_err(|error| wrong(error.to_string()))?;
         let cash_change = posting.wallet.cash.minus(wallet.cash).map_err(|error| wrong(error.to_string()))?;
@@ -201,7 +207,6 @@ impl<'a> Replay<'a> {
             }
             return Ok(());
         }
-        let original = original_of(row, snapshot)?;
         if let Some(problem) = reversal_problem(row, original.as_ref()) {
             return Err(wrong(problem));
         }
@@ -363,10 +368,18 @@ fn original_of(row: &Execution<'_>, snapshot: &mut Snapshot) -> Result<Option<Ex
     Ok(snapshot.rows(EXECUTION, &[Arg::Text(row.reverses)])?.pop())
 }
 
+/// What suspense had paid for a fill; nothing that is known here if another shard has posted it.
+fn drawn_for(original: Option<&ExecutionRow>, snapshot: &mut Snapshot) -> Result<Money, Found> {
+    let Some(of) = original else { return Ok(Money::ZERO) };
+    let Some(posting_sequence) = of.posting_sequence else { return Ok(Money::ZERO) };
+    let args = [Arg::Text(&of.account_id), Arg::Int(of.posted_at), Arg::Int(posting_sequence)];
+    let paid: Option<(i64,)> = snapshot.rows(DRAWN, &args)?.pop();
+    Ok(Money::from_micros(paid.map_or(0, |(paid,)| paid)))
+}
+
 /// What is wrong with a fill taken back, if anything.
 fn reversal_problem(row: &Execution<'_>, original: Option<&ExecutionRow>) -> Option<String> {
-    let of = Corrected::Execution(row.reverses.to_owned());
-    if row.execution_id != reversal_id(row.reverses) || row.trade_id != correction_id(&of) {
+    if row.execution_id != reversal_id(row.reverses) || row.trade_id != execution_correction_id(row.reverses) {
         return Some(format!("its ids are not those of a reversal of {}", row.reverses));
     }
     let Some(of) = original else { return Some(format!("there is no execution {} to take back", row.reverses)) };

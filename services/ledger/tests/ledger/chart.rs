@@ -222,7 +222,7 @@ fn put_right() -> String {
     let busted = fill("10", "0.9", "0.25");
     story.filled("buys 10 at 0.9, fee 0.25", "alice", (style, Side::Buy), &busted);
     story.traded("the venue has busted the fill", "alice", |id, held| {
-        post_fill_reversal(id, &venue(), held, Side::Buy, &busted, &terms(style))
+        post_fill_reversal(id, &venue(), held, (Side::Buy, &busted, Money::ZERO), &terms(style))
     });
     story.finish()
 }

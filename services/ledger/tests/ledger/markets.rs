@@ -276,7 +276,6 @@ async fn a_holder_who_cannot_be_paid_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn a_settlement_whose_commit_was_not_answered_is_paid() {
     let mut rig = Rig::started(Kind::Postgres).await;
     holders(&rig, 3).await;
@@ -363,7 +362,6 @@ async fn a_late_fill_in_a_decided_market_is_paid_out_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn a_fill_corrected_after_its_market_was_decided_leaves_nothing_open() {
     for kind in BOTH {
         for value in [Some(USD), Some(0), None] {
@@ -386,7 +384,6 @@ async fn a_fill_corrected_after_its_market_was_decided_leaves_nothing_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn a_busted_fill_gives_back_to_suspense_what_suspense_had_paid() {
     for kind in BOTH {
         let mut rig = Rig::started(kind).await;
@@ -405,7 +402,6 @@ async fn a_busted_fill_gives_back_to_suspense_what_suspense_had_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn a_value_that_no_holder_can_be_paid_decides_nothing() {
     for kind in BOTH {
         let mut rig = Rig::started(kind).await;
@@ -529,7 +525,6 @@ async fn every_currency_is_a_wallet_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn nothing_is_bought_in_one_currency_and_sold_in_another() {
     for kind in BOTH {
         let mut rig = Rig::started(kind).await;

@@ -151,7 +151,6 @@ fn check_same(actual: &BTreeMap<String, i64>, expected: &BTreeMap<String, i64>, 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn duplicates_reordering_and_late_redelivery_give_the_same_books() {
     let mut expected = None;
     for kind in BOTH {
@@ -205,7 +204,6 @@ async fn told_from_the_beginning(rig: &Rig, newest: i64) -> Vec<v1::LedgerFactBa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn facts_are_told_in_order_without_a_gap_and_their_end_is_told_right() {
     for kind in BOTH {
         let rig = Rig::new(kind).await;
@@ -260,7 +258,6 @@ async fn wait_for_more(tables: &Tables, sequence: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn facts_that_the_bus_loses_under_load_are_told_again() {
     for kind in BOTH {
         let mut rig = Rig::started(kind).await;

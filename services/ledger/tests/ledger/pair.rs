@@ -54,6 +54,8 @@ impl Pair {
 
     pub(crate) async fn start(&mut self) {
         self.process = Some(Process::start(self.rig.nats_url(), self.config.clone()).await.expect("a ledger"));
+        // A ledger is ready before it has taken over every shard for the first time.
+        self.wait_for("SELECT COUNT(*) FROM shard", 2).await;
     }
 
     /// Stops the ledger in good order.

@@ -34,7 +34,6 @@ async fn funded(cluster: &Cluster, accounts: &[String], amount_micros: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn two_ledgers_share_the_shards_and_keep_what_they_have() {
     let cluster = Cluster::new().await;
     let first = cluster.process().await;
@@ -71,7 +70,6 @@ async fn two_ledgers_share_the_shards_and_keep_what_they_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn money_moves_across_shards_under_load_and_none_is_lost() {
     const ROUNDS: usize = 40;
     let cluster = Cluster::new().await;
@@ -129,7 +127,6 @@ async fn a_ledger_torn_away_is_replaced_in_three_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn an_owner_that_was_paused_cannot_write() {
     let cluster = Cluster::new().await;
     let proxies = [Proxy::start(cluster.url(0)).await, Proxy::start(cluster.url(1)).await];
@@ -196,7 +193,6 @@ async fn a_shard_whose_lease_and_epoch_are_held_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn money_for_a_shard_that_is_down_arrives_once_when_it_is_back() {
     let cluster = Cluster::new().await;
     let (first, second) = (cluster.process().await, cluster.process().await);
@@ -220,7 +216,6 @@ async fn money_for_a_shard_that_is_down_arrives_once_when_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn money_on_its_way_survives_the_loss_of_the_bus() {
     let cluster = Cluster::new().await;
     let doomed = cluster.process().await;
@@ -264,7 +259,6 @@ async fn wait_until_handed_on(cluster: &Cluster, count: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn money_sent_by_a_ledger_that_dies_between_telling_and_handing_on_arrives() {
     const COUNT: usize = 500;
     let mut cluster = Cluster::new().await;
@@ -327,7 +321,6 @@ async fn a_database_that_is_away_stops_its_shards_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn outcomes_are_known_while_another_shard_is_away() {
     let mut cluster = Cluster::new().await;
     let process = cluster.process().await;
@@ -345,7 +338,6 @@ async fn outcomes_are_known_while_another_shard_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn a_ledger_starts_while_another_shard_is_away() {
     let cluster = Cluster::new().await;
     let first = cluster.process().await;
@@ -426,7 +418,6 @@ async fn refusal(cluster: &Cluster, config: Config) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn fewer_shards_than_the_books_have_are_refused() {
     let cluster = Cluster::new().await;
     let process = cluster.process().await;
@@ -454,7 +445,6 @@ async fn a_shard_that_has_slots_cannot_be_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn databases_that_are_mixed_up_are_refused() {
     let cluster = Cluster::new().await;
     let process = cluster.process().await;
@@ -474,7 +464,6 @@ async fn databases_that_are_mixed_up_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a promise that is not kept yet"]
 async fn files_that_are_mixed_up_are_refused() {
     let (rig, folder) = (Rig::new(Kind::Sqlite).await, TempDir::new().expect("a temporary folder"));
     let file = |name: &str| ShardConfig {

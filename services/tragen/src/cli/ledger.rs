@@ -14,7 +14,7 @@ use clap::Subcommand;
 pub(crate) enum LedgerCommand {
     /// Recomputes balances, positions, trades and the hash chain from the transfers.
     #[command(
-        after_help = "Examples:\n  tragen ledger verify --data-dir data\n  tragen ledger verify --store postgres://tragen:secret@127.0.0.1/tragen\n\nExit code 1 and the first bad row if something is not equal."
+        after_help = "Examples:\n  tragen ledger verify --data-dir data\n  tragen ledger verify --store postgres://tragen:secret@127.0.0.1/tragen\n  tragen ledger verify --config tragen.toml --state verify.state\n  tragen ledger verify --data-dir data --heads data/ledger-heads.jsonl\n\nExit code 1 and the first bad row if something is not equal."
     )]
     Verify(verify::VerifyArgs),
     /// Which shard keeps which slot, and how much is in each.

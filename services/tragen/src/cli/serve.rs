@@ -56,11 +56,12 @@ impl ServeArgs {
                 pid: std::process::id(),
                 data_dir,
             };
-            // A guard that stands by is not ready, however long it does.
-            if self.service != Service::RiskGuard {
-                wait_ready(&context.health, &[self.service]).await?;
-            } else {
-                context.health.wait_ready(self.service.name()).await;
+            // Who stands by is not ready, however long he does: a guard without the lease, a ledger without a shard.
+            match self.service {
+                Service::RiskGuard | Service::Ledger => context.health.wait_ready(self.service.name()).await,
+                Service::Router | Service::AgentWorker | Service::MarketData | Service::CostMonitor => {
+                    wait_ready(&context.health, &[self.service]).await?;
+                }
             }
             tracing::info!("{} is ready, health at {}", self.service.name(), ready.http);
             file.write(&ready)

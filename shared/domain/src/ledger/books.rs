@@ -52,6 +52,11 @@ impl<'a> Books<'a> {
         Ok(())
     }
 
+    /// What the wallet has now.
+    pub(super) const fn cash(&self) -> Money {
+        self.wallet.cash
+    }
+
     pub(super) fn release_margin(&mut self, amount: Money) -> Result<(), Overflow> {
         self.receive(TransferKind::MarginReleased, self.margin(), amount)?;
         self.wallet.margin = self.wallet.margin.minus(amount)?;

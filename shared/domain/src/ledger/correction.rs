@@ -11,6 +11,7 @@ use crate::{
     execution::Fill,
     id::{AccountId, Currency},
     instrument::{SettlementStyle, SettlementTerms},
+    money::Money,
     order::Side,
     position::Position,
 };
@@ -54,9 +55,10 @@ pub fn post_reversal(
 }
 
 /// Books a fill that the venue has busted backwards: the opposite fill at the
-/// same price, rounded as the fill was, and its fee given back. What the wallet
-/// no longer covers is drawn from suspense. [`Position::take_back`] has the
-/// rules; that a fill is reversed only once is for the caller to see to.
+/// same price, rounded as the fill was, and its fee given back. What suspense
+/// had `drawn` for the fill goes back there first; what the wallet no longer covers
+/// is drawn from it anew. [`Position::take_back`] has the rules; that a fill is
+/// reversed only once is for the caller to see to.
 ///
 /// # Errors
 /// [`LedgerError::NotReversible`] for a fill that was never part of the position (its fee is not in there),
@@ -66,8 +68,7 @@ pub fn post_fill_reversal(
     account: &AccountId,
     venue: &VenueId,
     (wallet, mut position): (Wallet, Position),
-    side: Side,
-    fill: &Fill,
+    (side, fill, drawn): (Side, &Fill, Money),
     terms: &SettlementTerms,
 ) -> Result<Posting, LedgerError> {
     check_fill(fill, terms.style)?;
@@ -86,6 +87,8 @@ pub fn post_fill_reversal(
     if terms.style == SettlementStyle::Margined {
         books.realize(TransferKind::Correction, venue(), effect.realized_pnl)?;
     }
+    let received = books.cash().minus(wallet.cash)?.max(Money::ZERO);
+    books.pay(TransferKind::Correction, LedgerAccount::Suspense(currency.clone()), drawn.min(received))?;
     books.pay(TransferKind::Correction, venue(), effect.cost)?;
     books.hold_margin(effect.margin_held)?;
 
@@ -100,7 +103,7 @@ mod tests {
         tests::{alice, fill, money, moved, terms, usd, wallet},
     };
     use super::*;
-    use crate::{money::Money, position::PositionError};
+    use crate::position::PositionError;
 
     #[test]
     fn cash_movements_are_booked_backwards() {
@@ -168,7 +171,8 @@ mod tests {
         let before = held;
         let posting = post_fill(&account, &venue, held, side, &fill, &terms).expect("valid");
         held = (posting.wallet, posting.position);
-        let posting = post_fill_reversal(&account, &venue, held, side, &fill, &terms).expect("reversible");
+        let posting =
+            post_fill_reversal(&account, &venue, held, (side, &fill, Money::ZERO), &terms).expect("reversible");
         (moved(&posting.transfers), before, (posting.wallet, posting.position))
     }
 
@@ -220,10 +224,32 @@ mod tests {
         let terms = terms(SettlementStyle::Prediction, 0);
         let sale = fill("0.9", "4", "0");
         let held = (wallet("1"), Position { fees: Money::ZERO, ..Position::default() });
-        let posting = post_fill_reversal(&account, &venue, held, Side::Sell, &sale, &terms).expect("reversible");
+        let none = Money::ZERO;
+        let posting =
+            post_fill_reversal(&account, &venue, held, (Side::Sell, &sale, none), &terms).expect("reversible");
         let expected = ["Correction wallet/alice/USD venue/paper/USD 1", "Shortfall suspense/USD venue/paper/USD 2.6"];
         assert_eq!(moved(&posting.transfers), expected);
         assert_eq!(posting.wallet, Wallet { version: 1, is_frozen: true, ..Wallet::default() });
+    }
+
+    #[test]
+    fn what_suspense_had_paid_goes_back_there() {
+        let (account, venue) = alice();
+        let terms = terms(SettlementStyle::Prediction, 0);
+        let dear = fill("0.6", "10", "0.25");
+        let booked = post_fill(&account, &venue, (wallet("1"), Position::default()), Side::Buy, &dear, &terms);
+        let booked = booked.expect("valid");
+        assert_eq!(moved(&booked.transfers)[1], "Shortfall suspense/USD venue/paper/USD 5");
+        let held = (booked.wallet, booked.position);
+        let back = post_fill_reversal(&account, &venue, held, (Side::Buy, &dear, money("5.25")), &terms);
+        let back = back.expect("reversible");
+        let expected = [
+            "Correction venue/paper/USD wallet/alice/USD 6",
+            "Correction fees/USD wallet/alice/USD 0.25",
+            "Correction wallet/alice/USD suspense/USD 5.25",
+        ];
+        assert_eq!(moved(&back.transfers), expected);
+        assert_eq!((back.wallet.cash, back.position), (money("1"), Position::default()));
     }
 
     #[test]
@@ -232,7 +258,7 @@ mod tests {
         let check = |style, (price, quantity, fee), expected| {
             let held = (wallet("10"), Position { fees: money("0.1"), ..Position::default() });
             let fill = fill(price, quantity, fee);
-            let refused = post_fill_reversal(&account, &venue, held, Side::Buy, &fill, &terms(style, 0));
+            let refused = post_fill_reversal(&account, &venue, held, (Side::Buy, &fill, Money::ZERO), &terms(style, 0));
             assert_eq!(refused.map(drop), Err(expected));
         };
         let (style, spot) = (SettlementStyle::Prediction, SettlementStyle::Spot);

@@ -2,8 +2,11 @@
 
 use super::{Replay, bad};
 use crate::{
-    batch::{cash::transfer_of, posting::correction_id},
-    intake::{Corrected, arrival_id, trade_id_of},
+    batch::{
+        cash::transfer_of,
+        posting::{cash_correction_id, execution_correction_id},
+    },
+    intake::{arrival_id, trade_id_of},
     store::{
         rows::CashRow,
         session::{Arg, Sql},
@@ -193,7 +196,7 @@ fn is_denied(row: &Cash<'_>, kind: CashKind) -> bool {
 
 /// Whether a correction takes back a movement of cash rather than a fill.
 fn is_about_cash(row: &Cash<'_>) -> bool {
-    Uuid::try_parse(row.reverses).is_ok()
+    Uuid::try_parse(row.reverses).is_ok_and(|reference| row.trade_id == cash_correction_id(&reference))
 }
 
 fn original_of(row: &Cash<'_>, snapshot: &mut Snapshot) -> Result<Option<CashRow>, Found> {
@@ -250,14 +253,13 @@ fn is_id_of(row: &Cash<'_>, kind: CashKind) -> bool {
             let sender = row.counterparty_account_id;
             [named(sender, "send"), trade_id_of(sender, row.request_id)].map(arrival_id).contains(&row.trade_id)
         }
-        // A booking is asked for by its own name.
-        CashKind::Adjustment | CashKind::Unfreezing => {
-            Uuid::try_parse(row.request_id) == Ok(row.trade_id) || row.trade_id == asked()
+        // What happened once has the name of what it takes back.
+        CashKind::Correction if !is_denied(row, kind) => {
+            is_about_cash(row) || row.trade_id == execution_correction_id(row.reverses)
         }
-        CashKind::Correction => {
-            let of = Uuid::try_parse(row.reverses)
-                .map_or_else(|_| Corrected::Execution(row.reverses.to_owned()), Corrected::Cash);
-            row.trade_id == correction_id(&of)
+        // A booking is asked for by its own name.
+        CashKind::Adjustment | CashKind::Unfreezing | CashKind::Correction => {
+            Uuid::try_parse(row.request_id) == Ok(row.trade_id) || row.trade_id == asked()
         }
         CashKind::Unspecified => false,
     }

@@ -48,6 +48,11 @@ pub(crate) struct ShardsArgs {
 }
 
 impl ShardsArgs {
+    /// Whether a configuration was named.
+    pub(super) const fn is_given(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// The configuration of the ledgers.
     pub(super) fn load(&self) -> anyhow::Result<tragen_ledger::Config> {
         let config: Config = tragen_host::config::load(self.config.as_deref(), "TRAGEN", std::env::vars())?;
