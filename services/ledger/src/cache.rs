@@ -93,6 +93,16 @@ impl Recent {
     }
 }
 
+/// Puts `newer` rows in the place of those with the same key.
+fn replace<R, K: Eq + Hash>(rows: &mut Vec<R>, newer: Vec<R>, key: impl Fn(&R) -> K) {
+    if newer.is_empty() {
+        return;
+    }
+    let keys: HashSet<K> = newer.iter().map(&key).collect();
+    rows.retain(|row| !keys.contains(&key(row)));
+    rows.extend(newer);
+}
+
 /// What the writer remembers.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -190,25 +200,17 @@ impl Cache {
     fn overlay(&mut self, asked: &Keys, known: &mut Known) {
         for recent in &self.recent {
             let of_executions = asked.execution_ids.iter().filter_map(|id| recent.execution_ids.get(id));
-            let trade_ids: HashSet<Uuid> =
+            let ids: HashSet<Uuid> =
                 asked.trade_ids.iter().chain(&asked.cash_ids).chain(of_executions).copied().collect();
-            for trade_id in trade_ids {
-                if let Some(row) = recent.trade(&trade_id) {
-                    known.trades.retain(|read| read.trade_id != trade_id);
-                    known.trades.push(row.clone());
-                }
-                if let Some(row) = recent.cash(&trade_id) {
-                    known.cash.retain(|read| read.trade_id != trade_id);
-                    known.cash.push(row.clone());
-                }
-                for row in recent.executions(&trade_id) {
-                    if asked.corrected.contains(&row.execution_id) {
-                        known.drawn.insert(row.execution_id.clone(), recent.drawn_for(row));
-                    }
-                    known.executions.retain(|read| read.execution_id != row.execution_id);
-                    known.executions.push(row.clone());
-                }
+            let trades: Vec<_> = ids.iter().filter_map(|id| recent.trade(id)).cloned().collect();
+            let cash: Vec<_> = ids.iter().filter_map(|id| recent.cash(id)).cloned().collect();
+            let executions: Vec<_> = ids.iter().flat_map(|id| recent.executions(id)).cloned().collect();
+            for row in executions.iter().filter(|row| asked.corrected.contains(&row.execution_id)) {
+                known.drawn.insert(row.execution_id.clone(), recent.drawn_for(row));
             }
+            replace(&mut known.trades, trades, |row| row.trade_id);
+            replace(&mut known.cash, cash, |row| row.trade_id);
+            replace(&mut known.executions, executions, |row| row.execution_id.clone());
         }
         // What a repeated fact shows is remembered too: every touched wallet and position is.
         let wanted = known.trades.iter().map(|row| (row.account_id.clone(), row.instrument_id.clone()));
@@ -216,15 +218,19 @@ impl Cache {
         // And so is what a correction touches: the execution is read, its position may be newer here.
         let touched = known.executions.iter().map(|row| (row.account_id.clone(), row.instrument_id.clone()));
         let wanted: HashSet<_> = wanted.chain(touched).collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let mut wallets: HashSet<String> = known.wallets.iter().map(|row| row.account_id.clone()).collect();
+        let positions = known.positions.iter().map(|row| (row.account_id.clone(), row.instrument_id.clone()));
+        let positions: HashSet<_> = positions.collect();
         for key in wanted {
-            if !known.wallets.iter().any(|row| row.account_id == key.0)
+            if wallets.insert(key.0.clone())
                 && let Some(rows) = self.wallets.get(&key.0)
             {
                 known.wallets.extend(rows.iter().cloned());
             }
-            let is_shown =
-                |row: &PositionRow| (row.account_id.as_str(), row.instrument_id.as_str()) == (&key.0, &key.1);
-            if !known.positions.iter().any(is_shown)
+            if !positions.contains(&key)
                 && let Some(Some(row)) = self.positions.get(&key)
             {
                 known.positions.push(row.clone());

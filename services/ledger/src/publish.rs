@@ -280,8 +280,9 @@ impl Publisher {
         };
         self.newest_on_bus = place;
         let newest = self.told_up_to;
+        // Where the bus has nothing, it had all that is old; where it has something, it has it up to there.
         let since = now_micros() - self.limits.retell_hours * HOUR_MICROS;
-        let after = if has < newest { has.max(self.books.fact_before(since).await?) } else { has };
+        let after = if has == 0 && newest > 0 { self.books.fact_before(since).await? } else { has };
         Ok((after, newest))
     }
 

@@ -11,7 +11,7 @@ use crate::{
     publish::{Limits, Publisher},
     slot::Directory,
     store::{Books, Store, lease::Leases, rows::SettlementRow},
-    writer::{Ended, Writer},
+    writer::{Ended, Writer, until_stopped},
 };
 use metrics::gauge;
 use std::{
@@ -65,13 +65,29 @@ impl Fair {
         *self.held.borrow() < *self.share.borrow()
     }
 
-    fn has_too_many(&self) -> bool {
-        *self.held.borrow() > *self.share.borrow()
+    /// Takes a place, if there is one.
+    fn enter(&self) -> bool {
+        self.change(|held, share| if held < share { held + 1 } else { held })
     }
 
-    fn add(&self, change: isize) {
-        self.held.send_modify(|held| *held = held.saturating_add_signed(change));
+    fn leave(&self) {
+        self.change(|held, _| held.saturating_sub(1));
+    }
+
+    /// Gives a place up, if there are more taken than there should be.
+    fn leave_if_too_many(&self) -> bool {
+        self.change(|held, share| if held > share { held - 1 } else { held })
+    }
+
+    /// Whether `change` has changed how many are held.
+    fn change(&self, change: impl Fn(usize, usize) -> usize) -> bool {
+        let share = *self.share.borrow();
+        let is_changed = self.held.send_if_modified(|held| {
+            let after = change(*held, share);
+            std::mem::replace(held, after) != after
+        });
         gauge!(names::SHARDS_OWNED).set(f64::from(u32::try_from(*self.held.borrow()).unwrap_or(u32::MAX)));
+        is_changed
     }
 }
 
@@ -81,16 +97,18 @@ impl Shard {
         let lasts = Duration::from_millis(self.config.lease_ms);
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
         while let Some(held_until) = self.acquire(lasts).await {
-            self.fair.add(1);
             let (term, ending) = self.context.child();
-            let renewing = self.renew((held_until, lasts), ending.clone());
+            let mut has_left = false;
+            let renewing = self.renew((held_until, lasts), ending.clone(), &mut has_left);
             let began = Instant::now();
             let served = tokio::select! {
                 served = self.term(term) => served,
                 () = renewing => Ok(Ended::Stopped),
             };
             ending.cancel();
-            self.fair.add(-1);
+            if !has_left {
+                self.fair.leave();
+            }
             // Who served for a while has no rival: a slot moved, and it goes on at once.
             if matches!(served, Ok(Ended::Stopped)) || began.elapsed() >= SETTLED_AFTER {
                 backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
@@ -134,23 +152,38 @@ impl Shard {
                 match self.make_ready(lasts).await {
                     Ok(()) => is_ready = true,
                     Err(error) => {
-                        debug!("shard {} is away: {error:#}", self.books.shard);
+                        let reason = format!("shard {} cannot be served: {error:#}", self.books.shard);
+                        debug!("{reason}");
+                        self.context.set_not_ready(reason);
                         continue;
                     }
                 }
             }
-            if let Some(Some(held_until)) = self.hold(lasts).await {
-                return Some(held_until);
+            // The place is taken first: shards that are free at the same time must not come to more.
+            if !self.fair.enter() {
+                continue;
+            }
+            match self.hold(lasts).await {
+                Some(Some(held_until)) => return Some(held_until),
+                Some(None) | None => self.fair.leave(),
             }
         }
     }
 
     async fn make_ready(&self, wait: Duration) -> anyhow::Result<()> {
-        self.books.update_tables(&self.place, wait).await?;
-        if self.books.beginning().await?.is_none() {
-            Store::begin(&self.books, &self.place, self.shards_at_creation, wait).await?;
+        let shard = self.books.shard;
+        match self.books.beginning().await? {
+            Some(begun) => anyhow::ensure!(
+                begun.shard == shard && begun.shards == self.shards_at_creation,
+                "its database holds shard {} of {}",
+                begun.shard,
+                begun.shards
+            ),
+            // Added later. Any other shard has had its beginning: an empty database is not its own.
+            None => anyhow::ensure!(shard >= self.shards_at_creation, "its database is empty"),
         }
-        Ok(())
+        self.books.update_tables(&self.place, wait).await?;
+        Ok(Store::begin(&self.books, &self.place, self.shards_at_creation, wait).await?)
     }
 
     /// Takes or renews the lease: until when this process has it by its own clock, `Some(None)` while
@@ -169,13 +202,20 @@ impl Shard {
     }
 
     /// Renews the lease; ends the term when it is lost, has run out, or is given up for another process.
-    async fn renew(&self, (mut held_until, lasts): (Instant, Duration), ending: CancellationToken) {
+    /// Whether it was given up, `has_left` says.
+    async fn renew(
+        &self,
+        (mut held_until, lasts): (Instant, Duration),
+        ending: CancellationToken,
+        has_left: &mut bool,
+    ) {
         let mut tick = tokio::time::interval(lasts / 5);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
             // Without the bus another process may have the shard, once the lease has run out.
-            let renewed = if self.fair.has_too_many() {
+            *has_left = self.fair.leave_if_too_many();
+            let renewed = if *has_left {
                 Some(None)
             } else if self.bus.answers(lasts / 2).await {
                 self.hold(lasts).await
@@ -200,11 +240,16 @@ impl Shard {
     async fn term(&self, context: Context) -> anyhow::Result<Ended> {
         let wait = Duration::from_millis(self.config.connect_wait_ms_max);
         let shard = self.books.shard;
-        let (store, row) = Store::take_over(&self.books, &self.place, wait).await?;
-        failpoint::pass("after_take_over");
-        let slots = self.books.slots().await?;
+        let taking_over = async {
+            let (store, row) = Store::take_over(&self.books, &self.place, wait).await?;
+            failpoint::pass("after_take_over");
+            let (slots, settled) = (self.books.slots().await?, settled(store.settlements().await?)?);
+            Ok::<_, anyhow::Error>((store, row, slots, settled))
+        };
+        // A database that hangs must not keep the shard from another process.
+        let Some(taken_over) = until_stopped(&context, taking_over).await else { return Ok(Ended::Stopped) };
+        let (store, row, slots, settled) = taken_over?;
         self.directory.learn(shard, &slots);
-        let settled = settled(store.settlements().await?)?;
         info!("shard {shard} is served from epoch {} on", row.epoch);
 
         let (publisher, committed) = mpsc::channel(self.config.publish_queue_max);
@@ -223,7 +268,6 @@ impl Shard {
             books: Arc::clone(&self.all_books),
             shard,
             directory: self.directory.clone(),
-            hours: self.config.retell_hours,
         };
         context.spawn("ledger-arrivals", arrivals.watch());
 
@@ -243,6 +287,7 @@ impl Shard {
             commits,
             batch_items_max: self.config.batch_items_max,
             held: VecDeque::new(),
+            heard_at: Instant::now(),
         };
         let owned = self.owned.enter(&context, &self.bus, shard, deposit_sender, committed_count).await?;
         self.context.set_ready();

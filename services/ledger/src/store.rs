@@ -213,11 +213,15 @@ const UNTOLD_CASH: Sql =
     Sql::same("SELECT * FROM cash_movement WHERE fact_sequence > $1 AND fact_sequence <= $2 ORDER BY fact_sequence");
 const UNTOLD_PAYOUTS: Sql =
     Sql::same("SELECT * FROM payout WHERE fact_sequence > $1 AND fact_sequence <= $2 ORDER BY fact_sequence");
-const RECENT: Sql = Sql::same(
-    "SELECT MIN(fact_sequence) AS fact_sequence FROM
-        (SELECT MIN(fact_sequence) AS fact_sequence FROM trade WHERE fact_sequence > 0 AND updated_at >= $1
-         UNION ALL SELECT MIN(fact_sequence) FROM cash_movement WHERE fact_sequence > 0 AND posted_at >= $1
-         UNION ALL SELECT MIN(fact_sequence) FROM payout WHERE posted_at >= $1) AS oldest",
+const FACT_FROM: Sql = Sql::same(
+    "SELECT fact_sequence, told_at FROM
+        (SELECT * FROM (SELECT fact_sequence, updated_at AS told_at FROM trade
+             WHERE fact_sequence >= $1 ORDER BY fact_sequence LIMIT 1) AS trades
+         UNION ALL SELECT * FROM (SELECT fact_sequence, posted_at FROM cash_movement
+             WHERE fact_sequence >= $1 ORDER BY fact_sequence LIMIT 1) AS cash
+         UNION ALL SELECT * FROM (SELECT fact_sequence, posted_at FROM payout
+             WHERE fact_sequence >= $1 ORDER BY fact_sequence LIMIT 1) AS payouts) AS facts
+     ORDER BY fact_sequence LIMIT 1",
 );
 
 /// What a shard that exists says of its beginning.
@@ -342,10 +346,18 @@ impl Books {
         Ok(booked.into_iter().map(|(id,)| id).chain(set_aside).collect())
     }
 
-    /// The last fact before those that changed since `since`, microseconds since the epoch.
+    /// The last fact before those of `since` and later, microseconds since the epoch. Facts ascend with
+    /// time, so a few of them tell.
     pub(crate) async fn fact_before(&self, since: i64) -> Result<i64, StoreError> {
-        let oldest: Option<(Option<i64>,)> = self.primary.one(RECENT, &[Arg::Int(since)]).await?;
-        Ok(oldest.and_then(|(sequence,)| sequence).map_or(0, |sequence| sequence - 1))
+        let (mut before, mut last) = (0, self.fact_sequence().await?);
+        while before < last {
+            let middle = before + (last - before + 1) / 2;
+            match self.primary.one::<(i64, i64)>(FACT_FROM, &[Arg::Int(middle)]).await? {
+                Some((sequence, told_at)) if told_at < since => before = sequence.max(middle),
+                Some(_) | None => last = middle - 1,
+            }
+        }
+        Ok(before)
     }
 
     /// Closes every connection.

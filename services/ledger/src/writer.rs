@@ -68,6 +68,8 @@ pub(crate) struct Writer {
     pub(crate) batch_items_max: usize,
     /// Pulled but not yet in a batch.
     pub(crate) held: VecDeque<Delivery<v1::ExecutionBatch>>,
+    /// When the bus last heard that everything pulled is in hand.
+    pub(crate) heard_at: Instant,
 }
 
 /// Why the writer ends.
@@ -143,7 +145,7 @@ impl Writer {
     /// One step of the loop; false when the shard is given up.
     async fn step(&mut self, next: &mut Work, flight: &mut Option<Flight>) -> Result<bool, StoreError> {
         self.gather(next).await;
-        if next.heard_at.elapsed() > PROGRESS_EVERY {
+        if self.heard_at.elapsed() > PROGRESS_EVERY {
             // A backlog takes longer than the ack wait; without this all of it would come again.
             self.say_in_progress(next, flight.as_ref()).await;
         }
@@ -230,7 +232,8 @@ impl Writer {
     /// Whether somebody else has the shard, or has had it: a slot that went or came. Whoever
     /// commits hears of it anyway; this is for the writer that has nothing to commit.
     async fn is_fenced(&self) -> bool {
-        matches!(self.store.load(crate::store::Keys::default()).await, Err(StoreError::Fenced { .. }))
+        let looked = until_stopped(&self.context, self.store.load(crate::store::Keys::default())).await;
+        matches!(looked, Some(Err(StoreError::Fenced { .. })))
     }
 
     /// Adds what waits, without waiting for more.
@@ -295,7 +298,7 @@ impl Writer {
         flight: &mut Option<Flight>,
         landed: Result<Result<(), StoreError>, tokio::task::JoinError>,
     ) -> Result<bool, StoreError> {
-        let Some(Flight { mut work, done, .. }) = flight.take() else { return Ok(true) };
+        let Some(Flight { work, done, .. }) = flight.take() else { return Ok(true) };
         let error = match landed {
             Ok(Ok(())) => {
                 let mut committed = Committed::default();
@@ -308,7 +311,6 @@ impl Writer {
         };
         fail(done.spans, &error);
         self.recover(error).await?;
-        work.refresh();
         self.book_and_publish(work).await?;
         Ok(false)
     }
@@ -552,7 +554,7 @@ impl Writer {
         for delivery in work.deliveries.iter().chain(&self.held).chain(flying) {
             delivery.in_progress().await;
         }
-        work.heard_at = Instant::now();
+        self.heard_at = Instant::now();
     }
 }
 
@@ -567,7 +569,7 @@ async fn keep_in_progress(deliveries: impl Iterator<Item = &Delivery<v1::Executi
 }
 
 /// What `work` gives, unless the shard is given up first.
-async fn until_stopped<T>(context: &Context, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn until_stopped<T>(context: &Context, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         given = work => Some(given),

@@ -94,7 +94,7 @@ impl Batch<'_> {
                     return Err(format!("execution {} belongs to trade {other}", fill.id));
                 }
                 Some(_) => {
-                    self.check_same_fill(terms, fill)?;
+                    self.check_same_fill(key, terms, fill)?;
                     continue;
                 }
                 None if is_staged => continue,
@@ -118,8 +118,9 @@ impl Batch<'_> {
     }
 
     /// A venue that tells a booked execution otherwise has busted or corrected it: that is for a person to decide.
-    fn check_same_fill(&self, terms: &OrderTerms, fill: &Fill) -> Result<(), String> {
-        let booked = self.executions.values().flatten().find(|row| row.execution_id == fill.id.as_str());
+    fn check_same_fill(&self, key: &Key, terms: &OrderTerms, fill: &Fill) -> Result<(), String> {
+        let mut booked = self.executions.get(&key.trade_id).into_iter().flatten();
+        let booked = booked.find(|row| row.execution_id == fill.id.as_str());
         let is_same = booked.is_none_or(|row| {
             row.instrument_id == terms.instrument.as_str()
                 && row.side == i32::from(v1::Side::from(terms.side))

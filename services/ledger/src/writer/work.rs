@@ -9,7 +9,7 @@ use crate::{
     slot::{Directory, Place, Slots},
 };
 use metrics::counter;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
 use tragen_bus::Delivery;
@@ -35,7 +35,7 @@ pub(crate) struct DepositCommand {
 }
 
 /// What one transaction is made of.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) items: Vec<Item>,
     /// Decided markets: booked one after the other, each with its payouts.
@@ -45,31 +45,11 @@ pub(super) struct Work {
     /// Reports of accounts that have gone to another shard.
     pub(super) handed_on: Vec<HandedOn>,
     pub(super) deliveries: Vec<Delivery<v1::ExecutionBatch>>,
-    /// When the bus last heard that these are in hand.
-    pub(super) heard_at: Instant,
-}
-
-impl Default for Work {
-    fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            settlements: Vec::new(),
-            replies: Vec::new(),
-            handed_on: Vec::new(),
-            deliveries: Vec::new(),
-            heard_at: Instant::now(),
-        }
-    }
 }
 
 impl Work {
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty() && self.settlements.is_empty() && self.deliveries.is_empty()
-    }
-
-    /// Starts the clock of what must be heard of anew.
-    pub(super) fn refresh(&mut self) {
-        self.heard_at = Instant::now() - super::PROGRESS_EVERY;
     }
 
     pub(super) fn deposit(&mut self, command: DepositCommand, slots: &Slots) {

@@ -464,6 +464,27 @@ async fn databases_that_are_mixed_up_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn books_that_vanish_are_not_begun_anew() {
+    let cluster = Cluster::new().await;
+    let process = cluster.process().await;
+    funded(&cluster, &accounts(1), USD).await;
+    let left = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'shard_1'";
+    cluster.tables(1).change("DROP SCHEMA shard_1 CASCADE").await;
+    // Longer than a lease: a new term would have begun.
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(3) {
+        let answer = deposit(&cluster, &account_in(1, 0), "again").await;
+        assert!(matches!(&answer, Some(Answer::Error(error)) if error.code == 14), "{answer:?}");
+        assert_eq!(cluster.tables(1).number(left).await, 0);
+    }
+    cluster.rig.repeat_until_funded(&account_in(0, 1), USD).await;
+    process.stop().await;
+    let refusal = refusal(&cluster, cluster.config(SHARDS)).await.expect("refused");
+    assert!(refusal.contains("nothing of shard 1"), "{refusal}");
+    assert_eq!(cluster.tables(1).number(left).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_mixed_up_are_refused() {
     let (rig, folder) = (Rig::new(Kind::Sqlite).await, TempDir::new().expect("a temporary folder"));
     let file = |name: &str| ShardConfig {
