@@ -8,8 +8,9 @@
 //! ```
 //!
 //! The store should be fresh. `--accounts` get money first; `--hot` lets all of them trade
-//! one instrument; `--batch 1` is the plain way, one transaction for each fill; `--rate`
-//! offers that many fills a second and reports how long each took from the bus to its fact.
+//! one instrument; `--batch 1` is the plain way, one transaction for each fill; `--shards` cuts
+//! the books; `--rate` offers that many fills a second and reports how long each took from the
+//! bus to its fact.
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
@@ -24,7 +25,7 @@ use tragen_bus::{
 };
 use tragen_contracts::v1;
 use tragen_host::{Lifecycle, trace::Spans};
-use tragen_ledger::Config;
+use tragen_ledger::{Config, ShardConfig, VerifyOptions};
 use uuid::Uuid;
 
 #[global_allocator]
@@ -41,6 +42,7 @@ struct Load {
     fills: u64,
     accounts: u64,
     batch_items_max: usize,
+    shards: u16,
     is_hot: bool,
     rate: Option<u64>,
 }
@@ -83,27 +85,47 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     let started = Instant::now();
-    let report = tragen_ledger::verify(&load.store_url, |_| {}).await?;
+    let report = tragen_ledger::verify_shards(&load.places(), VerifyOptions::default(), |_| {}).await?;
     anyhow::ensure!(report.first_bad_row.is_none(), "{:?}", report.first_bad_row);
     let rate = per_second(report.transfers, started.elapsed());
     println!("{system}: {} transfers verified, {rate} transfers/s", report.transfers);
     Ok(())
 }
 
+impl Load {
+    /// Where the shards are: schemas of one database, or files side by side.
+    fn places(&self) -> Vec<ShardConfig> {
+        let place = |shard| {
+            let is_file = self.store_url.starts_with("sqlite:") && shard > 0;
+            let url = if is_file { format!("{}.{shard}", self.store_url) } else { self.store_url.clone() };
+            ShardConfig { url, replica_urls: Vec::new() }
+        };
+        (0..self.shards).map(place).collect()
+    }
+}
+
 fn load() -> anyhow::Result<Load> {
     let mut arguments = std::env::args().skip(1);
     let store_url = arguments.next().context("which store? give a sqlite:// or postgres:// url")?;
-    let mut load =
-        Load { store_url, fills: 200_000, accounts: 10_000, batch_items_max: 1_024, is_hot: false, rate: None };
+    let mut load = Load {
+        store_url,
+        fills: 200_000,
+        accounts: 10_000,
+        batch_items_max: 1_024,
+        shards: 1,
+        is_hot: false,
+        rate: None,
+    };
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse().ok()).context("a number is missing");
         match argument.as_str() {
             "--fills" => load.fills = number()?,
             "--accounts" => load.accounts = number()?,
             "--batch" => load.batch_items_max = usize::try_from(number()?)?,
+            "--shards" => load.shards = u16::try_from(number()?)?,
             "--rate" => load.rate = Some(number()?),
             "--hot" => load.is_hot = true,
-            other => anyhow::bail!("{other} is not one of --fills, --accounts, --batch, --rate, --hot"),
+            other => anyhow::bail!("{other} is not one of --fills, --accounts, --batch, --shards, --rate, --hot"),
         }
     }
     Ok(load)
@@ -111,7 +133,7 @@ fn load() -> anyhow::Result<Load> {
 
 async fn start(bus: &Bus, load: &Load, batch_items_max: usize) -> anyhow::Result<Lifecycle> {
     let lifecycle = Lifecycle::new(30);
-    let config = Config { store_url: load.store_url.clone(), batch_items_max, ..Config::default() };
+    let config = Config { shards: load.places(), batch_items_max, ..Config::default() };
     tragen_ledger::run(lifecycle.context("ledger", Spans::default()), bus.clone(), config).await?;
     Ok(lifecycle)
 }

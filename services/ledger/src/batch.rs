@@ -111,7 +111,7 @@ pub(crate) fn keys_of(items: &[Item]) -> Keys {
         match action {
             AccountAction::Trade(trade) => {
                 keys.trade_ids.push(key.trade_id);
-                keys.execution_ids.extend(trade.fills.iter().map(|fill| fill.id.to_string()));
+                keys.fill_ids.extend(trade.fills.iter().map(|fill| fill.id.to_string()));
                 let instrument = trade.terms.iter().map(|terms| terms.instrument.to_string());
                 keys.positions.extend(instrument.map(|instrument| (key.account.to_string(), instrument)));
             }
@@ -190,6 +190,9 @@ struct Batch<'a> {
     touched_trades: HashSet<Uuid>,
     touched_wallets: BTreeSet<(String, String)>,
     touched_positions: BTreeSet<(String, String)>,
+    /// Those among the touched that nobody knew.
+    new_wallets: HashSet<(String, String)>,
+    new_positions: HashSet<(String, String)>,
     /// The new ones among `executions`: trade and place there.
     new_executions: Vec<(Uuid, usize)>,
     new_cash: HashSet<Uuid>,
@@ -231,6 +234,8 @@ impl<'a> Batch<'a> {
             touched_trades: HashSet::new(),
             touched_wallets: BTreeSet::new(),
             touched_positions: BTreeSet::new(),
+            new_wallets: HashSet::new(),
+            new_positions: HashSet::new(),
             new_executions: Vec::new(),
             new_cash: HashSet::new(),
             new_transfers: Vec::new(),
@@ -305,6 +310,15 @@ impl<'a> Batch<'a> {
         let new_execution =
             |(trade_id, place): (Uuid, usize)| self.executions.get_mut(&trade_id)?.get_mut(place).map(std::mem::take);
         let executions = new_executions.into_iter().filter_map(new_execution).collect();
+        let (new_wallets, changed_wallets): (Vec<_>, Vec<_>) =
+            self.touched_wallets.iter().partition(|key| self.new_wallets.contains(*key));
+        let (new_positions, changed_positions): (Vec<_>, Vec<_>) =
+            self.touched_positions.iter().partition(|key| self.new_positions.contains(*key));
+        let books = &mut self.books;
+        let mut wallets = |keys: Vec<_>| keys.into_iter().filter_map(|key| books.wallets.remove(key)).collect();
+        let (new_wallets, changed_wallets) = (wallets(new_wallets), wallets(changed_wallets));
+        let mut positions = |keys: Vec<_>| keys.into_iter().filter_map(|key| books.positions.remove(key)).collect();
+        let (new_positions, changed_positions) = (positions(new_positions), positions(changed_positions));
         let changes = Changes {
             before: self.before,
             after: self.shard,
@@ -313,8 +327,10 @@ impl<'a> Batch<'a> {
             executions,
             cash,
             transfers: self.new_transfers,
-            wallets: self.touched_wallets.iter().filter_map(|key| self.books.wallets.remove(key)).collect(),
-            positions: self.touched_positions.iter().filter_map(|key| self.books.positions.remove(key)).collect(),
+            new_wallets,
+            changed_wallets,
+            new_positions,
+            changed_positions,
             settlements: self.new_settlements,
             payouts: self.new_payouts,
             checkpoints: self.checkpoints,
@@ -402,6 +418,9 @@ impl<'a> Batch<'a> {
         let key = (account_id.to_owned(), currency.to_owned());
         let row = WalletRow::new(account_id, currency, wallet);
         let before = self.books.wallets.insert(key.clone(), row);
+        if before.is_none() {
+            self.new_wallets.insert(key.clone());
+        }
         let before = before.map(|before| before.wallet()).unwrap_or_default();
         if wallet.is_frozen && !before.is_frozen {
             self.frozen.push(account_id.to_owned());
@@ -421,7 +440,9 @@ impl<'a> Batch<'a> {
 
     fn keep_position(&mut self, position: PositionRow) {
         let key = (position.account_id.clone(), position.instrument_id.clone());
-        self.books.positions.insert(key.clone(), position);
+        if self.books.positions.insert(key.clone(), position).is_none() {
+            self.new_positions.insert(key.clone());
+        }
         self.touched_positions.insert(key);
     }
 

@@ -199,7 +199,8 @@ impl Cache {
     /// Puts the rows of the last batches over what was read.
     fn overlay(&mut self, asked: &Keys, known: &mut Known) {
         for recent in &self.recent {
-            let of_executions = asked.execution_ids.iter().filter_map(|id| recent.execution_ids.get(id));
+            let of_executions =
+                asked.execution_ids.iter().chain(&asked.fill_ids).filter_map(|id| recent.execution_ids.get(id));
             let ids: HashSet<Uuid> =
                 asked.trade_ids.iter().chain(&asked.cash_ids).chain(of_executions).copied().collect();
             let trades: Vec<_> = ids.iter().filter_map(|id| recent.trade(id)).cloned().collect();
@@ -240,13 +241,13 @@ impl Cache {
 
     /// Remembers what a decided batch changes.
     pub(crate) fn remember(&mut self, changes: &Arc<Changes>) {
-        for row in &changes.wallets {
+        for row in changes.wallets() {
             let mut rows = self.wallets.get(&row.account_id).cloned().unwrap_or_default();
             rows.retain(|known| known.currency != row.currency);
             rows.push(row.clone());
             self.wallets.put(row.account_id.clone(), rows);
         }
-        for row in &changes.positions {
+        for row in changes.positions() {
             let key = (row.account_id.clone(), row.instrument_id.clone());
             self.positions.put(key, Some(row.clone()));
         }

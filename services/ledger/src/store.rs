@@ -98,10 +98,14 @@ pub(crate) struct Changes {
     pub(crate) cash: Vec<CashRow>,
     /// New transfers.
     pub(crate) transfers: Vec<TransferRow>,
-    /// Changed wallets.
-    pub(crate) wallets: Vec<WalletRow>,
-    /// Changed positions.
-    pub(crate) positions: Vec<PositionRow>,
+    /// New wallets.
+    pub(crate) new_wallets: Vec<WalletRow>,
+    /// Wallets that were there and change.
+    pub(crate) changed_wallets: Vec<WalletRow>,
+    /// New positions.
+    pub(crate) new_positions: Vec<PositionRow>,
+    /// Positions that were there and change.
+    pub(crate) changed_positions: Vec<PositionRow>,
     /// Markets decided.
     pub(crate) settlements: Vec<SettlementRow>,
     /// Positions paid out.
@@ -114,6 +118,18 @@ pub(crate) struct Changes {
     pub(crate) rejected: Vec<RejectedRow>,
 }
 
+impl Changes {
+    /// Every wallet that is touched.
+    pub(crate) fn wallets(&self) -> impl Iterator<Item = &WalletRow> {
+        self.new_wallets.iter().chain(&self.changed_wallets)
+    }
+
+    /// Every position that is touched.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = &PositionRow> {
+        self.new_positions.iter().chain(&self.changed_positions)
+    }
+}
+
 /// What a batch needs to know before it is decided.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Keys {
@@ -121,7 +137,10 @@ pub(crate) struct Keys {
     pub(crate) trade_ids: Vec<Uuid>,
     /// Movements of cash.
     pub(crate) cash_ids: Vec<Uuid>,
-    /// Executions.
+    /// Executions of the trades, which come with their trade; by themselves they are looked up only by
+    /// [`Keys::with_fills`].
+    pub(crate) fill_ids: Vec<String>,
+    /// Executions that are looked up by themselves.
     pub(crate) execution_ids: Vec<String>,
     /// Those among them that are to be taken back.
     pub(crate) corrected: Vec<String>,
@@ -129,6 +148,15 @@ pub(crate) struct Keys {
     pub(crate) account_ids: Vec<String>,
     /// Positions touched: account and instrument.
     pub(crate) positions: Vec<(String, String)>,
+}
+
+impl Keys {
+    /// Looks up every execution, wherever it may belong. Without, one that belongs to another trade is
+    /// refused by the database.
+    pub(crate) fn with_fills(mut self) -> Self {
+        self.execution_ids.append(&mut self.fill_ids);
+        self
+    }
 }
 
 /// What the store knows about [`Keys`].

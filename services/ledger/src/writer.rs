@@ -6,6 +6,7 @@
 //! waits, the next one is decided while the one before it is still committing; if
 //! that commit fails, nothing of the next one has happened and it is decided anew.
 
+mod settle;
 mod work;
 
 use crate::{
@@ -14,8 +15,8 @@ use crate::{
     intake::{Action, Item, SettlementAction},
     metrics as names,
     publish::{self, Committed},
-    slot::{Directory, Place, Slots},
-    store::{Known, Store, StoreError, rows::ShardRow},
+    slot::{Directory, Slots},
+    store::{Keys, Known, Store, StoreError, rows::ShardRow},
 };
 use metrics::{counter, histogram};
 use opentelemetry::trace::SpanKind;
@@ -31,8 +32,7 @@ use tokio::{
 use tracing::warn;
 use tragen_bus::{Delivery, Puller};
 use tragen_contracts::v1;
-use tragen_domain::money::ONE;
-use tragen_host::{Context, clock::now_micros, failpoint, retry::Backoff, trace::ActiveSpan};
+use tragen_host::{Context, clock::now_micros, retry::Backoff, trace::ActiveSpan};
 pub(crate) use work::DepositCommand;
 use work::{Work, answer, report};
 
@@ -46,8 +46,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
 /// How long the end of a term waits for the commit that is on its way.
 const END_WAIT: Duration = Duration::from_secs(1);
-/// Holders of a decided market paid out in one transaction.
-const PAYOUTS_MAX: i64 = 1_000;
 
 /// The writer's ends.
 #[derive(Debug)]
@@ -154,20 +152,7 @@ impl Writer {
         }
         let is_much = next.items.len() * 2 >= self.batch_items_max;
         match flight.as_mut() {
-            Some(current) if is_much && next.settlements.is_empty() => {
-                let context = self.context.clone();
-                let Some(prepared) = until_stopped(&context, self.prepare(&mut next.items)).await else {
-                    return Ok(false);
-                };
-                let Some(landed) = self.landing(next, current).await else { return Ok(false) };
-                let is_landed = self.land(flight, landed).await?;
-                match prepared {
-                    Ok(prepared) if is_landed => *flight = Some(self.launch(std::mem::take(next), prepared)),
-                    // Decided on books that are not: it stays in `next` and is decided anew.
-                    Ok(_) => {}
-                    Err(error) => self.recover(error).await?,
-                }
-            }
+            Some(_) if is_much && next.settlements.is_empty() => return self.relay(next, flight).await,
             Some(current) => {
                 let stopped = self.context.stopped();
                 tokio::select! {
@@ -211,6 +196,32 @@ impl Writer {
         Ok(true)
     }
 
+    /// Decides the next batch while the one before it commits, and sends it after it; false when the
+    /// shard is given up.
+    async fn relay(&mut self, next: &mut Work, flight: &mut Option<Flight>) -> Result<bool, StoreError> {
+        let Some(current) = flight.as_mut() else { return Ok(true) };
+        let context = self.context.clone();
+        let Some(prepared) = until_stopped(&context, self.prepare(&mut next.items)).await else { return Ok(false) };
+        let Some(landed) = self.landing(next, current).await else { return Ok(false) };
+        match (landed, prepared) {
+            (Ok(Ok(())), Ok(prepared)) => {
+                // The database goes on first; what follows from the landed batch can be told meanwhile.
+                let launched = self.launch(std::mem::take(next), prepared);
+                if let Some(Flight { work, done, .. }) = flight.replace(launched) {
+                    self.tell(work, done).await;
+                }
+            }
+            (landed, prepared) => {
+                // Decided on books that are not: it stays in `next` and is decided anew.
+                self.land(flight, landed).await?;
+                if let Err(error) = prepared {
+                    self.recover(error).await?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
     /// Waits for the commit on its way; `None` when the shard is given up before.
     async fn landing(
         &mut self,
@@ -232,7 +243,7 @@ impl Writer {
     /// Whether somebody else has the shard, or has had it: a slot that went or came. Whoever
     /// commits hears of it anyway; this is for the writer that has nothing to commit.
     async fn is_fenced(&self) -> bool {
-        let looked = until_stopped(&self.context, self.store.load(crate::store::Keys::default())).await;
+        let looked = until_stopped(&self.context, self.store.load(Keys::default())).await;
         matches!(looked, Some(Err(StoreError::Fenced { .. })))
     }
 
@@ -257,8 +268,11 @@ impl Writer {
 
     /// Reads what is not remembered, and decides.
     async fn prepare(&mut self, items: &mut [Item]) -> Result<Prepared, StoreError> {
+        self.prepare_for(items, keys_of(items)).await
+    }
+
+    async fn prepare_for(&mut self, items: &mut [Item], asked: Keys) -> Result<Prepared, StoreError> {
         let started = Instant::now();
-        let asked = keys_of(items);
         let mut keys = asked.clone();
         let mut known = self.cache.recall(&mut keys);
         let read = self.store.load(keys.clone()).await?;
@@ -291,28 +305,31 @@ impl Writer {
         Flight { work, committing, done: Done { decision, spans, started } }
     }
 
-    /// Takes a batch out of the air: what it did is told, or it is booked again
-    /// step by step. False when it had failed.
+    /// Takes a batch out of the air: what it did is told, or it is booked again step by step.
     async fn land(
         &mut self,
         flight: &mut Option<Flight>,
         landed: Result<Result<(), StoreError>, tokio::task::JoinError>,
-    ) -> Result<bool, StoreError> {
-        let Some(Flight { work, done, .. }) = flight.take() else { return Ok(true) };
+    ) -> Result<(), StoreError> {
+        let Some(Flight { work, done, .. }) = flight.take() else { return Ok(()) };
         let error = match landed {
             Ok(Ok(())) => {
-                let mut committed = Committed::default();
-                let outcomes = self.finish(&work.items, done, &mut committed);
-                self.hand_over(work, outcomes, committed).await;
-                return Ok(true);
+                self.tell(work, done).await;
+                return Ok(());
             }
             Ok(Err(error)) => error,
             Err(panic) => StoreError::unavailable(anyhow::Error::new(panic)),
         };
         fail(done.spans, &error);
         self.recover(error).await?;
-        self.book_and_publish(work).await?;
-        Ok(false)
+        self.book_and_publish(work).await
+    }
+
+    /// Gives what a committed batch did to the publisher.
+    async fn tell(&self, work: Work, done: Done) {
+        let mut committed = Committed::default();
+        let outcomes = self.finish(&work.items, done, &mut committed);
+        self.hand_over(work, outcomes, committed).await;
     }
 
     /// After a failure nothing is known but what is stored. Only a new owner ends the work.
@@ -394,9 +411,9 @@ impl Writer {
     /// One transaction on what is stored.
     async fn attempt(&mut self, items: &mut [Item]) -> Result<Done, StoreError> {
         // A commit whose answer was lost may have happened: look before deciding.
-        self.shard = self.store.load(crate::store::Keys::default()).await?.shard;
+        self.shard = self.store.load(Keys::default()).await?.shard;
         self.look_at_markets(items).await?;
-        let prepared = self.prepare(items).await?;
+        let prepared = self.prepare_for(items, keys_of(items).with_fills()).await?;
         let Prepared { decision, spans, started } = prepared;
         if decision.is_change()
             && let Err(error) = self.store.commit(Arc::clone(&decision.changes)).await
@@ -406,23 +423,6 @@ impl Writer {
             return Err(error);
         }
         Ok(Done { decision, spans, started })
-    }
-
-    /// Markets are decided on what is stored: also after a commit whose answer was lost. A value that a
-    /// holder's style does not know decides nothing.
-    async fn look_at_markets(&mut self, items: &mut [Item]) -> Result<(), StoreError> {
-        for item in items {
-            let Ok(Action::Settlement(settlement)) = &item.action else { continue };
-            let rows = self.store.settlements().await?;
-            self.settled = crate::shard::settled(rows).map_err(StoreError::unavailable)?;
-            let instrument_id = settlement.instrument.as_str();
-            if settlement.value.is_some_and(|value| value.micros() > ONE)
-                && self.store.is_held(instrument_id, v1::SettlementStyle::Prediction.into()).await?
-            {
-                item.action = Err(format!("{instrument_id} is a prediction: no contract of it is worth more than one"));
-            }
-        }
-        Ok(())
     }
 
     /// Counts, and collects what must be told of a committed part.
@@ -450,72 +450,6 @@ impl Writer {
         committed.deliveries = work.deliveries;
         // Only a publisher that is gone refuses: the facts are told again by whoever starts next.
         let _ = self.publisher.send(committed).await;
-    }
-
-    /// Books decided markets: the decision, then what it pays, page by page. Each page
-    /// is its own transaction; what a crash leaves open is paid when the report comes again.
-    async fn settle(&mut self, mut work: Work) -> Result<(), StoreError> {
-        let settlements = std::mem::take(&mut work.settlements);
-        let deliveries = std::mem::take(&mut work.deliveries);
-        self.book_and_publish(work).await?;
-        for item in settlements {
-            let Ok(Action::Settlement(settlement)) = &item.action else { continue };
-            let mut decided = Work { items: vec![item.clone()], ..Work::default() };
-            let Some((outcomes, committed)) = self.book(&mut decided).await? else { break };
-            let is_valid = !matches!(outcomes.as_slice(), [Outcome::SetAside { .. }]);
-            self.hand_over(decided, outcomes, committed).await;
-            failpoint::pass("after_decision_before_payouts");
-            if is_valid {
-                // What was decided first stands, under the name it was decided by.
-                let known = self.settled.entry(settlement.instrument.to_string());
-                let settlement = known.or_insert_with(|| settlement.clone()).clone();
-                self.pay_out(&item, &settlement, &deliveries).await?;
-            }
-        }
-        if self.context.is_stopping() {
-            // Perhaps not all are paid: the report goes back to whoever serves the shard next.
-            self.held.extend(deliveries);
-            return Ok(());
-        }
-        let last = Work { deliveries, ..Work::default() };
-        let committed = Committed { fact_sequence: self.shard.fact_sequence, ..Committed::default() };
-        self.hand_over(last, Vec::new(), committed).await;
-        Ok(())
-    }
-
-    /// Pays every holder; `waiting` are the messages that it is done for.
-    async fn pay_out(
-        &mut self,
-        item: &Item,
-        settlement: &SettlementAction,
-        waiting: &[Delivery<v1::ExecutionBatch>],
-    ) -> Result<(), StoreError> {
-        let mut after = String::new();
-        let mut backoff = Backoff::new(Duration::from_millis(10), RETRY_DELAY_MAX);
-        while !self.context.is_stopping() {
-            let holders = self.store.holders(settlement.instrument.as_str(), &after, PAYOUTS_MAX);
-            let Some(holders) = until_stopped(&self.context, holders).await else { return Ok(()) };
-            let holders = match holders {
-                Ok(holders) => holders,
-                Err(error) => {
-                    self.recover(error).await?;
-                    backoff.wait().await;
-                    continue;
-                }
-            };
-            let Some(last) = holders.last() else { return Ok(()) };
-            after.clone_from(&last.account_id);
-            // Who is leaving is paid by the shard that gets him.
-            let own = holders.iter().filter(|row| self.slots.place(&row.account_id) == Place::Here);
-            let accounts = own.filter_map(|row| tragen_domain::id::AccountId::new(&row.account_id).ok());
-            let items = accounts.map(|account| item.payout(settlement, account)).collect();
-            self.book_and_publish(Work { items, ..Work::default() }).await?;
-            failpoint::pass("between_payouts");
-            for delivery in waiting {
-                delivery.in_progress().await;
-            }
-        }
-        Ok(())
     }
 
     /// A span per item, continuing the trace of what caused it. A redelivery of

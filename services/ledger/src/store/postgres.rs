@@ -97,6 +97,11 @@ pub(super) async fn open_writer(url: &str, shard: u16, wait: Duration) -> Result
         ("idle_in_transaction_session_timeout", "2000"),
         ("lock_timeout", "2000"),
         ("statement_timeout", "15000"),
+        // All its statements find few rows by their keys: a plan made for small tables must not last.
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("jit", "off"),
     ]);
     let port = options.get_port();
     let connecting = pool(1, wait).after_connect(move |_, _| {
@@ -164,8 +169,10 @@ pub(super) async fn commit(pool: &PgPool, changes: &Changes) -> Result<bool, Sto
     copy(&mut transaction, &changes.executions).await?;
     copy(&mut transaction, &changes.cash).await?;
     copy(&mut transaction, &changes.transfers).await?;
-    upsert_wallets(&mut transaction, &changes.wallets).await?;
-    upsert_positions(&mut transaction, &changes.positions).await?;
+    copy(&mut transaction, &changes.new_wallets).await?;
+    update_wallets(&mut transaction, &changes.changed_wallets).await?;
+    copy(&mut transaction, &changes.new_positions).await?;
+    update_positions(&mut transaction, &changes.changed_positions).await?;
     copy(&mut transaction, &changes.settlements).await?;
     copy(&mut transaction, &changes.payouts).await?;
     copy(&mut transaction, &changes.checkpoints).await?;
@@ -343,18 +350,26 @@ pub(super) async fn update_trades(
     Ok(())
 }
 
-async fn upsert_wallets(
+/// What was to be changed must be there: else what the writer remembers is not what is stored.
+fn all_there(updated: u64, rows: usize) -> Result<(), StoreError> {
+    if usize::try_from(updated) == Ok(rows) {
+        return Ok(());
+    }
+    Err(StoreError::unavailable(anyhow::anyhow!("{rows} rows were to be changed, {updated} are there")))
+}
+
+async fn update_wallets(
     transaction: &mut Transaction<'static, Postgres>,
     rows: &[WalletRow],
 ) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
-    sqlx::query(
-        "INSERT INTO wallet SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[],
-            $6::boolean[])
-         ON CONFLICT (account_id, currency) DO UPDATE SET cash = excluded.cash, margin = excluded.margin,
-            version = excluded.version, is_frozen = excluded.is_frozen",
+    let updated = sqlx::query(
+        "UPDATE wallet SET cash = new.cash, margin = new.margin, version = new.version, is_frozen = new.is_frozen
+         FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[])
+            AS new (account_id, currency, cash, margin, version, is_frozen)
+         WHERE wallet.account_id = new.account_id AND wallet.currency = new.currency",
     )
     .bind(column(rows, |r| r.account_id.as_str()))
     .bind(column(rows, |r| r.currency.as_str()))
@@ -364,22 +379,25 @@ async fn upsert_wallets(
     .bind(column(rows, |r| r.is_frozen))
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    all_there(updated.rows_affected(), rows.len())
 }
 
-async fn upsert_positions(
+async fn update_positions(
     transaction: &mut Transaction<'static, Postgres>,
     rows: &[PositionRow],
 ) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
-    sqlx::query(
-        "INSERT INTO position SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::integer[], $5::bigint[],
-            $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
-         ON CONFLICT (account_id, instrument_id) DO UPDATE SET currency = excluded.currency, style = excluded.style,
-            quantity = excluded.quantity, entry_notional = excluded.entry_notional, margin = excluded.margin,
-            realized_pnl = excluded.realized_pnl, fees = excluded.fees, account_version = excluded.account_version",
+    let updated = sqlx::query(
+        "UPDATE position SET currency = new.currency, style = new.style, quantity = new.quantity,
+            entry_notional = new.entry_notional, margin = new.margin, realized_pnl = new.realized_pnl,
+            fees = new.fees, account_version = new.account_version
+         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[],
+            $8::bigint[], $9::bigint[], $10::bigint[])
+            AS new (account_id, instrument_id, currency, style, quantity, entry_notional, margin, realized_pnl, fees,
+                account_version)
+         WHERE position.account_id = new.account_id AND position.instrument_id = new.instrument_id",
     )
     .bind(column(rows, |r| r.account_id.as_str()))
     .bind(column(rows, |r| r.instrument_id.as_str()))
@@ -393,5 +411,5 @@ async fn upsert_positions(
     .bind(column(rows, |r| r.account_version))
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    all_there(updated.rows_affected(), rows.len())
 }

@@ -292,6 +292,9 @@ pub(crate) fn hex_text(bytes: &[u8]) -> String {
 }
 
 impl WalletRow {
+    /// The columns that a posting changes.
+    pub(crate) const CHANGING: &[&str] = &["cash", "margin", "version", "is_frozen"];
+
     /// The row of a wallet.
     pub(crate) fn new(account_id: &str, currency: &str, wallet: Wallet) -> Self {
         Self {
