@@ -5,12 +5,14 @@
 //! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db
 //! cargo run --release -p tragen-ledger --example post_rate -- postgres://user:password@127.0.0.1/books --accounts 1000000
 //! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db --rate 10000
+//! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db --accounts 1000000 --kills 5
 //! ```
 //!
 //! The store should be fresh. `--accounts` get money first; `--hot` lets all of them trade
 //! one instrument; `--batch 1` is the plain way, one transaction for each fill; `--shards` cuts
 //! the books; `--rate` offers that many fills a second and reports how long each took from the
-//! bus to its fact.
+//! bus to its fact; `--kills` kills a process of the ledger that often under load and reports how
+//! long a new one takes to post again.
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
@@ -35,6 +37,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const MESSAGE_ITEMS: u64 = 128;
 /// Money of each account, micros.
 const FUNDS: i64 = 1_000_000_000_000;
+/// Set for a process of the ledger that is to be killed: the bus it works on.
+const SERVED: &str = "TRAGEN_POST_RATE_NATS";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Load {
@@ -45,11 +49,15 @@ struct Load {
     shards: u16,
     is_hot: bool,
     rate: Option<u64>,
+    kills: u64,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let load = load()?;
+    if let Ok(nats_url) = std::env::var(SERVED) {
+        return serve(&nats_url, &load).await;
+    }
     let folder = tempfile::tempdir().context("making a folder for the bus")?;
     let nats = NatsServer::start(&find_binary()?, folder.path(), Sync::Always).await?;
     let bus = Bus::connect(nats.url(), "post-rate").await?;
@@ -65,6 +73,11 @@ async fn main() -> anyhow::Result<()> {
     let salt = Uuid::new_v4();
     let report = |number| fill(salt, number, &load);
     match load.rate {
+        None if load.kills > 0 => {
+            publish(&bus, 0..load.fills, &report).await?;
+            let pauses = measured.killed(nats.url(), &load).await?;
+            println!("{system}: ms from the start of a new process to its first fact: {pauses:?}");
+        }
         None => {
             // Published before the ledger runs, so that only the ledger is measured.
             publish(&bus, 0..load.fills, &report).await?;
@@ -85,6 +98,7 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     let started = Instant::now();
+    println!("{system}: {} KiB resident at most", resident_max()?);
     let report = tragen_ledger::verify_shards(&load.places(), VerifyOptions::default(), |_| {}).await?;
     anyhow::ensure!(report.first_bad_row.is_none(), "{:?}", report.first_bad_row);
     let rate = per_second(report.transfers, started.elapsed());
@@ -115,6 +129,7 @@ fn load() -> anyhow::Result<Load> {
         shards: 1,
         is_hot: false,
         rate: None,
+        kills: 0,
     };
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse().ok()).context("a number is missing");
@@ -122,13 +137,30 @@ fn load() -> anyhow::Result<Load> {
             "--fills" => load.fills = number()?,
             "--accounts" => load.accounts = number()?,
             "--batch" => load.batch_items_max = usize::try_from(number()?)?,
+            "--kills" => load.kills = number()?,
             "--shards" => load.shards = u16::try_from(number()?)?,
             "--rate" => load.rate = Some(number()?),
             "--hot" => load.is_hot = true,
-            other => anyhow::bail!("{other} is not one of --fills, --accounts, --batch, --shards, --rate, --hot"),
+            other => {
+                anyhow::bail!("{other} is not one of --fills, --accounts, --batch, --shards, --rate, --kills, --hot")
+            }
         }
     }
     Ok(load)
+}
+
+/// The most memory this process has had.
+fn resident_max() -> anyhow::Result<String> {
+    let status = std::fs::read_to_string("/proc/self/status").context("reading this process's status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("there is no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").to_owned())
+}
+
+/// A ledger on another process's bus, until it is killed.
+async fn serve(nats_url: &str, load: &Load) -> anyhow::Result<()> {
+    let bus = Bus::connect(nats_url, "ledger").await?;
+    let ledger = start(&bus, load, load.batch_items_max).await?;
+    ledger.run().await
 }
 
 async fn start(bus: &Bus, load: &Load, batch_items_max: usize) -> anyhow::Result<Lifecycle> {
@@ -169,6 +201,34 @@ impl Measured {
             told += u64::try_from(self.next().await?.facts.len())?;
         }
         Ok(())
+    }
+
+    /// Kills ledgers that work off what waits; milliseconds until each new one told its first fact.
+    async fn killed(&mut self, nats_url: &str, load: &Load) -> anyhow::Result<Vec<u128>> {
+        let spawn = || {
+            let mut command = std::process::Command::new(std::env::current_exe()?);
+            command.args(std::env::args_os().skip(1)).env(SERVED, nats_url);
+            command.spawn().context("starting a ledger")
+        };
+        let mut ledger = spawn()?;
+        self.wait_for(10_000).await?;
+        let mut pauses = Vec::new();
+        for _ in 0..load.kills {
+            ledger.kill().context("killing a ledger")?;
+            ledger.wait()?;
+            // What it told before it was killed.
+            while let Ok(message) = tokio::time::timeout(Duration::from_millis(200), self.facts.next()).await {
+                message.context("the bus has stopped")?;
+            }
+            let started = Instant::now();
+            ledger = spawn()?;
+            self.wait_for(1).await?;
+            pauses.push(started.elapsed().as_millis());
+            self.wait_for(5_000).await?;
+        }
+        ledger.kill().context("killing a ledger")?;
+        ledger.wait()?;
+        Ok(pauses)
     }
 
     /// Publishes `count` reports while the ledger runs; how many a second it posted.

@@ -172,7 +172,8 @@ impl Shard {
 
     async fn make_ready(&self, wait: Duration) -> anyhow::Result<()> {
         let shard = self.books.shard;
-        match self.books.beginning().await? {
+        let begun = self.books.beginning().await?;
+        match &begun {
             Some(begun) => anyhow::ensure!(
                 begun.shard == shard && begun.shards == self.shards_at_creation,
                 "its database holds shard {} of {}",
@@ -183,7 +184,10 @@ impl Shard {
             None => anyhow::ensure!(shard >= self.shards_at_creation, "its database is empty"),
         }
         self.books.update_tables(&self.place, wait).await?;
-        Ok(Store::begin(&self.books, &self.place, self.shards_at_creation, wait).await?)
+        if begun.is_none() {
+            Store::begin(&self.books, &self.place, self.shards_at_creation, wait).await?;
+        }
+        Ok(())
     }
 
     /// Takes or renews the lease: until when this process has it by its own clock, `Some(None)` while

@@ -1,8 +1,8 @@
 //! What a run plays: its seed, its length, and the PostgreSQL server that
 //! scenarios share which do not hurt it.
 
-use crate::servers::Postgres;
-use std::env;
+use crate::{servers::Postgres, world::RECOVERY_MAX};
+use std::{env, time::Duration};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -17,6 +17,8 @@ pub(crate) struct Plan {
     only: String,
 }
 
+/// Another process has taken over at the latest so long after an owner was lost.
+const TAKEOVER_MAX: Duration = Duration::from_secs(3);
 /// Set to keep logs, books and records of a run.
 const KEEP: &str = "TRAGEN_CHAOS_KEEP";
 /// The seed of the short run, unless another one is asked for: what is tested with every change should not change.
@@ -46,9 +48,16 @@ impl Plan {
         self.rounds.map_or(short, |rounds| rounds.max(short))
     }
 
-    /// Scenarios that are played at the same time: most of what they do is waiting.
+    /// Scenarios that are played at the same time: most of what they do is waiting. A long run
+    /// measures too, and plays one after the other.
     pub(crate) fn at_once(&self) -> usize {
-        if self.is_long() { 2 } else { 3 }
+        if self.is_long() { 1 } else { 3 }
+    }
+
+    /// How long a shard may be served by nobody when its owner was lost. Scenarios that are played at the
+    /// same time share the processors: then only that trading goes on is asked for.
+    pub(crate) fn takeover_max(&self) -> Duration {
+        if self.is_long() { TAKEOVER_MAX } else { RECOVERY_MAX }
     }
 
     /// Whether the scenario is to be played.

@@ -29,8 +29,6 @@ use tragen_bus::{
 
 /// Trading goes on at the latest so long after a fault.
 pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(10);
-/// Another process has taken over at the latest so long after its owner was lost.
-pub(crate) const TAKEOVER_MAX: Duration = Duration::from_secs(3);
 /// Everything that was sent is answered so long after the last fault.
 const QUIET_MAX: Duration = Duration::from_secs(20);
 /// How often the epochs are looked at.
@@ -89,6 +87,8 @@ pub(crate) struct World {
     pub(crate) ledgers: Vec<Ledger>,
     pub(crate) places: Vec<Place>,
     pub(crate) nats: NatsServer,
+    /// How long a shard may be served by nobody.
+    pub(crate) takeover_max: Duration,
     epochs: Epochs,
     record: Arc<Record>,
     client: async_nats::Client,
@@ -137,7 +137,8 @@ impl World {
         let dice = Dice::new(stage.plan.seed, &format!("faults of {name}"));
         let epochs = Epochs::watch(places.clone());
         let row = Row { name: name.to_owned(), ..Row::default() };
-        Self { row, dice, driver, ledgers, places, nats, epochs, record, client, started, folder }
+        let takeover_max = stage.plan.takeover_max();
+        Self { row, dice, driver, ledgers, places, nats, takeover_max, epochs, record, client, started, folder }
     }
 
     /// Where its files lie.

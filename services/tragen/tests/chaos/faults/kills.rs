@@ -4,7 +4,7 @@ use crate::{
     ledger::end_of,
     stage::Stage,
     table::Row,
-    world::{RECOVERY_MAX, Store, TAKEOVER_MAX, World, postgres, sqlite},
+    world::{RECOVERY_MAX, Store, World, postgres, sqlite},
 };
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -173,8 +173,9 @@ pub(crate) async fn take_over(
     world.expect(recovered)?;
     let took = lost.elapsed();
     world.row.recoveries.push(took);
-    if took > TAKEOVER_MAX {
-        let problem = format!("shard {shard} was served by nobody for {took:?}, at most {TAKEOVER_MAX:?} are allowed");
+    if took > world.takeover_max {
+        let problem =
+            format!("shard {shard} was served by nobody for {took:?}, at most {:?} are allowed", world.takeover_max);
         world.row.verdict.problems.push(problem);
     }
     Some(shard)
