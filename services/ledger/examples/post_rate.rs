@@ -74,13 +74,13 @@ async fn main() -> anyhow::Result<()> {
     let report = |number| fill(salt, number, &load);
     match load.rate {
         None if load.kills > 0 => {
-            publish(&bus, 0..load.fills, &report).await?;
+            publish(&bus, (0..load.fills, load.message_items()), &report).await?;
             let pauses = measured.killed(nats.url(), &load).await?;
             println!("{system}: ms from the start of a new process to its first fact: {pauses:?}");
         }
         None => {
             // Published before the ledger runs, so that only the ledger is measured.
-            publish(&bus, 0..load.fills, &report).await?;
+            publish(&bus, (0..load.fills, load.message_items()), &report).await?;
             let started = Instant::now();
             let ledger = start(&bus, &load, load.batch_items_max).await?;
             measured.wait_for(load.fills).await?;
@@ -107,6 +107,11 @@ async fn main() -> anyhow::Result<()> {
 }
 
 impl Load {
+    /// A message is never cut: for one fill in a transaction there must be one in a message.
+    fn message_items(&self) -> u64 {
+        MESSAGE_ITEMS.min(u64::try_from(self.batch_items_max).unwrap_or(MESSAGE_ITEMS))
+    }
+
     /// Where the shards are: schemas of one database, or files side by side.
     fn places(&self) -> Vec<ShardConfig> {
         let place = |shard| {
@@ -239,7 +244,7 @@ impl Measured {
         report: impl Fn(u64) -> v1::ExecutionReport,
     ) -> anyhow::Result<u64> {
         let started = Instant::now();
-        let publishing = publish(bus, 0..count, &report);
+        let publishing = publish(bus, (0..count, MESSAGE_ITEMS), &report);
         tokio::try_join!(publishing, self.wait_for(count))?;
         Ok(per_second(count, started.elapsed()))
     }
@@ -259,7 +264,7 @@ impl Measured {
         let publishing = async {
             for first in (0..count).step_by(usize::try_from(items)?) {
                 tokio::time::sleep_until((begin + due(first)).into()).await;
-                publish(bus, first..count.min(first + items), report).await?;
+                publish(bus, (first..count.min(first + items), MESSAGE_ITEMS), report).await?;
             }
             anyhow::Ok(())
         };
@@ -291,13 +296,14 @@ fn per_second(count: u64, elapsed: Duration) -> u64 {
     count * 1_000 / u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
+/// Publishes reports, `items` in each message.
 async fn publish(
     bus: &Bus,
-    numbers: std::ops::Range<u64>,
+    (numbers, items): (std::ops::Range<u64>, u64),
     report: &impl Fn(u64) -> v1::ExecutionReport,
 ) -> anyhow::Result<()> {
-    for first in numbers.clone().step_by(usize::try_from(MESSAGE_ITEMS)?) {
-        let reports = (first..numbers.end.min(first + MESSAGE_ITEMS)).map(report).collect();
+    for first in numbers.clone().step_by(usize::try_from(items)?) {
+        let reports = (first..numbers.end.min(first + items)).map(report).collect();
         let batch = v1::ExecutionBatch { reports };
         bus.publish(&Subject::Executions("paper"), &batch, &PublishOptions::default(), PATIENCE).await?;
     }

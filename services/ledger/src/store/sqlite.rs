@@ -25,7 +25,7 @@ const CACHE_KIB: &str = "-65536";
 /// The same for the writing one: the touched parts of the indexes stay in memory.
 const WRITER_CACHE_KIB: &str = "-262144";
 /// Pages of the write-ahead log after which it is copied into the file: a page that many
-/// batches change is then copied once. With random keys a batch of 1,024 fills changes about 6,000 pages.
+/// batches change is then copied once. With random keys most pages are changed again soon.
 const CHECKPOINT_PAGES: i64 = 32_768;
 /// Statements kept prepared.
 const STATEMENTS: usize = 32;
