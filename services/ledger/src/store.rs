@@ -200,8 +200,9 @@ const EXECUTIONS_OF: Sql = Sql::new(
     "SELECT * FROM execution WHERE trade_id IN (SELECT unhex(value) FROM json_each($1)) ORDER BY posted_at, execution_id",
     "SELECT * FROM execution WHERE trade_id = ANY($1) ORDER BY posted_at, execution_id",
 );
-// 9: TransferKind::Shortfall. The index finds the few transfers of the account at that time.
-const DRAWN: Sql = Sql::same(
+/// What suspense has paid in a posting: of an account, at a time, by its sequence. The index finds the
+/// few transfers of the account at that time; 9 is `TransferKind::Shortfall`.
+pub(crate) const DRAWN: Sql = Sql::same(
     "SELECT CAST(COALESCE(SUM(amount), 0) AS bigint) FROM transfer
      WHERE account_id = $1 AND posted_at = $2 AND posting_sequence = $3 AND kind = 9",
 );

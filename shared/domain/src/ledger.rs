@@ -22,7 +22,7 @@ pub use correction::{post_fill_reversal, post_reversal};
 pub use fill::post_fill;
 pub use progress::{average_price, settled_status};
 pub use result::ResultCode;
-pub use settlement::{post_refund, post_settlement};
+pub use settlement::{is_settlement_value, post_refund, post_settlement};
 
 use crate::{
     instrument::SettlementStyle,

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     batch::posting::{execution_correction_id, reversal_id},
     store::{
+        DRAWN,
         rows::ExecutionRow,
         session::{Arg, Sql},
     },
@@ -39,11 +40,6 @@ use tragen_domain::{
 };
 use uuid::Uuid;
 
-// 9: TransferKind::Shortfall.
-const DRAWN: Sql = Sql::same(
-    "SELECT CAST(COALESCE(SUM(amount), 0) AS bigint) FROM transfer
-     WHERE account_id = $1 AND posted_at = $2 AND posting_sequence = $3 AND kind = 9",
-);
 const EXECUTION: Sql = Sql::same("SELECT * FROM execution WHERE execution_id = $1");
 
 /// A shard while its postings are booked again.

@@ -11,7 +11,7 @@ use crate::{
 use std::time::Duration;
 use tragen_bus::Delivery;
 use tragen_contracts::v1;
-use tragen_domain::money::ONE;
+use tragen_domain::{instrument::SettlementStyle, ledger::is_settlement_value};
 use tragen_host::{failpoint, retry::Backoff};
 
 /// Holders of a decided market paid out in one transaction.
@@ -92,8 +92,9 @@ impl Writer {
             let rows = self.store.settlements().await?;
             self.settled = crate::shard::settled(rows).map_err(StoreError::unavailable)?;
             let instrument_id = settlement.instrument.as_str();
-            if settlement.value.is_some_and(|value| value.micros() > ONE)
-                && self.store.is_held(instrument_id, v1::SettlementStyle::Prediction.into()).await?
+            let style = SettlementStyle::Prediction;
+            if settlement.value.is_some_and(|value| !is_settlement_value(style, value))
+                && self.store.is_held(instrument_id, v1::SettlementStyle::from(style).into()).await?
             {
                 item.action = Err(format!("{instrument_id} is a prediction: no contract of it is worth more than one"));
             }

@@ -32,12 +32,7 @@ pub fn post_settlement(
     value: Price,
     terms: &SettlementTerms,
 ) -> Result<Posting, LedgerError> {
-    let is_value = match terms.style {
-        SettlementStyle::Prediction => (0..=ONE).contains(&value.micros()),
-        // What nobody wants any more is worth nothing.
-        SettlementStyle::Spot | SettlementStyle::Margined => !value.is_negative(),
-    };
-    if !is_value {
+    if !is_settlement_value(terms.style, value) {
         return Err(LedgerError::Price { price: value, style: terms.style });
     }
     if position.quantity.is_zero() {
@@ -45,6 +40,16 @@ pub fn post_settlement(
     }
     let effect = position.settle(value, terms)?;
     post_end(TransferKind::Settlement, (account, venue), (wallet, position), effect, terms)
+}
+
+/// Whether a market of `style` can be decided at `value` per contract.
+#[must_use]
+pub fn is_settlement_value(style: SettlementStyle, value: Price) -> bool {
+    match style {
+        SettlementStyle::Prediction => (0..=ONE).contains(&value.micros()),
+        // What nobody wants any more is worth nothing.
+        SettlementStyle::Spot | SettlementStyle::Margined => !value.is_negative(),
+    }
 }
 
 /// Books what a void or postponed market gives back: what the open position has
