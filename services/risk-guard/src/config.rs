@@ -58,6 +58,12 @@ pub struct Config {
     pub venue_settle_ms: u64,
     /// How often resting orders are looked after, milliseconds.
     pub tick_ms: u64,
+    /// Where snapshots of the state are kept.
+    pub snapshot_folder: PathBuf,
+    /// The state is hashed into the journal and kept in a file after so many records.
+    pub snapshot_records: u64,
+    /// The same after so long, if anything was decided, milliseconds.
+    pub snapshot_ms: u64,
     /// How long a halt waits for workers when the caller does not say, milliseconds.
     pub halt_wait_ms_default: u32,
     /// How long a halt waits for workers at most, milliseconds.
@@ -133,6 +139,9 @@ impl Default for Config {
             accounts_page: 5_000,
             venue_settle_ms: 1_000,
             tick_ms: 100,
+            snapshot_folder: "data/risk-guard".into(),
+            snapshot_records: 100_000,
+            snapshot_ms: 60_000,
             halt_wait_ms_default: 1_000,
             halt_wait_ms_max: 10_000,
         }
@@ -181,6 +190,8 @@ impl Config {
         above_zero("accounts_page", self.accounts_page)?;
         above_zero("venue_settle_ms", self.venue_settle_ms)?;
         above_zero("tick_ms", self.tick_ms)?;
+        above_zero("snapshot_records", self.snapshot_records)?;
+        above_zero("snapshot_ms", self.snapshot_ms)?;
         let checks = [
             (
                 "waiting_reports_max",

@@ -1,7 +1,10 @@
 //! The one task that decides: it owns the state, the journal and the venue, so
 //! a halt, a decision and a submission can never pass each other.
 
+mod checkpoint;
 mod venue;
+
+pub(crate) use checkpoint::Checkpoints;
 
 use crate::{
     bookings::Untold,
@@ -9,6 +12,7 @@ use crate::{
     config::{Config, now},
     control,
     journal::Journal,
+    lease::Lease,
     market, metrics,
     reports::{LastReports, Reports},
     wire::{Ticket, fact_records},
@@ -29,7 +33,7 @@ use tragen_contracts::v1;
 use tragen_domain::{
     id::OrderId,
     money::Overflow,
-    risk::{Record, State, check_invariants},
+    risk::{Record, State, VenueCalls},
 };
 use tragen_host::Context;
 use tragen_venue::PaperVenue;
@@ -70,6 +74,11 @@ pub(crate) struct Gate {
     pub(crate) last_reports: LastReports,
     pub(crate) control: watch::Sender<v1::ControlState>,
     pub(crate) work: Work,
+    /// Nothing is sent that may have been another's to send.
+    pub(crate) lease: Lease,
+    /// The last message on LEDGER that is in the state.
+    pub(crate) ledger_sequence: u64,
+    pub(crate) checkpoints: Checkpoints,
 }
 
 /// What is under way outside the task.
@@ -84,6 +93,8 @@ pub(crate) struct Work {
     pub(crate) closed: Vec<v1::JournalRecord>,
     /// Bookings to be told, oldest first.
     pub(crate) untold: Vec<Untold>,
+    /// How the venue answers.
+    pub(crate) venue_calls: VenueCalls,
 }
 
 impl Work {
@@ -193,13 +204,7 @@ impl Gate {
                     self.on_market(&fact).await?;
                 }
             }
-            Event::Connected => {
-                let (bus, state) = (self.bus.clone(), self.control.borrow().clone());
-                self.context.spawn("control-again", async move {
-                    control::tell(&bus, &state).await;
-                    Ok(())
-                });
-            }
+            Event::Connected => self.tell_control(),
             Event::Tick => self.on_tick().await?,
             Event::Proposals(first) => {
                 let mut count = first.message.proposals.len();
@@ -229,6 +234,7 @@ impl Gate {
     }
 
     fn on_fact(&mut self, fact: &Followed) -> Result<(), Ended> {
+        self.ledger_sequence = fact.sequence;
         let batch = match v1::LedgerFactBatch::decode(fact.payload.clone()) {
             Ok(batch) => batch,
             Err(malformed) => {
@@ -271,13 +277,9 @@ impl Gate {
         let reports = self.venue.expire();
         self.on_reports(reports).await?;
         self.tell_bookings().await;
-        if cfg!(debug_assertions)
-            && let Err(broken) = check_invariants(&self.state)
-        {
-            error!("broken invariant: {broken}");
-            debug_assert!(false, "{broken}");
-        }
-        self.journal_closed().await
+        self.check_state().await?;
+        self.journal_closed().await?;
+        self.checkpoint().await
     }
 
     async fn journal_closed(&mut self) -> Result<(), Ended> {
@@ -285,8 +287,28 @@ impl Gate {
             return Ok(());
         }
         let closed = std::mem::take(&mut self.work.closed);
+        self.forget_closed(&closed)?;
         self.journal.append(closed, now()).await?;
         Ok(())
+    }
+
+    /// What the journal is about to learn needs no ticket any more.
+    pub(crate) fn forget_closed(&mut self, closed: &[v1::JournalRecord]) -> Result<(), Ended> {
+        for record in closed {
+            if let Some(v1::journal_record::Kind::Closed(own)) = &record.kind {
+                self.tickets.remove(own.order_id.as_str());
+            }
+        }
+        self.journaled(closed)
+    }
+
+    /// Tells every worker what the states are now.
+    pub(crate) fn tell_control(&self) {
+        let (bus, state) = (self.bus.clone(), self.control.borrow().clone());
+        self.context.spawn("control-again", async move {
+            control::tell(&bus, &state).await;
+            Ok(())
+        });
     }
 
     /// Ends in order: what is sent is answered, told and journaled.

@@ -7,17 +7,30 @@ use std::time::{Duration, Instant};
 use tragen_bus::{Bus, PublishError, PublishOptions, Subject};
 use tragen_contracts::v1;
 use tragen_domain::time::Timestamp;
+use tragen_host::failpoint;
 
 #[derive(Debug)]
 pub(crate) struct Journal {
-    pub(crate) bus: Bus,
+    bus: Bus,
     pub(crate) leader_id: String,
     /// The newest message this guard knows of.
     pub(crate) last: u64,
-    pub(crate) patience: Duration,
+    patience: Duration,
+    /// When the stream was made, microseconds since the epoch.
+    pub(crate) created_micros: i64,
+    /// Records of this term.
+    pub(crate) records: u64,
+    /// Records since the state was hashed.
+    pub(crate) unhashed: u64,
 }
 
 impl Journal {
+    /// Goes on after the message `last` of the stream made at `created_micros`.
+    pub(crate) fn new(bus: &Bus, leader_id: &str, patience: Duration, (last, created_micros): (u64, i64)) -> Self {
+        let (bus, leader_id) = (bus.clone(), leader_id.to_owned());
+        Self { bus, leader_id, last, patience, created_micros, records: 0, unhashed: 0 }
+    }
+
     /// Stores `records` as one message; returns its sequence.
     ///
     /// # Errors
@@ -29,6 +42,9 @@ impl Journal {
         decided_at: Timestamp,
     ) -> Result<u64, PublishError> {
         let started = Instant::now();
+        let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
+        let last = records.last().and_then(|record| record.kind.as_ref());
+        let is_hashed = matches!(last, Some(v1::journal_record::Kind::StateHashed(_)));
         let batch =
             v1::JournalBatch { leader_id: self.leader_id.clone(), decided_at_micros: decided_at.micros(), records };
         let options = PublishOptions {
@@ -36,8 +52,11 @@ impl Journal {
             expected_last_sequence: Some(self.last),
             ..PublishOptions::default()
         };
+        failpoint::pass("before_journal");
         self.last = self.bus.publish(&Subject::Journal, &batch, &options, self.patience).await?;
         histogram!(metrics::JOURNAL_SECONDS).record(started.elapsed().as_secs_f64());
+        self.records += count;
+        self.unhashed = if is_hashed { 0 } else { self.unhashed + count };
         Ok(self.last)
     }
 }

@@ -32,37 +32,31 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Waits until this guard leads; `None` when the process stops.
-    pub(crate) async fn acquire(context: &Context, bus: &Bus, config: &Config) -> Option<Self> {
-        let stopped = context.stopped();
-        tokio::pin!(stopped);
-        let mut poll = tokio::time::interval(Duration::from_millis(config.lease_poll_ms));
-        loop {
-            tokio::select! {
-                () = &mut stopped => return None,
-                _ = poll.tick() => {}
+    /// Leads if nobody else does; `None` while somebody does, or the bus is away.
+    pub(crate) async fn take(context: &Context, bus: &Bus, config: &Config) -> Option<Self> {
+        let taken_at = clock::boot_time();
+        match create(bus, &context.instance).await {
+            Ok(Some(revision)) => {
+                info!(instance = %context.instance, "{} leads", context.instance);
+                let lease = Self {
+                    lost: CancellationToken::new(),
+                    renewed_at_ms: Arc::new(AtomicU64::new(millis(taken_at))),
+                    revision: Arc::new(AtomicU64::new(revision)),
+                    ended: CancellationToken::new(),
+                };
+                context.spawn("lease", lease.clone().renew(context.clone(), bus.clone(), config.lease_renew_ms));
+                Some(lease)
             }
-            let taken_at = clock::boot_time();
-            match create(bus, &context.instance).await {
-                Ok(Some(revision)) => {
-                    info!(instance = %context.instance, "{} leads", context.instance);
-                    let lease = Self {
-                        lost: CancellationToken::new(),
-                        renewed_at_ms: Arc::new(AtomicU64::new(millis(taken_at))),
-                        revision: Arc::new(AtomicU64::new(revision)),
-                        ended: CancellationToken::new(),
-                    };
-                    let renewing = lease.clone().renew(context.clone(), bus.clone(), config.lease_renew_ms);
-                    context.spawn("lease", renewing);
-                    return Some(lease);
-                }
-                Ok(None) => {}
-                Err(error) => debug!("asking for the lease: {error}"),
+            Ok(None) => None,
+            Err(error) => {
+                debug!("asking for the lease: {error}");
+                None
             }
         }
     }
 
-    /// Whether nobody else can have taken the lease yet.
+    /// Whether nobody else can have taken the lease yet, on a clock that also runs while the
+    /// machine is suspended.
     pub(crate) fn is_fresh(&self) -> bool {
         let age = millis(clock::boot_time()).saturating_sub(self.renewed_at_ms.load(Ordering::Relaxed));
         !self.lost.is_cancelled() && u128::from(age) < TTL.as_millis()

@@ -2,11 +2,13 @@
 //! before it has any effect, sends approved orders to the venue and reports
 //! every outcome. Without a leader nothing trades.
 
+mod alert;
 mod bookings;
 mod command;
 mod config;
 mod control;
 mod gate;
+mod hash;
 mod journal;
 mod lease;
 mod market;
@@ -15,7 +17,10 @@ mod outcome;
 mod proposals;
 mod rebuild;
 mod reconcile;
+pub mod replay;
+mod replica;
 mod reports;
+mod snapshot;
 mod term;
 mod wire;
 

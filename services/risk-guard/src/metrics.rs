@@ -15,6 +15,11 @@ pub(crate) const GATE_CLOSED_SECONDS: &str = "risk_guard_gate_closed_seconds";
 pub(crate) const LEADER: &str = "risk_guard_is_leader";
 pub(crate) const REPEATS: &str = "risk_guard_repeated_proposals_total";
 
+pub(crate) const BROKEN_INVARIANTS: &str = "risk_guard_broken_invariants_total";
+pub(crate) const CHECKPOINT_SECONDS: &str = "risk_guard_checkpoint_seconds";
+pub(crate) const ANOMALIES: &str = "risk_guard_venue_anomalies_total";
+pub(crate) const VENUE_FAILURES: &str = "risk_guard_venue_failures_total";
+
 pub(crate) fn describe() {
     describe_counter!(DECISIONS, "Decisions by code: APPROVED, NO_TRADE or the denial");
     describe_histogram!(DECISION_SECONDS, Unit::Seconds, "Deciding one batch, without journal and venue");
@@ -28,4 +33,8 @@ pub(crate) fn describe() {
     describe_histogram!(GATE_CLOSED_SECONDS, Unit::Seconds, "From the receipt of a halt to the journaled closing");
     describe_gauge!(LEADER, "1 while this guard leads");
     describe_counter!(REPEATS, "Proposals of trades that were decided before");
+    describe_counter!(BROKEN_INVARIANTS, "Checks that found the state to contradict itself; each halts everything");
+    describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Hashing the state into the journal and taking a snapshot");
+    describe_counter!(ANOMALIES, "What the venue should not do, by kind");
+    describe_counter!(VENUE_FAILURES, "Calls of the venue without an answer");
 }

@@ -82,3 +82,24 @@ pub(crate) fn of_order(
         kind: Some(v1::execution_report::Kind::Trade(report)),
     }
 }
+
+/// Fills of an order that was said to be over; `last` is what was said, `known` how many
+/// executions had been told then.
+pub(crate) fn late(
+    last: &v1::ExecutionReport,
+    status: TradeStatus,
+    fills: &[Fill],
+    known: usize,
+) -> v1::ExecutionReport {
+    let mut told = last.clone();
+    let trade = told.key.as_ref().map(|key| key.trade_id.clone()).unwrap_or_default();
+    if let Some(meta) = &mut told.meta {
+        meta.event_id = format!("{trade}-late-{}", known + fills.len());
+        meta.occurred_at_micros = now().micros();
+    }
+    if let Some(v1::execution_report::Kind::Trade(report)) = &mut told.kind {
+        report.status = v1::TradeStatus::from(status).into();
+        report.fills = fills.iter().map(Into::into).collect();
+    }
+    told
+}

@@ -5,7 +5,7 @@ use crate::{
     config::now,
     gate::{Ended, Gate},
     metrics, outcome,
-    reports::Stored,
+    reports::{Kept, Stored},
     wire::{Key, Ticket, agent_and_pool, approved_record, denial},
 };
 use ::metrics::{counter, histogram};
@@ -26,7 +26,10 @@ use tragen_domain::{
     risk::{Approved, DenialReason, Denied, KnownTrade, Order, Proposed, Record, decide, decide_withdrawal},
     time::Timestamp,
 };
-use tragen_host::trace::{ActiveSpan, trace_id_of};
+use tragen_host::{
+    failpoint,
+    trace::{ActiveSpan, trace_id_of},
+};
 
 /// Everything one round decides.
 #[derive(Default)]
@@ -78,9 +81,12 @@ impl Gate {
 
         let Round { mut records, approved, spans, .. } = round;
         if !records.is_empty() {
-            records.append(&mut self.work.closed);
+            let mut closed = std::mem::take(&mut self.work.closed);
+            self.forget_closed(&closed)?;
+            records.append(&mut closed);
             self.journal.append(records, decided_at).await?;
         }
+        failpoint::pass("after_journal_before_send");
         drop(spans);
         for (order, traceparent) in approved {
             self.submit(order, traceparent);
@@ -145,7 +151,7 @@ impl Gate {
             match known {
                 // Its outcome will be told when the venue has told it.
                 KnownTrade::InFlight(_) => {}
-                KnownTrade::Finished => effects.reports.extend(self.last_reports.get(&key.trade).cloned()),
+                KnownTrade::Finished => effects.reports.extend(self.last_reports.report(&key.trade)),
             }
             return Ok(Ok(()));
         }
@@ -303,10 +309,10 @@ impl Gate {
                 effects.cancels.extend(own.map(|open| open.order.terms.id.clone()));
             }
             Some(KnownTrade::Finished) => {
-                let own = |report: &&v1::ExecutionReport| {
+                let own = |report: &v1::ExecutionReport| {
                     report.key.as_ref().is_some_and(|own| own.account_id == key.account.as_str())
                 };
-                effects.reports.extend(self.last_reports.get(&trade).filter(own).cloned());
+                effects.reports.extend(self.last_reports.report(&trade).filter(own));
             }
             None => {}
         }
@@ -314,7 +320,7 @@ impl Gate {
     }
 
     fn tell(&mut self, cause: &Cause, report: v1::ExecutionReport, effects: &mut Effects) {
-        self.last_reports.keep(cause.key.trade.clone(), report.clone());
+        self.last_reports.keep(cause.key.trade.clone(), Kept::without_order(report.clone()));
         effects.reports.push(report);
     }
 }

@@ -1,171 +1,137 @@
-//! The state as it was: decisions from the journal, executions from their
-//! stream, money from the ledger. Nothing is decided again.
+//! A guard's memory from the bus and the ledger: the newest sound snapshot, the rest of the
+//! journal, the executions, the facts; and a standby's, kept up with them.
 
 use crate::{
-    VENUE,
-    bookings::Untold,
     config::{Config, now},
     control::stored_state,
-    outcome,
-    reports::LastReports,
-    wire::{Key, Ticket, executed_record, fact_records, journal_record, snapshot_records, told_record},
+    hash::StateHash,
+    replica::{Place, Replica},
+    snapshot::{self, Loaded},
+    wire::snapshot_records,
 };
 use anyhow::Context as _;
 use prost::Message;
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
-use tracing::{error, info};
-use tragen_bus::{Ask, Bus, StartAt, Stream, Subject};
+use std::time::Duration;
+use tracing::{info, warn};
+use tragen_bus::{Ask, Bus, Follower, StartAt, Stream};
 use tragen_contracts::v1;
-use tragen_domain::{
-    id::OrderId,
-    risk::{Record, Scope, ScopeState, State, TradingState},
-    time::Timestamp,
-};
+use tragen_domain::risk::{Scope, ScopeState, TradingState, check_touched};
 use tragen_host::Context;
 
 /// Most trades in one question about outcomes.
 const OUTCOMES_AT_ONCE: usize = 1_000;
 
-/// What a term starts with.
+/// A memory and the streams it is kept up with.
 #[derive(Debug)]
 pub(crate) struct Rebuilt {
-    pub(crate) state: State,
-    pub(crate) tickets: HashMap<OrderId, Ticket>,
-    pub(crate) last_reports: LastReports,
-    /// Journaled bookings that may not be on EXECUTIONS, by their id: oldest first.
-    pub(crate) untold: BTreeMap<String, Untold>,
-    /// Those that are there after all, to be journaled as told.
-    pub(crate) told: Vec<v1::JournalRecord>,
-    /// The newest journal message.
-    pub(crate) journal_last: u64,
-    /// The first ledger fact that is not in the state.
-    pub(crate) ledger_from: u64,
-    /// Set when the journal is empty: the state to begin with.
-    pub(crate) first_state: Option<ScopeState>,
+    pub(crate) replica: Replica,
+    /// When the journal was made, microseconds since the epoch.
+    pub(crate) journal_created_micros: i64,
+    journal: Follower,
+    executions: Follower,
+    ledger: Follower,
 }
 
 /// Reads everything; fails when the bus or the ledger does not answer.
 pub(crate) async fn rebuild(context: &Context, bus: &Bus, config: &Config) -> anyhow::Result<Rebuilt> {
-    let mut rebuilt = Rebuilt {
-        state: State::new(config.limits.limits()),
-        tickets: HashMap::new(),
-        last_reports: LastReports::new(config.stored_reports_max),
-        untold: BTreeMap::new(),
-        told: Vec::new(),
-        journal_last: 0,
-        ledger_from: 1,
-        first_state: None,
-    };
-    let is_journaled = rebuilt.read_journal(context, bus).await?;
-    rebuilt.read_executions(context, bus).await?;
-    rebuilt.read_facts(context, bus).await?;
+    let journal_created_micros = bus.stream_state(Stream::Journal).await?.created_micros;
+    let (replica, journal) = begin(context, bus, config, journal_created_micros).await?;
+    let after = |sequence: u64| if sequence == 0 { StartAt::Beginning } else { StartAt::Sequence(sequence + 1) };
+    let executions = bus.follow(context, Stream::Executions, "", after(replica.place.executions)).await?;
+    let ledger = bus.follow(context, Stream::Ledger, "", after(replica.place.ledger)).await?;
+    let mut rebuilt = Rebuilt { replica, journal_created_micros, journal, executions, ledger };
+    rebuilt.catch_up(bus).await?;
     rebuilt.load_accounts(bus, config).await?;
     rebuilt.settle_unposted(bus, config).await?;
-    if !is_journaled {
-        rebuilt.first_state = Some(rebuilt.begin(bus).await?);
-    }
-    let open = rebuilt.state.open_orders();
-    info!(open, "rebuilt from journal message {}: {open} orders without an end", rebuilt.journal_last);
+    check_touched(&mut rebuilt.replica.state).context("checking the rebuilt state")?;
+    let Replica { state, place, hashes, .. } = &rebuilt.replica;
+    let open = state.open_orders();
+    info!(
+        open,
+        hashes,
+        "rebuilt up to journal message {}: {open} orders without an end, {hashes} hashes are right",
+        place.journal
+    );
     Ok(rebuilt)
 }
 
+/// The newest snapshot that the journal confirms, or nothing; and the journal after it.
+async fn begin(
+    context: &Context,
+    bus: &Bus,
+    config: &Config,
+    journal_created_micros: i64,
+) -> anyhow::Result<(Replica, Follower)> {
+    let folder = config.snapshot_folder.clone();
+    let loaded = tokio::task::spawn_blocking(move || snapshot::load_all(&folder)).await.context("reading snapshots")?;
+    for loaded in loaded {
+        let (path, sequence) = (loaded.path.display().to_string(), loaded.header.journal_sequence);
+        match confirm(context, bus, config, journal_created_micros, loaded).await {
+            Ok(begun) => {
+                info!("starting from the snapshot at journal message {sequence} in {path}");
+                return Ok(begun);
+            }
+            Err(refused) => warn!("not starting from {path}: {refused:#}"),
+        }
+    }
+    let replica = Replica::new(config.limits.limits(), config.stored_reports_max);
+    Ok((replica, bus.follow(context, Stream::Journal, "", StartAt::Beginning).await?))
+}
+
+/// A snapshot is never believed alone: it is of this journal, its state has the hash it says,
+/// and the journal says the same at that place.
+async fn confirm(
+    context: &Context,
+    bus: &Bus,
+    config: &Config,
+    journal_created_micros: i64,
+    loaded: Loaded,
+) -> anyhow::Result<(Replica, Follower)> {
+    let header = loaded.header.clone();
+    anyhow::ensure!(header.journal_created_micros == journal_created_micros, "it is of another journal");
+    let sequence = header.journal_sequence;
+    let newest = bus.newest(Stream::Journal).await?.unwrap_or_default();
+    anyhow::ensure!(sequence <= newest, "the journal ends at {newest}, before it");
+    let hashed = header.hash.clone().context("it has no hash")?;
+    let replica = loaded.restore(config.limits.limits(), config.stored_reports_max)?;
+    let computed = StateHash::of(&replica.state);
+    anyhow::ensure!(computed.agrees(&hashed) == Some(true), "its state has another hash than it says");
+    let mut journal = bus.follow(context, Stream::Journal, "", StartAt::Sequence(sequence)).await?;
+    let message = journal.next().await.context("the process stops")?;
+    anyhow::ensure!(message.sequence == sequence, "the journal has no message {sequence} any more");
+    let batch = v1::JournalBatch::decode(message.payload)?;
+    let last = batch.records.into_iter().next_back().and_then(|record| record.kind);
+    let is_same = last == Some(v1::journal_record::Kind::StateHashed(hashed));
+    anyhow::ensure!(is_same, "the journal has another hash at {sequence}");
+    Ok((replica, journal))
+}
+
 impl Rebuilt {
-    /// Whether there is a journal at all.
-    async fn read_journal(&mut self, context: &Context, bus: &Bus) -> anyhow::Result<bool> {
-        let Some(last) = bus.newest(Stream::Journal).await? else { return Ok(false) };
-        self.journal_last = last;
-        read(context, bus, Stream::Journal, last, |_, batch: v1::JournalBatch| {
-            let decided_at = Timestamp::from_micros(batch.decided_at_micros);
-            batch.records.iter().try_for_each(|record| self.take_journaled(record, decided_at))
-        })
-        .await?;
-        Ok(true)
-    }
-
-    fn take_journaled(&mut self, record: &v1::JournalRecord, decided_at: Timestamp) -> anyhow::Result<()> {
-        use v1::journal_record::Kind;
-        // The guard wrote it itself: what it cannot read it must not guess.
-        let parsed = journal_record(record, decided_at).context("reading the journal")?;
-        let (meta, key) = (record.meta.as_ref(), record.key.as_ref());
-        match (&record.kind, key) {
-            (Some(Kind::Approved(approved)), Some(key)) => {
-                let ticket = Ticket::new(meta, key, approved).context("reading a journaled approval")?;
-                self.tickets.insert(OrderId::new(&ticket.terms.order_id)?, ticket);
-            }
-            (Some(Kind::Refused(refused)), Some(key)) => {
-                let report = refused.report.clone().unwrap_or_default();
-                let trade = Key::parse(Some(key))?.trade;
-                self.last_reports.keep(trade, outcome::refused(meta, key, report));
-            }
-            (Some(Kind::Withdrawal(decided)), Some(key)) => {
-                let report = decided.report.clone().unwrap_or_default();
-                let trade = Key::parse(Some(key))?.trade;
-                self.last_reports.keep(trade, outcome::withdrawal(meta, key, report));
-            }
-            (Some(Kind::Closed(closed)), _) => {
-                self.tickets.remove(closed.order_id.as_str());
-                self.untold.remove(&closed.order_id);
-            }
-            (Some(Kind::Booking(decided)), Some(sent)) => {
-                let report = outcome::booking(meta, key, decided.booking.clone().unwrap_or_default());
-                let Record::Booked { settled } = &parsed else {
-                    anyhow::bail!("a journaled booking changes something else")
-                };
-                self.untold.insert(sent.trade_id.clone(), Untold { settled: settled.clone(), report });
-            }
-            (Some(_), _) | (None, _) => {}
+    /// Takes what is new. Where each stream ends is looked up against the direction in which
+    /// things are caused: so no fact is taken before the report it books, and no report
+    /// before the decision it ends.
+    ///
+    /// # Errors
+    /// When the bus does not answer, a stream was made anew, or what it says makes no sense.
+    pub(crate) async fn catch_up(&mut self, bus: &Bus) -> anyhow::Result<()> {
+        let facts = bus.newest(Stream::Ledger).await?.unwrap_or_default();
+        let reports = bus.newest(Stream::Executions).await?.unwrap_or_default();
+        let decisions = bus.newest(Stream::Journal).await?.unwrap_or_default();
+        let Self { replica, journal, executions, ledger, .. } = self;
+        while replica.place.journal < decisions {
+            let (sequence, _, batch) = next(journal, Stream::Journal, replica.place.journal).await?;
+            replica.take_journal(sequence, &batch)?;
         }
-        Ok(self.state.apply(parsed)?)
-    }
-
-    async fn read_executions(&mut self, context: &Context, bus: &Bus) -> anyhow::Result<()> {
-        let Some(last) = bus.newest(Stream::Executions).await? else { return Ok(()) };
-        let own = Subject::Executions(VENUE).to_string();
-        read(context, bus, Stream::Executions, last, |subject, batch: v1::ExecutionBatch| {
-            // What the shards of the ledger tell each other is no report of the guard.
-            if subject != own {
-                return Ok(());
-            }
-            for report in batch.reports {
-                if let (Some(v1::execution_report::Kind::Booking(_)), Some(key)) = (&report.kind, &report.key) {
-                    let told = self.untold.remove(&key.trade_id);
-                    self.told.extend(told.map(|told| told_record(&told.report)));
-                }
-                let Some(record) = executed_record(&report).context("reading the executions")? else { continue };
-                let Record::Executed(executed) = &record else { continue };
-                if executed.status.is_final() {
-                    self.tickets.remove(&executed.order);
-                    self.last_reports.keep(executed.trade.clone(), report);
-                } else if let Some(ticket) = self.tickets.get_mut(&executed.order) {
-                    ticket.is_working_reported = true;
-                }
-                self.state.apply(record)?;
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    async fn read_facts(&mut self, context: &Context, bus: &Bus) -> anyhow::Result<()> {
-        let Some(last) = bus.newest(Stream::Ledger).await? else { return Ok(()) };
-        self.ledger_from = last + 1;
-        read(context, bus, Stream::Ledger, last, |_, batch: v1::LedgerFactBatch| {
-            batch.facts.iter().try_for_each(|fact| self.take_fact(fact))
-        })
-        .await
-    }
-
-    fn take_fact(&mut self, fact: &v1::LedgerFact) -> anyhow::Result<()> {
-        match fact_records(fact) {
-            Ok(records) => records.into_iter().try_for_each(|record| Ok(self.state.apply(record)?)),
-            Err(malformed) => {
-                error!("fact {} of the ledger: {malformed}", fact.sequence);
-                Ok(())
-            }
+        while replica.place.executions < reports {
+            let (sequence, subject, batch) = next(executions, Stream::Executions, replica.place.executions).await?;
+            replica.take_executions(sequence, &subject, batch)?;
         }
+        while replica.place.ledger < facts {
+            let (sequence, _, batch) =
+                next::<v1::LedgerFactBatch>(ledger, Stream::Ledger, replica.place.ledger).await?;
+            replica.take_facts(sequence, &batch)?;
+        }
+        Ok(())
     }
 
     async fn load_accounts(&mut self, bus: &Bus, config: &Config) -> anyhow::Result<()> {
@@ -180,7 +146,7 @@ impl Rebuilt {
             };
             for snapshot in &page.accounts {
                 if let Some(record) = snapshot_records(snapshot).context("reading an account")? {
-                    self.state.apply(record)?;
+                    self.replica.state.apply(record)?;
                 }
             }
             if page.next_account_id.is_empty() {
@@ -192,8 +158,11 @@ impl Rebuilt {
 
     /// What was committed but not told before the pages were read is asked for
     /// by trade, so that nothing counts twice.
-    async fn settle_unposted(&mut self, bus: &Bus, config: &Config) -> anyhow::Result<()> {
-        let trades = self.state.unposted();
+    ///
+    /// # Errors
+    /// When the ledger does not answer.
+    pub(crate) async fn settle_unposted(&mut self, bus: &Bus, config: &Config) -> anyhow::Result<()> {
+        let trades = self.replica.state.unposted();
         for chunk in trades.chunks(OUTCOMES_AT_ONCE) {
             let trade_ids = chunk.iter().map(ToString::to_string).collect();
             let asked = v1::OutcomesQuestion { trade_ids, accept_partial: false };
@@ -201,53 +170,59 @@ impl Rebuilt {
             let v1::ledger_answer::Answer::Outcomes(outcomes) = ask(bus, config, question).await? else {
                 anyhow::bail!("the ledger gave another answer than outcomes");
             };
-            outcomes.facts.iter().try_for_each(|fact| self.take_fact(fact))?;
+            outcomes.facts.iter().try_for_each(|fact| self.replica.take_fact(fact))?;
         }
         Ok(())
     }
-
-    /// Without a journal: a new system is ACTIVE, one that has lost it is HALTED.
-    async fn begin(&self, bus: &Bus) -> anyhow::Result<ScopeState> {
-        let stored = stored_state(bus).await?;
-        let has_positions = self
-            .state
-            .accounts()
-            .any(|(_, account)| account.holdings().any(|(_, holding)| !holding.position().quantity.is_zero()));
-        let is_lost = stored.is_some() || has_positions;
-        let (state, reason) = if is_lost {
-            (TradingState::Halted, "the journal is lost: there was trading before it")
-        } else {
-            (TradingState::Active, "first start")
-        };
-        Ok(ScopeState {
-            scope: Scope::Global,
-            state,
-            // Workers take only newer epochs.
-            epoch: stored.map_or(0, |stored| stored.epoch) + 1,
-            changed_by: "risk-guard".to_owned(),
-            reason: reason.to_owned(),
-            changed_at: now(),
-        })
-    }
 }
 
-/// Reads a stream from its beginning up to the message `last`.
-async fn read<M: Message + Default>(
-    context: &Context,
-    bus: &Bus,
+/// Without a journaled state: a new system is ACTIVE, one that has lost its journal is HALTED.
+///
+/// # Errors
+/// When the bus does not answer.
+pub(crate) async fn first_state(replica: &Replica, bus: &Bus) -> anyhow::Result<Option<ScopeState>> {
+    if replica.state.epoch() > 0 {
+        return Ok(None);
+    }
+    let stored = stored_state(bus).await?;
+    let has_positions = replica
+        .state
+        .accounts()
+        .any(|(_, account)| account.holdings().any(|(_, holding)| !holding.position().quantity.is_zero()));
+    let is_lost = stored.is_some() || has_positions;
+    let (state, reason) = if is_lost {
+        (TradingState::Halted, "the journal is lost: there was trading before it")
+    } else {
+        (TradingState::Active, "first start")
+    };
+    Ok(Some(ScopeState {
+        scope: Scope::Global,
+        state,
+        // Workers take only newer epochs.
+        epoch: stored.map_or(0, |stored| stored.epoch) + 1,
+        changed_by: "risk-guard".to_owned(),
+        reason: reason.to_owned(),
+        changed_at: now(),
+    }))
+}
+
+/// The next message after `seen`, with its sequence and subject.
+async fn next<M: Message + Default>(
+    messages: &mut Follower,
     stream: Stream,
-    last: u64,
-    mut take: impl FnMut(&str, M) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut messages = bus.follow(context, stream, "", StartAt::Beginning).await?;
-    loop {
-        let message = messages.next().await.context("the process stops")?;
-        let decoded = M::decode(message.payload)
-            .with_context(|| format!("decoding message {} of {}", message.sequence, stream.as_str()))?;
-        take(&message.subject, decoded)?;
-        if message.sequence >= last {
-            return Ok(());
-        }
+    seen: u64,
+) -> anyhow::Result<(u64, String, M)> {
+    let message = messages.next().await.context("the process stops")?;
+    let (name, sequence) = (stream.as_str(), message.sequence);
+    anyhow::ensure!(sequence > seen, "{name} was made anew: message {sequence} comes after {seen}");
+    let decoded = M::decode(message.payload).with_context(|| format!("decoding message {sequence} of {name}"))?;
+    Ok((sequence, message.subject, decoded))
+}
+
+impl Place {
+    /// The first ledger fact that is not in the state.
+    pub(crate) const fn ledger_from(self) -> u64 {
+        self.ledger + 1
     }
 }
 

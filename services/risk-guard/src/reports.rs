@@ -4,14 +4,21 @@
 use crate::{VENUE, config::Config};
 use std::{
     collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 use tragen_bus::{Bus, PublishOptions, Subject};
 use tragen_contracts::v1;
-use tragen_domain::id::TradeId;
-use tragen_host::Context;
+use tragen_domain::{
+    id::{ExecutionId, TradeId},
+    money::Quantity,
+};
+use tragen_host::{Context, failpoint};
 
 /// How long one attempt to store may take.
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -20,6 +27,8 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(crate) struct Reports {
     queue: mpsc::Sender<Waiting>,
+    /// The message on EXECUTIONS that was stored last.
+    stored: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -32,10 +41,18 @@ struct Waiting {
 pub(crate) type Stored = oneshot::Receiver<()>;
 
 impl Reports {
-    pub(crate) fn start(context: &Context, bus: &Bus, config: &Config) -> Self {
+    /// `last` is the newest message on EXECUTIONS that the guard knows of.
+    pub(crate) fn start(context: &Context, bus: &Bus, config: &Config, last: u64) -> Self {
         let (queue, waiting) = mpsc::channel(config.waiting_reports_max);
-        context.spawn("reports", store_all(context.clone(), bus.clone(), waiting, config.batch_reports_max));
-        Self { queue }
+        let stored = Arc::new(AtomicU64::new(last));
+        let store = Store { bus: bus.clone(), batch_max: config.batch_reports_max, stored: Arc::clone(&stored) };
+        context.spawn("reports", store.all(context.clone(), waiting));
+        Self { queue, stored }
+    }
+
+    /// Every report up to this message on EXECUTIONS was in the state before it was stored.
+    pub(crate) fn stored(&self) -> u64 {
+        self.stored.load(Ordering::Relaxed)
     }
 
     /// How many more may wait.
@@ -52,51 +69,87 @@ impl Reports {
     }
 }
 
-async fn store_all(
-    context: Context,
+#[derive(Debug)]
+struct Store {
     bus: Bus,
-    mut waiting: mpsc::Receiver<Waiting>,
     batch_max: usize,
-) -> anyhow::Result<()> {
-    let stopped = context.stopped();
-    tokio::pin!(stopped);
-    let mut gathered = Vec::new();
-    loop {
-        tokio::select! {
-            // First what waits, then the stop: nothing decided is left untold if the bus is there.
-            biased;
-            count = waiting.recv_many(&mut gathered, batch_max) => if count == 0 { return Ok(()) },
-            () = &mut stopped, if !waiting.is_closed() => {
-                waiting.close();
-                continue;
+    stored: Arc<AtomicU64>,
+}
+
+impl Store {
+    async fn all(self, context: Context, mut waiting: mpsc::Receiver<Waiting>) -> anyhow::Result<()> {
+        let stopped = context.stopped();
+        tokio::pin!(stopped);
+        let mut gathered = Vec::new();
+        loop {
+            tokio::select! {
+                // First what waits, then the stop: nothing decided is left untold if the bus is there.
+                biased;
+                count = waiting.recv_many(&mut gathered, self.batch_max) => if count == 0 { return Ok(()) },
+                () = &mut stopped, if !waiting.is_closed() => {
+                    waiting.close();
+                    continue;
+                }
+            }
+            let (reports, answers): (Vec<_>, Vec<_>) = gathered.drain(..).map(|w| (w.report, w.stored)).unzip();
+            if !self.store(&context, v1::ExecutionBatch { reports }).await {
+                return Ok(());
+            }
+            for answer in answers {
+                let _ = answer.send(());
             }
         }
-        let (reports, answers): (Vec<_>, Vec<_>) = gathered.drain(..).map(|w| (w.report, w.stored)).unzip();
-        let traceparent = reports.first().and_then(|r: &v1::ExecutionReport| r.meta.as_ref());
+    }
+
+    /// Tries until it is stored; whether it was before the stop.
+    async fn store(&self, context: &Context, batch: v1::ExecutionBatch) -> bool {
+        let traceparent = batch.reports.first().and_then(|report| report.meta.as_ref());
         let options = PublishOptions {
             message_id: uuid::Uuid::now_v7().to_string().into(),
             traceparent: traceparent.map(|meta| meta.traceparent.clone()).unwrap_or_default(),
             ..PublishOptions::default()
         };
-        let batch = v1::ExecutionBatch { reports };
-        while let Err(error) = bus.publish(&Subject::Executions(VENUE), &batch, &options, ATTEMPT).await {
-            if context.is_stopping() {
-                // The next leader finds it again in the journal and at the venue.
-                warn!("{} reports could not be stored before the stop: {error}", batch.reports.len());
-                return Ok(());
+        failpoint::pass("after_send_before_report");
+        loop {
+            match self.bus.publish(&Subject::Executions(VENUE), &batch, &options, ATTEMPT).await {
+                Ok(sequence) => {
+                    self.stored.store(sequence, Ordering::Relaxed);
+                    failpoint::pass("after_report_before_closed");
+                    return true;
+                }
+                Err(error) if context.is_stopping() => {
+                    // The next leader finds it again in the journal and at the venue.
+                    warn!("{} reports could not be stored before the stop: {error}", batch.reports.len());
+                    return false;
+                }
+                Err(error) => warn!("{} reports wait for the bus: {error}", batch.reports.len()),
             }
-            warn!("{} reports wait for the bus: {error}", batch.reports.len());
-        }
-        for answer in answers {
-            let _ = answer.send(());
         }
     }
 }
 
-/// The last report of the trades that ended last.
+/// The last word on a trade that has ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    /// As it was told.
+    pub(crate) report: Arc<v1::ExecutionReport>,
+    /// Executions of its order, told in it or before it: what else the venue tells came late.
+    pub(crate) executions: Vec<ExecutionId>,
+    /// Filled in all.
+    pub(crate) filled: Quantity,
+}
+
+impl Kept {
+    /// Of a trade that never had an order.
+    pub(crate) fn without_order(report: v1::ExecutionReport) -> Self {
+        Self { report: Arc::new(report), executions: Vec::new(), filled: Quantity::ZERO }
+    }
+}
+
+/// The last reports of the trades that ended last.
 #[derive(Debug)]
 pub(crate) struct LastReports {
-    reports: HashMap<TradeId, v1::ExecutionReport>,
+    reports: HashMap<TradeId, Kept>,
     oldest_first: VecDeque<TradeId>,
     limit: usize,
 }
@@ -106,8 +159,8 @@ impl LastReports {
         Self { reports: HashMap::new(), oldest_first: VecDeque::new(), limit }
     }
 
-    pub(crate) fn keep(&mut self, trade: TradeId, report: v1::ExecutionReport) {
-        if self.reports.insert(trade.clone(), report).is_none() {
+    pub(crate) fn keep(&mut self, trade: TradeId, kept: Kept) {
+        if self.reports.insert(trade.clone(), kept).is_none() {
             self.oldest_first.push_back(trade);
         }
         while self.oldest_first.len() > self.limit {
@@ -117,7 +170,17 @@ impl LastReports {
         }
     }
 
-    pub(crate) fn get(&self, trade: &TradeId) -> Option<&v1::ExecutionReport> {
+    pub(crate) fn get(&self, trade: &TradeId) -> Option<&Kept> {
         self.reports.get(trade)
+    }
+
+    /// The report to tell again.
+    pub(crate) fn report(&self, trade: &TradeId) -> Option<v1::ExecutionReport> {
+        self.get(trade).map(|kept| v1::ExecutionReport::clone(&kept.report))
+    }
+
+    /// All of them, the one that is forgotten first at the beginning.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&TradeId, &Kept)> {
+        self.oldest_first.iter().filter_map(|trade| self.reports.get_key_value(trade))
     }
 }

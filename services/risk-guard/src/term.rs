@@ -1,14 +1,16 @@
-//! Terms of leading, one after the other: stand by, rebuild, decide, step down.
+//! Terms of leading, one after the other: stand by with a memory that is kept up, take the
+//! lease, decide, step down.
 
 use crate::{
-    VENUE, command,
+    VENUE, alert, command,
     config::Config,
     control,
-    gate::{Ended, Gate, Inputs, Work},
+    gate::{Checkpoints, Ended, Gate, Inputs, Work},
     journal::Journal,
     lease::Lease,
     metrics,
-    rebuild::{Rebuilt, rebuild},
+    rebuild::{Rebuilt, first_state, rebuild},
+    replica::{Replica, StateDiffers},
     reports::Reports,
 };
 use ::metrics::gauge;
@@ -19,8 +21,8 @@ use std::{
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
-use tragen_bus::{Bus, Consumer, StartAt, Stream};
+use tracing::{debug, error, info, warn};
+use tragen_bus::{Bus, Consumer, Severity, StartAt, Stream};
 use tragen_host::{Context, Lifecycle, retry::Backoff};
 use tragen_venue::PaperVenue;
 
@@ -31,32 +33,102 @@ const TERM_DRAIN_SECS: u64 = 5;
 const LEDGER_EXPECTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Leads whenever nobody else does, until the process stops.
+///
+/// # Errors
+/// [`StateDiffers`]: nothing may be decided, so the process ends.
 pub(crate) async fn serve(context: Context, bus: Bus, config: Arc<Config>) -> anyhow::Result<()> {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
-    while let Some(lease) = Lease::acquire(&context, &bus, &config).await {
-        gauge!(metrics::LEADER).set(1.0);
-        // A term's questions, streams and tasks end with the term, not with the process.
+    while !context.is_stopping() {
+        // What is read and kept up while standing by ends with the term, not with the process.
         let term = Lifecycle::new(TERM_DRAIN_SECS);
         let term_context = term.context(context.service, context.spans.clone());
-        let ended = lead(&context, &term_context, &bus, &config, &lease).await;
+        let stopped = context.stopped();
+        let stood_by = tokio::select! {
+            stood_by = stand_by(&context, &term_context, &bus, &config) => stood_by,
+            () = stopped => Ok(None),
+        };
+        let ended = match stood_by {
+            Ok(Some((rebuilt, lease))) => {
+                gauge!(metrics::LEADER).set(1.0);
+                let ended = lead(&context, &term_context, &bus, &config, (rebuilt, &lease)).await;
+                gauge!(metrics::LEADER).set(0.0);
+                Some((ended, lease))
+            }
+            Ok(None) => None,
+            Err(differs) => {
+                term.stop_token().cancel();
+                return Err(refuse(&context, &bus, differs).await);
+            }
+        };
         context.set_not_ready("standing by");
-        gauge!(metrics::LEADER).set(0.0);
         term.stop_token().cancel();
         if let Err(failure) = term.run().await {
             warn!("ending a term: {failure:#}");
         }
+        let Some((ended, lease)) = ended else { break };
         lease.release(&bus).await;
         match ended {
             Ok(Ended::Stopped) => break,
             Ok(ended) => warn!("{} leads no more: {}", context.instance, anyhow::Error::new(ended)),
             Err(failure) => warn!("{} could not lead: {failure:#}", context.instance),
         }
-        if context.is_stopping() {
-            break;
-        }
         backoff.wait().await;
     }
     Ok(())
+}
+
+/// Nothing is decided on a state that is not the one the journal speaks of. Without a leader
+/// there are no leases, so every worker halts by itself.
+async fn refuse(context: &Context, bus: &Bus, differs: StateDiffers) -> anyhow::Error {
+    let message = format!("HALTED: {differs}");
+    error!("{message}");
+    context.set_not_ready(message.clone());
+    alert::raise(bus, (Severity::Critical, alert::code::STATE_DIFFERS), "journal", message).await;
+    anyhow::Error::new(differs).context("replaying the guard's journal")
+}
+
+/// Keeps a memory up with the bus until nobody else leads; then it is complete.
+async fn stand_by(
+    context: &Context,
+    term: &Context,
+    bus: &Bus,
+    config: &Config,
+) -> Result<Option<(Rebuilt, Lease)>, StateDiffers> {
+    context.set_not_ready("rebuilding the state");
+    let mut poll = tokio::time::interval(Duration::from_millis(config.lease_poll_ms));
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let mut rebuilt = rebuild_patiently(context, term, bus, config).await?;
+        context.set_not_ready("standing by");
+        loop {
+            poll.tick().await;
+            let lease = Lease::take(context, bus, config).await;
+            let caught_up = match &lease {
+                None => rebuilt.catch_up(bus).await,
+                Some(_) => complete(&mut rebuilt, bus, config).await,
+            };
+            match (caught_up, lease) {
+                (Ok(()), Some(lease)) => return Ok(Some((rebuilt, lease))),
+                (Ok(()), None) => {}
+                (Err(failure), lease) => {
+                    if let Some(lease) = lease {
+                        lease.release(bus).await;
+                    }
+                    if let Some(differs) = failure.downcast_ref::<StateDiffers>() {
+                        return Err(*differs);
+                    }
+                    warn!("standing by: {failure:#}; reading everything again");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// What the one who led before has left is taken in, and nothing counts twice.
+async fn complete(rebuilt: &mut Rebuilt, bus: &Bus, config: &Config) -> anyhow::Result<()> {
+    rebuilt.catch_up(bus).await?;
+    rebuilt.settle_unposted(bus, config).await
 }
 
 async fn lead(
@@ -64,53 +136,45 @@ async fn lead(
     term: &Context,
     bus: &Bus,
     config: &Arc<Config>,
-    lease: &Lease,
+    (rebuilt, lease): (Rebuilt, &Lease),
 ) -> anyhow::Result<Ended> {
-    context.set_not_ready("rebuilding the state");
+    context.set_not_ready("beginning to lead");
     let venue = PaperVenue::open(config.paper()).context("opening the paper venue")?;
-    let rebuilt = tokio::select! {
-        rebuilt = rebuild_patiently(context, term, bus, config) => rebuilt,
-        () = lease.lost.cancelled() => return Ok(Ended::Deposed),
-        () = context.stopped() => return Ok(Ended::Stopped),
-    };
+    let first = first_state(&rebuilt.replica, bus).await?;
     let leader_id = context.instance.to_string();
-    let (control, states) = watch::channel(control::control_state(&rebuilt.state, &leader_id));
-    let Rebuilt { state, tickets, last_reports, untold, told, journal_last, ledger_from, first_state } = rebuilt;
-    let patience = config.journal_patience();
+    let unclosed = rebuilt.replica.unclosed();
+    let journal_end = (rebuilt.replica.place.journal, rebuilt.journal_created_micros);
+    let Replica { state, tickets, last_reports, untold, place, .. } = rebuilt.replica;
+    let (control, states) = watch::channel(control::control_state(&state, &leader_id));
     let mut gate = Gate {
         context: term.clone(),
         bus: bus.clone(),
         config: Arc::clone(config),
         venue,
         state,
-        journal: Journal { bus: bus.clone(), leader_id: leader_id.clone(), last: journal_last, patience },
-        reports: Reports::start(term, bus, config),
+        journal: Journal::new(bus, &leader_id, config.journal_patience(), journal_end),
+        reports: Reports::start(term, bus, config, place.executions),
         tickets,
         last_reports,
         control,
-        work: Work::of_the_term_before(untold, told),
+        work: Work::of_the_term_before(untold, unclosed),
+        lease: lease.clone(),
+        ledger_sequence: place.ledger,
+        checkpoints: Checkpoints::default(),
     };
-    if let Some(first) = first_state {
+    if let Some(first) = first {
         info!("{} begins {:?}: {}", first.scope, first.state, first.reason);
         if let Err(ended) = gate.change_state(first).await {
             return Ok(ended);
         }
     }
+    if let Err(ended) = gate.begin_term().await {
+        return Ok(ended);
+    }
     control::tell(bus, &control::control_state(&gate.state, &leader_id)).await;
     let commands = command::listen(term, bus, config).await?;
     command::answer_leases(term, bus, lease.clone(), states, config.worker_lease_ms).await?;
-    let stopped = CancellationToken::new();
-    let (stopping, stopper) = (context.stopped(), stopped.clone());
-    term.spawn("stop", {
-        let ended = term.stopped();
-        async move {
-            tokio::select! {
-                () = stopping => stopper.cancel(),
-                () = ended => {}
-            }
-            Ok(())
-        }
-    });
+    let stopped = stop_with(context, term);
     let mut market = bus.follow(term, Stream::Market, "", StartAt::NewestOfEach).await?;
     if bus.newest(Stream::Market).await?.is_some() {
         let read = tokio::time::timeout(Duration::from_millis(config.market_read_ms), gate.read_market(&mut market));
@@ -124,7 +188,7 @@ async fn lead(
     let inputs = Inputs {
         commands,
         proposals: bus.pull(term, Consumer::Guard),
-        ledger: bus.follow(term, Stream::Ledger, "", StartAt::Sequence(ledger_from)).await?,
+        ledger: bus.follow(term, Stream::Ledger, "", StartAt::Sequence(place.ledger_from())).await?,
         market,
         lost: lease.lost.clone(),
         stopped,
@@ -136,14 +200,36 @@ async fn lead(
     Ok(gate.run(inputs, ready).await)
 }
 
+/// Is canceled when the process stops, as long as the term lasts.
+fn stop_with(context: &Context, term: &Context) -> CancellationToken {
+    let stopped = CancellationToken::new();
+    let (stopping, stopper, ended) = (context.stopped(), stopped.clone(), term.stopped());
+    term.spawn("stop", async move {
+        tokio::select! {
+            () = stopping => stopper.cancel(),
+            () = ended => {}
+        }
+        Ok(())
+    });
+    stopped
+}
+
 /// Without bus and ledger nothing can be decided: proposals wait in their queue.
-async fn rebuild_patiently(context: &Context, term: &Context, bus: &Bus, config: &Config) -> Rebuilt {
+async fn rebuild_patiently(
+    context: &Context,
+    term: &Context,
+    bus: &Bus,
+    config: &Config,
+) -> Result<Rebuilt, StateDiffers> {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
     let started = Instant::now();
     loop {
         match rebuild(term, bus, config).await {
-            Ok(rebuilt) => return rebuilt,
+            Ok(rebuilt) => return Ok(rebuilt),
             Err(failure) => {
+                if let Some(differs) = failure.downcast_ref::<StateDiffers>() {
+                    return Err(*differs);
+                }
                 context.set_not_ready(format!("rebuilding the state: {failure:#}"));
                 // All services start at once; only a ledger that stays away is news.
                 if started.elapsed() > LEDGER_EXPECTED_WITHIN {

@@ -4,11 +4,13 @@ mod booking;
 mod fact;
 mod order;
 mod scope;
+mod snapshot;
 
 pub(crate) use booking::{booking_record, told_record};
 pub(crate) use fact::{fact_records, snapshot_records};
 pub(crate) use order::{Ticket, agent_and_pool, approved_record, closed_record, executed_record, journal_record};
 pub(crate) use scope::{parse_scope, parse_state, scope_state, state_change, trading_state};
+pub(crate) use snapshot::{Entries, read_entries, write_entries};
 
 use tragen_contracts::{
     convert::{InvalidField, id, required},

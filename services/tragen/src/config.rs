@@ -86,6 +86,7 @@ impl Settings {
             config.router.data_dir.clone_from(&data_dir);
             config.market_data.data_dir.clone_from(&data_dir);
             config.risk_guard.venue_folder = data_dir.join("paper-venue");
+            config.risk_guard.snapshot_folder = data_dir.join("risk-guard");
         }
         if let Some(feed) = self.feed()? {
             config.market_data.feed = feed;

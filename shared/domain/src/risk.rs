@@ -9,31 +9,39 @@
 mod account;
 mod approved;
 mod booking;
+mod canonical;
 mod decide;
 mod denial;
 mod hold;
 mod invariant;
 mod known;
+mod lifecycle;
 mod limits;
 mod record;
 mod resume;
 mod scope;
 mod state;
+mod stored;
 #[cfg(test)]
 mod tests;
+mod venue_calls;
 
 pub use account::{AccountState, Balance, Holding, Unposted};
 pub use approved::{Approved, Order, Proposed};
 pub use booking::{
     Booking, BookingKind, BookingProposal, BookingRefused, ConfirmedBooking, Payout, confirm_booking, propose_booking,
 };
+pub use canonical::CANONICAL_VERSION;
 pub use decide::{decide, decide_withdrawal};
 pub use denial::{DenialReason, Denied};
 pub use hold::{fee_bound, opening_cost};
-pub use invariant::{Broken, check_invariants};
+pub use invariant::{Broken, check_invariants, check_touched};
 pub use known::{Known, KnownTrade};
+pub use lifecycle::{Anomaly, Event, Seen, Stage, Step, read_report, step};
 pub use limits::Limits;
 pub use record::{Executed, Posted, PostedBalance, PostedPosition, Record};
 pub use resume::{ResumeProposal, ResumeRefused, confirm_resume, propose_resume};
 pub use scope::{Scope, ScopeState, TradingState, tighten};
 pub use state::{OpenOrder, State};
+pub use stored::{Stored, StoredOrder};
+pub use venue_calls::{CallCounts, CallOutcome, VenueCalls};

@@ -13,7 +13,7 @@ use tragen_domain::{
     position::Position,
     risk::{
         Executed, Limits, Order, Posted, PostedBalance, PostedPosition, Proposed, Record, Scope, ScopeState, State,
-        TradingState, check_invariants, decide, decide_withdrawal,
+        TradingState, check_invariants, check_touched, decide, decide_withdrawal,
     },
     time::Timestamp,
 };
@@ -353,6 +353,12 @@ impl World {
     }
 }
 
+fn canonical(state: &State) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    state.canonical(|part| bytes.extend_from_slice(part));
+    bytes
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -371,6 +377,23 @@ proptest! {
             replayed.apply(record).expect("fits");
         }
         prop_assert_eq!(&replayed, &world.gate);
+        // What is hashed comes from the journal alone, and a snapshot keeps all of it.
+        let mut journaled = State::new(limits());
+        for record in world.journal.clone() {
+            journaled.apply(record).expect("fits");
+        }
+        prop_assert_eq!(canonical(&journaled), canonical(&world.gate));
+        let mut restored = State::restore(limits(), world.gate.stored()).expect("fits");
+        prop_assert_eq!(canonical(&restored), canonical(&world.gate));
+        prop_assert_eq!(check_touched(&mut restored), Ok(()));
+        prop_assert_eq!(restored.unposted(), world.gate.unposted());
+        let balance = |state: &State| state.account(&alice()).map_or(Money::ZERO, |own| own.balance(&usd()).unposted);
+        let positions = world.posted.clone();
+        for record in positions {
+            restored.apply(record).expect("fits");
+        }
+        prop_assert_eq!(balance(&restored), balance(&world.gate));
+        prop_assert_eq!(check_touched(&mut world.gate), Ok(()));
 
         // Once all is closed and posted nothing is held and the gate knows what is there.
         while !world.open.is_empty() {

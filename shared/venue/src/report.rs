@@ -27,6 +27,12 @@ impl VenueReport {
 /// Why a venue gives no answer; what became of the order is unknown then.
 #[derive(Debug, thiserror::Error)]
 pub enum VenueError {
+    /// No answer in time.
+    #[error("the venue did not answer in time")]
+    TimedOut,
+    /// Whoever asked could not be sure any more that it may, and has not sent it.
+    #[error("the order was not sent: the guard may not lead any more")]
+    NotSent,
     /// The paper venue's file cannot be used.
     #[error("{action} {path}")]
     Log {

@@ -1,20 +1,34 @@
 //! The gate's dealings with the venue: what is sent, asked, answered and told on.
 
 use super::{Ended, Gate};
-use crate::{config::now, metrics, outcome, wire::closed_record};
+use crate::{
+    alert,
+    config::now,
+    metrics, outcome,
+    reports::Kept,
+    wire::{closed_record, executed_record},
+};
 use ::metrics::{counter, histogram};
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use opentelemetry::trace::SpanKind;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
+use tragen_bus::Severity;
 use tragen_contracts::v1;
 use tragen_domain::{
-    id::OrderId,
+    id::{OrderId, TradeId},
     order::TradeStatus,
-    risk::{Approved, Executed, Order, Record},
+    risk::{
+        Anomaly, Approved, CallCounts, CallOutcome, Event, Executed, OpenOrder, Order, Record, Seen, Stage, Step,
+        read_report, step,
+    },
     time::Timestamp,
 };
+use tragen_host::clock;
 use tragen_venue::{PaperVenue, VenueError, VenueReport};
 
 /// How long to wait before asking the venue again.
@@ -40,14 +54,19 @@ pub(super) struct VenueAnswer {
 impl Gate {
     /// Sends an approved order. The venue refuses it after its `valid_until`.
     pub(crate) fn submit(&mut self, order: Approved<Order>, traceparent: String) {
-        let (venue, spans) = (self.venue.clone(), self.context.spans.clone());
+        let (venue, spans, lease) = (self.venue.clone(), self.context.spans.clone(), self.lease.clone());
         self.work.submissions += 1;
         self.work.at_venue.push(
             async move {
                 let started = Instant::now();
                 let mut span = spans.start("execute paper", SpanKind::Client, &traceparent);
                 span.set("tragen.order_id", order.terms.id.to_string());
-                let answer = venue.submit(&order).await;
+                // Whoever was paused since the journal took it may have been deposed meanwhile.
+                let answer = if lease.is_fresh() && now() <= order.valid_until {
+                    venue.submit(&order).await
+                } else {
+                    Err(VenueError::NotSent)
+                };
                 if let Err(error) = &answer {
                     span.fail("venue", error.to_string());
                 }
@@ -82,6 +101,12 @@ impl Gate {
         self.cancel_settled();
     }
 
+    /// Calls of the venue within the last minute, and how many failed.
+    #[expect(dead_code, reason = "for the breaker of a failing venue")]
+    pub(crate) fn venue_calls(&self) -> CallCounts {
+        self.work.venue_calls.counts(clock::boot_time().as_secs())
+    }
+
     fn ask_venue(&mut self, asked: Asked, order: &OrderId, done: Option<oneshot::Sender<()>>) {
         let Some(open) = self.state.order(order) else { return };
         let (venue, order, valid_until) = (self.venue.clone(), order.clone(), open.order.valid_until);
@@ -101,22 +126,18 @@ impl Gate {
             Asked::Recover => self.work.recoveries -= 1,
             Asked::Cancel => {}
         }
+        let call = if answer.is_ok() { CallOutcome::Answered } else { CallOutcome::Failed };
+        self.work.venue_calls.record(clock::boot_time().as_secs(), call);
         match answer {
             Ok(report) => self.on_report(report, &traceparent).await?,
             Err(venue_error) => {
+                counter!(metrics::VENUE_FAILURES).increment(1);
                 // It may have arrived: the hold stays until the venue tells.
                 error!("the venue did not answer for {order}: {venue_error}");
-                let asked = if asked == Asked::Submit { Asked::Recover } else { asked };
-                self.work.recoveries += usize::from(asked == Asked::Recover);
-                let venue = self.venue.clone();
-                self.work.at_venue.push(
-                    async move {
-                        tokio::time::sleep(VENUE_RETRY).await;
-                        let answer = stand_of(&venue, asked, &order, valid_until).await;
-                        VenueAnswer { asked, order, valid_until, traceparent, answer, done: None }
-                    }
-                    .boxed(),
-                );
+                if step(self.stage_of(&order), Event::NoAnswer).1 == Step::Ask {
+                    let asked = if asked == Asked::Submit { Asked::Recover } else { asked };
+                    self.ask_again(asked, (order, valid_until), traceparent);
+                }
             }
         }
         if let Some(done) = done {
@@ -125,48 +146,132 @@ impl Gate {
         Ok(())
     }
 
+    fn ask_again(&mut self, asked: Asked, (order, valid_until): (OrderId, Timestamp), traceparent: String) {
+        self.work.recoveries += usize::from(asked == Asked::Recover);
+        let venue = self.venue.clone();
+        self.work.at_venue.push(
+            async move {
+                tokio::time::sleep(VENUE_RETRY).await;
+                let answer = stand_of(&venue, asked, &order, valid_until).await;
+                VenueAnswer { asked, order, valid_until, traceparent, answer, done: None }
+            }
+            .boxed(),
+        );
+    }
+
+    /// Where an open order stands; a forgotten one is over.
+    fn stage_of(&self, order: &OrderId) -> Stage {
+        match self.tickets.get(order) {
+            Some(_) if self.state.order(order).is_none() => Stage::Filled,
+            Some(ticket) if ticket.is_working_reported => Stage::Working,
+            Some(_) => Stage::Sent,
+            None => Stage::Filled,
+        }
+    }
+
     /// Books what is new in a report and tells it. `EXECUTIONS` first, then the journal's
     /// "closed": if the guard dies between them the next one finds the report and
     /// closes the order by it; the other way round the outcome could be lost.
     async fn on_report(&mut self, report: VenueReport, traceparent: &str) -> Result<(), Ended> {
-        let VenueReport { order, status, fills, rejection } = report;
-        let Some(open) = self.state.order(&order) else { return Ok(()) };
-        let Some(ticket) = self.tickets.get_mut(&order) else { return Ok(()) };
-        let executions = fills.len();
-        let fills: Vec<_> = fills.into_iter().filter(|fill| !open.executions.contains(&fill.id)).collect();
-        if !status.is_final() && fills.is_empty() && ticket.is_working_reported {
+        let stage = self.stage_of(&report.order);
+        let Some(open) = self.state.order(&report.order) else { return self.on_late_report(report).await };
+        let (ordered, told) = (open.order.terms.quantity, (report.status, report.fills.as_slice()));
+        let seen = read_report(stage, (ordered, open.filled), &open.executions, told)?;
+        if report.status.is_final() && !seen.stage.is_over() {
+            warn!("the venue says that {} is over, but not all of its fills", report.order);
+            let again = (report.order.clone(), open.order.valid_until);
+            self.ask_again(Asked::Recover, again, traceparent.to_owned());
+        }
+        if !seen.is_news {
             return Ok(());
         }
+        self.raise(&report.order, &seen.anomalies);
+        let (Some(open), Some(ticket)) = (self.state.order(&report.order), self.tickets.get_mut(&report.order)) else {
+            return Ok(());
+        };
+        let status = seen.stage.status();
         ticket.is_working_reported |= !status.is_final();
         if !traceparent.is_empty() {
             traceparent.clone_into(&mut ticket.traceparent);
         }
-        let told = outcome::of_order(ticket, status, (&fills, executions), &rejection);
-        let own = &open.order;
-        let executed = Executed {
-            trade: own.trade.clone(),
-            order: order.clone(),
-            account: own.account.clone(),
-            instrument: own.terms.instrument.clone(),
-            side: own.terms.side,
-            settlement: own.settlement.clone(),
-            fills,
-            status,
-        };
-        let filled_before = open.filled;
-        let filled = executed.fills.iter().try_fold(filled_before, |sum, fill| sum.plus(fill.quantity))?;
-        let trade = own.trade.clone();
+        let told = outcome::of_order(ticket, status, (&seen.fills, report.fills.len()), &report.rejection);
+        let executed = executed(open, &seen);
+        let (mut executions, mut filled) = (open.executions.clone(), open.filled);
+        for fill in &seen.fills {
+            executions.push(fill.id.clone());
+            filled = filled.plus(fill.quantity)?;
+        }
+        let closed = status.is_final().then(|| Box::new(closed_record(ticket, status, filled.micros())));
+        let trade = open.order.trade.clone();
         self.apply(Record::Executed(Box::new(executed)))?;
         counter!(metrics::REPORTS, "status" => v1::TradeStatus::from(status).as_str_name()).increment(1);
-        let mut closed = None;
-        if status.is_final() {
-            closed =
-                self.tickets.remove(&order).map(|ticket| Box::new(closed_record(&ticket, status, filled.micros())));
-            self.last_reports.keep(trade, told.clone());
+        if closed.is_some() {
+            self.last_reports.keep(trade, Kept { report: Arc::new(told.clone()), executions, filled });
         }
         let stored = self.reports.send(told).await;
         self.work.storing.push(async move { stored.await.ok().and(closed) }.boxed());
         Ok(())
+    }
+
+    /// A report of an order that is over: a fill in it that nobody knows is a fact all the
+    /// same. It is booked, told, and somebody should look at it.
+    async fn on_late_report(&mut self, report: VenueReport) -> Result<(), Ended> {
+        let trade = report.order.as_str().strip_suffix("-o").and_then(|trade| TradeId::new(trade).ok());
+        let kept = trade.as_ref().and_then(|trade| self.last_reports.get(trade));
+        let Some((trade, kept)) = trade.as_ref().zip(kept) else {
+            if !report.fills.is_empty() {
+                warn!("the venue tells of {}, which nobody here remembers", report.order);
+                self.alert(Severity::Critical, alert::code::UNKNOWN_ORDER, &report.order);
+            }
+            return Ok(());
+        };
+        let Some(v1::execution_report::Kind::Trade(last)) = &kept.report.kind else { return Ok(()) };
+        let status = TradeStatus::try_from(last.status()).unwrap_or(TradeStatus::Canceled);
+        let ordered = last.terms.as_ref().map(|terms| terms.quantity_micros).unwrap_or_default();
+        let quantities = (tragen_domain::money::Quantity::from_micros(ordered), kept.filled);
+        let seen =
+            read_report(Stage::of(status), quantities, &kept.executions, (report.status, report.fills.as_slice()))?;
+        if seen.fills.is_empty() {
+            return Ok(());
+        }
+        let told = outcome::late(&kept.report, seen.stage.status(), &seen.fills, kept.executions.len());
+        let mut late = Kept { report: Arc::new(told.clone()), ..kept.clone() };
+        for fill in &seen.fills {
+            late.executions.push(fill.id.clone());
+            late.filled = late.filled.plus(fill.quantity)?;
+        }
+        let trade = trade.clone();
+        match executed_record(&told) {
+            Ok(Some(executed)) => self.apply(executed)?,
+            Ok(None) => {}
+            Err(malformed) => error!("a late fill of {} cannot be counted: {malformed}", report.order),
+        }
+        self.raise(&report.order, &seen.anomalies);
+        self.last_reports.keep(trade, late);
+        let stored = self.reports.send(told).await;
+        self.work.storing.push(async move { stored.await.ok().and(None) }.boxed());
+        Ok(())
+    }
+
+    fn raise(&self, order: &OrderId, anomalies: &[Anomaly]) {
+        for anomaly in anomalies {
+            let (severity, code) = match anomaly {
+                Anomaly::LateFill => (Severity::Warning, alert::code::LATE_FILL),
+                Anomaly::Overfill => (Severity::Critical, alert::code::OVERFILL),
+                Anomaly::RejectedAfterAccepted => (Severity::Warning, alert::code::REJECTED_AFTER_ACCEPTED),
+            };
+            counter!(metrics::ANOMALIES, "kind" => code).increment(1);
+            warn!("order {order}: {code}");
+            self.alert(severity, code, order);
+        }
+    }
+
+    fn alert(&self, severity: Severity, code: &'static str, order: &OrderId) {
+        let (bus, subject) = (self.bus.clone(), order.to_string());
+        self.context.spawn("alert", async move {
+            alert::raise(&bus, (severity, code), &subject, format!("order {subject} at the venue")).await;
+            Ok(())
+        });
     }
 
     pub(super) async fn on_reports(&mut self, reports: Result<Vec<VenueReport>, VenueError>) -> Result<(), Ended> {
@@ -199,6 +304,20 @@ impl Gate {
             }
         }
         Ok(())
+    }
+}
+
+fn executed(open: &OpenOrder, seen: &Seen) -> Executed {
+    let own = &open.order;
+    Executed {
+        trade: own.trade.clone(),
+        order: own.terms.id.clone(),
+        account: own.account.clone(),
+        instrument: own.terms.instrument.clone(),
+        side: own.terms.side,
+        settlement: own.settlement.clone(),
+        fills: seen.fills.clone(),
+        status: seen.stage.status(),
     }
 }
 

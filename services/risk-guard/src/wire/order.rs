@@ -7,12 +7,12 @@ use tragen_contracts::{
 };
 use tragen_domain::{
     execution::Fill,
-    id::{AgentId, Currency, PoolId},
+    id::{AgentId, Currency, InstrumentId, PoolId},
     instrument::SettlementTerms,
     market::Quote,
     money::{Money, Price},
     order::{OrderTerms, Side, TradeStatus},
-    risk::{Executed, Order, Record},
+    risk::{Booking, Executed, Order, Record},
     time::Timestamp,
 };
 
@@ -46,6 +46,29 @@ impl Ticket {
             causation_id: meta.map(|meta| meta.event_id.clone()).unwrap_or_default(),
             is_working_reported: false,
         })
+    }
+
+    /// The approval of `order` as it was journaled, but for its quote.
+    pub(super) fn approved(&self, order: &Order) -> v1::JournalRecord {
+        let approved = v1::OrderApproved {
+            terms: Some(self.terms.clone()),
+            settlement: Some(self.settlement.clone()),
+            taker_fee_ppm: order.taker_fee_ppm,
+            hold_micros: order.hold.micros(),
+            valid_until_micros: order.valid_until.micros(),
+            agent: self.agent.clone(),
+            agent_id: self.agent_id.clone(),
+            pool: order.pool.as_ref().map(ToString::to_string).unwrap_or_default(),
+            rationale: self.rationale.clone(),
+            quote: None,
+        };
+        let meta = v1::Meta {
+            event_id: self.causation_id.clone(),
+            traceparent: self.traceparent.clone(),
+            ..v1::Meta::default()
+        };
+        let kind = Some(v1::journal_record::Kind::Approved(approved));
+        v1::JournalRecord { meta: Some(meta), key: Some(self.key.clone()), kind }
     }
 }
 
@@ -90,10 +113,25 @@ fn parse_order(key: &Key, approved: &v1::OrderApproved, decided_at: Timestamp) -
     })
 }
 
-/// What one entry of the journal changes.
-pub(crate) fn journal_record(record: &v1::JournalRecord, decided_at: Timestamp) -> Result<Record, InvalidField> {
+/// The order of a journaled approval; `None` for any other record.
+pub(super) fn order_of(record: &v1::JournalRecord, decided_at: Timestamp) -> Result<Option<Order>, InvalidField> {
+    let Some(v1::journal_record::Kind::Approved(approved)) = &record.kind else { return Ok(None) };
+    parse_order(&Key::parse(record.key.as_ref())?, approved, decided_at).map(Some)
+}
+
+/// The instrument that is settled by a reported booking.
+pub(super) fn settled_by(report: &v1::ExecutionReport) -> Result<Option<InstrumentId>, InvalidField> {
+    let Some(v1::execution_report::Kind::Booking(booking)) = &report.kind else { return Ok(None) };
+    Ok(Booking::try_from(booking)?.kind.settled().cloned())
+}
+
+/// What one entry of the journal changes; `None` when it only says something.
+pub(crate) fn journal_record(
+    record: &v1::JournalRecord,
+    decided_at: Timestamp,
+) -> Result<Option<Record>, InvalidField> {
     use v1::journal_record::Kind;
-    match required("kind", record.kind.as_ref())? {
+    let changed = match required("kind", record.kind.as_ref())? {
         Kind::StateChanged(state) => state_change(state),
         Kind::Approved(approved) => {
             let key = Key::parse(record.key.as_ref())?;
@@ -111,7 +149,12 @@ pub(crate) fn journal_record(record: &v1::JournalRecord, decided_at: Timestamp) 
             Ok(withdrawal_record(key, report, id("currency", &report.currency)?))
         }
         Kind::Booking(decided) => booked_record(decided),
-    }
+        Kind::TermBegan(began) => {
+            Ok(Record::TermBegan { known_trades_max: usize::try_from(began.known_trades_max).unwrap_or(usize::MAX) })
+        }
+        Kind::StateHashed(_) => return Ok(None),
+    };
+    changed.map(Some)
 }
 
 fn withdrawal_record(key: Key, report: &v1::WithdrawalReport, currency: Currency) -> Record {

@@ -64,7 +64,12 @@ impl Rig {
     }
 
     pub(crate) fn config(&self) -> Config {
-        Config { venue_folder: self.venue_folder(), venue_latency_micros_max: 1_000, ..Config::default() }
+        Config {
+            venue_folder: self.venue_folder(),
+            snapshot_folder: self.folder.path().join("snapshots"),
+            venue_latency_micros_max: 1_000,
+            ..Config::default()
+        }
     }
 
     fn venue_folder(&self) -> PathBuf {

@@ -246,8 +246,9 @@ impl Holding {
         self.orders.push(order);
     }
 
-    pub(super) fn close(&mut self, order: &OrderId) {
-        self.orders.retain(|open| open.order.terms.id != *order);
+    pub(super) fn close(&mut self, order: &OrderId) -> Option<OpenOrder> {
+        let index = self.orders.iter().position(|open| open.order.terms.id == *order)?;
+        Some(self.orders.remove(index))
     }
 
     pub(super) fn order_mut(&mut self, order: &OrderId) -> Option<&mut OpenOrder> {

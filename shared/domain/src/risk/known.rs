@@ -27,6 +27,18 @@ impl Known {
         self.trades.get(trade)
     }
 
+    /// Every trade and whether its order is in flight, in the order in which they are forgotten.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&TradeId, &KnownTrade)> {
+        self.oldest_first.iter().filter_map(|trade| Some((trade, self.trades.get(trade)?)))
+    }
+
+    /// Takes over one trade of a snapshot; they come in the order of [`Self::iter`].
+    pub(super) fn restore(&mut self, trade: TradeId, known: KnownTrade) {
+        if self.trades.insert(trade.clone(), known).is_none() {
+            self.oldest_first.push_back(trade);
+        }
+    }
+
     pub(super) fn set(&mut self, trade: TradeId, known: KnownTrade, limit: usize) {
         if self.trades.insert(trade.clone(), known).is_some() {
             return;

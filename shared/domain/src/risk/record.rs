@@ -16,6 +16,11 @@ use crate::{
 pub enum Record {
     /// An order was approved and holds buying power.
     Approved(Box<Order>),
+    /// A guard began to lead.
+    TermBegan {
+        /// Most decided trades it remembers from now on.
+        known_trades_max: usize,
+    },
     /// A trade ended at the gate without an order.
     Refused {
         /// The trade.

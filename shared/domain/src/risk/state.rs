@@ -9,6 +9,7 @@ use crate::{
     instrument::Instrument,
     market::Quote,
     money::{Money, Overflow, Quantity},
+    order::TradeStatus,
     time::Timestamp,
 };
 use std::{
@@ -38,22 +39,31 @@ impl OpenOrder {
 /// Everything the gate decides with; see [`super::decide`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
-    limits: Limits,
-    instruments: HashMap<InstrumentId, Instrument>,
-    quotes: HashMap<InstrumentId, Quote>,
-    accounts: HashMap<AccountId, AccountState>,
+    pub(super) limits: Limits,
+    pub(super) instruments: HashMap<InstrumentId, Instrument>,
+    pub(super) quotes: HashMap<InstrumentId, Quote>,
+    pub(super) accounts: HashMap<AccountId, AccountState>,
     /// The same accounts in order, so that they can be read page by page.
-    account_ids: BTreeSet<AccountId>,
+    pub(super) account_ids: BTreeSet<AccountId>,
     /// Instruments that are paid out.
-    settled: HashSet<InstrumentId>,
+    pub(super) settled: HashSet<InstrumentId>,
     /// Where each open order lives.
-    open: HashMap<OrderId, (AccountId, InstrumentId)>,
-    known: Known,
+    pub(super) open: HashMap<OrderId, (AccountId, InstrumentId)>,
+    /// Orders with an end that the journal does not have yet.
+    pub(super) ended: BTreeMap<OrderId, (OpenOrder, TradeStatus)>,
+    /// Trades as the journal knows them.
+    pub(super) known: Known,
+    /// Trades that only the executions know, e.g. because the journal was lost.
+    pub(super) told: Known,
+    /// Most trades in each of the two.
+    pub(super) known_max: usize,
+    /// Accounts that were changed since they were last checked.
+    pub(super) touched: HashSet<AccountId>,
     /// Scopes that are not ACTIVE.
-    scopes: BTreeMap<Scope, ScopeState>,
-    epoch: i64,
+    pub(super) scopes: BTreeMap<Scope, ScopeState>,
+    pub(super) epoch: i64,
     /// Approved orders of each agent on the UTC day of its last one.
-    agent_trades: HashMap<AgentId, (i64, u32)>,
+    pub(super) agent_trades: HashMap<AgentId, (i64, u32)>,
     pub(super) resumes: Vec<ResumeProposal>,
     pub(super) bookings: Vec<BookingProposal>,
 }
@@ -62,7 +72,10 @@ impl State {
     /// An empty memory: it denies everything until a trading state is recorded.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        // Not the limit of today: what was journaled before the first term that says its own
+        // must be remembered in the same way for ever.
+        let known_max = Limits::default().known_trades_max;
+        Self { limits, known_max, ..Self::default() }
     }
 
     /// The thresholds.
@@ -139,10 +152,29 @@ impl State {
         self.orders().filter(|open| self.is_settled(&open.order.terms.instrument))
     }
 
-    /// What became of a trade.
+    /// What became of a trade. An order with an end is finished, whether the journal has it or not.
     #[must_use]
     pub fn known(&self, trade: &TradeId) -> Option<&KnownTrade> {
-        self.known.get(trade)
+        let known = self.known.get(trade).or_else(|| self.told.get(trade))?;
+        match known {
+            KnownTrade::InFlight(order) if !self.open.contains_key(order) => Some(&KnownTrade::Finished),
+            KnownTrade::InFlight(_) | KnownTrade::Finished => Some(known),
+        }
+    }
+
+    /// Orders with an end that the journal does not have yet, and how they ended.
+    pub fn ended(&self) -> impl Iterator<Item = &(OpenOrder, TradeStatus)> {
+        self.ended.values()
+    }
+
+    /// Accounts that were changed since the last call.
+    pub(super) fn take_touched(&mut self) -> HashSet<AccountId> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Every open order's id, with its account and instrument.
+    pub(super) const fn open(&self) -> &HashMap<OrderId, (AccountId, InstrumentId)> {
+        &self.open
     }
 
     /// An open order.
@@ -199,14 +231,18 @@ impl State {
     pub fn apply(&mut self, record: Record) -> Result<(), Overflow> {
         match record {
             Record::Approved(order) => self.approve(*order),
+            Record::TermBegan { known_trades_max } => {
+                self.known_max = known_trades_max;
+                Ok(())
+            }
             Record::Refused { trade } => {
-                self.known.set(trade, KnownTrade::Finished, self.limits.known_trades_max);
+                self.known.set(trade, KnownTrade::Finished, self.known_max);
                 Ok(())
             }
             Record::Executed(executed) => self.execute(*executed),
             Record::Closed { order, trade } => self.close(&order, trade),
             Record::Withdrawal { trade, account, currency, held } => {
-                self.known.set(trade.clone(), KnownTrade::Finished, self.limits.known_trades_max);
+                self.known.set(trade.clone(), KnownTrade::Finished, self.known_max);
                 let Some(amount) = held else { return Ok(()) };
                 self.account_mut(account).hold_withdrawal(trade, &currency, amount)
             }
@@ -234,7 +270,10 @@ impl State {
         }
     }
 
-    fn account_mut(&mut self, account: AccountId) -> &mut AccountState {
+    pub(super) fn account_mut(&mut self, account: AccountId) -> &mut AccountState {
+        if !self.touched.contains(&account) {
+            self.touched.insert(account.clone());
+        }
         if !self.accounts.contains_key(&account) {
             self.account_ids.insert(account.clone());
         }
@@ -242,7 +281,7 @@ impl State {
     }
 
     fn approve(&mut self, order: Order) -> Result<(), Overflow> {
-        if self.open.contains_key(&order.terms.id) {
+        if self.open.contains_key(&order.terms.id) || self.ended.contains_key(&order.terms.id) {
             return Ok(());
         }
         if let Some(agent) = &order.agent {
@@ -250,7 +289,7 @@ impl State {
             self.agent_trades.insert(agent.clone(), (order.decided_at.utc_day(), count));
         }
         let in_flight = KnownTrade::InFlight(order.terms.id.clone());
-        self.known.set(order.trade.clone(), in_flight, self.limits.known_trades_max);
+        self.known.set(order.trade.clone(), in_flight, self.known_max);
         let (account, instrument) = (order.account.clone(), order.terms.instrument.clone());
         self.open.insert(order.terms.id.clone(), (account.clone(), instrument.clone()));
         let currency = order.settlement.currency.clone();
@@ -262,6 +301,7 @@ impl State {
         let Executed { trade, order, account, instrument, side, settlement, fills, status } = executed;
         let currency = settlement.currency.clone();
         let mut is_sound = Ok(());
+        let mut ended = None;
         self.account_mut(account).change(&instrument, Some(&currency), |holding| {
             for fill in fills {
                 if holding.knows(&fill.id) {
@@ -280,21 +320,27 @@ impl State {
                 holding.fill(Unposted { trade: trade.clone(), side, settlement: settlement.clone(), fill });
             }
             if status.is_final() {
-                holding.close(&order);
+                ended = holding.close(&order);
             }
         })?;
         is_sound?;
         if status.is_final() {
             self.open.remove(&order);
-            self.known.set(trade, KnownTrade::Finished, self.limits.known_trades_max);
+            // Until the journal has its end, so that what the journal knows does not depend on
+            // when the venue answers.
+            self.ended.extend(ended.map(|open| (order, (open, status))));
+            if self.known.get(&trade).is_none() {
+                self.told.set(trade, KnownTrade::Finished, self.known_max);
+            }
         }
         Ok(())
     }
 
     fn close(&mut self, order: &OrderId, trade: TradeId) -> Result<(), Overflow> {
-        self.known.set(trade, KnownTrade::Finished, self.limits.known_trades_max);
+        self.known.set(trade, KnownTrade::Finished, self.known_max);
+        self.ended.remove(order);
         let Some((account, instrument)) = self.open.remove(order) else { return Ok(()) };
-        self.account_mut(account).change(&instrument, None, |holding| holding.close(order))
+        self.account_mut(account).change(&instrument, None, |holding| drop(holding.close(order)))
     }
 
     fn post(&mut self, posted: &Posted) -> Result<(), Overflow> {

@@ -550,7 +550,7 @@ fn a_resume_needs_two_people_one_level_and_an_unchanged_state() {
 #[test]
 fn finished_trades_are_forgotten_first() {
     let mut state = state();
-    state.limits_mut().known_trades_max = 2;
+    state.apply(Record::TermBegan { known_trades_max: 2 }).expect("fits");
     approve(&mut state, &named("t1", "P", Side::Buy, "0.4", "1"));
     for trade in ["t2", "t3", "t4"] {
         state.apply(Record::Refused { trade: id(trade) }).expect("fits");

@@ -1,0 +1,172 @@
+//! What is done now and then: the state is checked, hashed into the journal, and kept in a
+//! file, so that a start need not read everything.
+
+use super::{Ended, Gate};
+use crate::{
+    alert,
+    config::now,
+    hash::StateHash,
+    metrics,
+    snapshot::Snapshot,
+    wire::{Entries, journal_record},
+};
+use ::metrics::{counter, histogram};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tracing::{debug, error, warn};
+use tragen_bus::Severity;
+use tragen_contracts::v1;
+use tragen_domain::risk::{Scope, TradingState, check_touched, tighten};
+
+/// How often the state is checked.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// When it was done last.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    checked_at: Instant,
+    hashed_at: Instant,
+    /// Resolves when the snapshot before is written; or it could not be.
+    writing: Option<oneshot::Receiver<()>>,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Self { checked_at: Instant::now(), hashed_at: Instant::now(), writing: None }
+    }
+}
+
+impl Gate {
+    /// The first message of a term: it fences whoever led before, and tells what the state is.
+    ///
+    /// # Errors
+    /// [`Ended`] when somebody else has written.
+    pub(crate) async fn begin_term(&mut self) -> Result<(), Ended> {
+        let known_trades_max = self.config.limits.limits().known_trades_max;
+        let began = v1::TermBegan {
+            leader_id: self.journal.leader_id.clone(),
+            known_trades_max: u64::try_from(known_trades_max).unwrap_or(u64::MAX),
+        };
+        let began = self.unkeyed("term", v1::journal_record::Kind::TermBegan(began));
+        self.journaled(std::slice::from_ref(&began))?;
+        let hashed = self.hash();
+        self.journal.append(vec![began, hashed], now()).await?;
+        Ok(())
+    }
+
+    /// Applies what was journaled without having changed the state before.
+    pub(super) fn journaled(&mut self, records: &[v1::JournalRecord]) -> Result<(), Ended> {
+        for record in records {
+            match journal_record(record, now()) {
+                Ok(Some(record)) => self.apply(record)?,
+                Ok(None) => {}
+                Err(malformed) => error!("the guard has journaled what it cannot read: {malformed}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what has changed within the last second; a state that contradicts itself stops everything.
+    ///
+    /// # Errors
+    /// [`Ended`] when the halt could not be journaled.
+    pub(super) async fn check_state(&mut self) -> Result<(), Ended> {
+        if self.checkpoints.checked_at.elapsed() < CHECK_EVERY {
+            return Ok(());
+        }
+        self.checkpoints.checked_at = Instant::now();
+        let Err(broken) = check_touched(&mut self.state) else { return Ok(()) };
+        error!("broken invariant: {broken}");
+        counter!(metrics::BROKEN_INVARIANTS).increment(1);
+        let (bus, message) = (self.bus.clone(), format!("broken invariant: {broken}"));
+        let reason = message.clone();
+        self.context.spawn("alert", async move {
+            alert::raise(&bus, (Severity::Critical, alert::code::INVARIANT_BROKEN), "state", message).await;
+            Ok(())
+        });
+        if self.state.state_of(&Scope::Global) != TradingState::Halted {
+            let halt = tighten(&self.state, Scope::Global, TradingState::Halted, "risk-guard", &reason, now());
+            self.change_state(halt).await?;
+            self.tell_control();
+        }
+        Ok(())
+    }
+
+    /// Journals the hash of the state and writes a snapshot, when it is time.
+    ///
+    /// # Errors
+    /// [`Ended`] when the journal could not be written.
+    pub(super) async fn checkpoint(&mut self) -> Result<(), Ended> {
+        let since = self.checkpoints.hashed_at.elapsed();
+        let is_due = self.journal.unhashed >= self.config.snapshot_records
+            || (self.journal.unhashed > 0 && since >= Duration::from_millis(self.config.snapshot_ms));
+        if !is_due || self.is_writing() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let hashed = self.hash();
+        let Some(v1::journal_record::Kind::StateHashed(hash)) = hashed.kind.clone() else { return Ok(()) };
+        let sequence = self.journal.append(vec![hashed], now()).await?;
+        let snapshot = self.snapshot(sequence, hash);
+        histogram!(metrics::CHECKPOINT_SECONDS).record(started.elapsed().as_secs_f64());
+        let (folder, (written, writing)) = (self.config.snapshot_folder.clone(), oneshot::channel());
+        self.checkpoints.writing = Some(writing);
+        self.context.spawn("snapshot", async move {
+            match tokio::task::spawn_blocking(move || snapshot.write(&folder)).await {
+                Ok(Ok(path)) => debug!("wrote {}", path.display()),
+                Ok(Err(error)) => warn!("writing a snapshot: {error}; the next start reads more of the journal"),
+                Err(error) => warn!("writing a snapshot: {error}"),
+            }
+            let _ = written.send(());
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn is_writing(&mut self) -> bool {
+        let Some(writing) = &mut self.checkpoints.writing else { return false };
+        let is_writing = matches!(writing.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        if !is_writing {
+            self.checkpoints.writing = None;
+        }
+        is_writing
+    }
+
+    fn hash(&mut self) -> v1::JournalRecord {
+        self.checkpoints.hashed_at = Instant::now();
+        let hash = StateHash::of(&self.state).journaled(self.journal.records);
+        self.unkeyed("hash", v1::journal_record::Kind::StateHashed(hash))
+    }
+
+    fn unkeyed(&self, what: &str, kind: v1::journal_record::Kind) -> v1::JournalRecord {
+        let meta = v1::Meta {
+            event_id: format!("{what}-{}-{}", self.journal.leader_id, self.journal.last),
+            occurred_at_micros: now().micros(),
+            ..v1::Meta::default()
+        };
+        v1::JournalRecord { meta: Some(meta), key: None, kind: Some(kind) }
+    }
+
+    /// Everything large in it is shared, so that deciding waits for little.
+    fn snapshot(&self, journal_sequence: u64, hash: v1::StateHashed) -> Snapshot {
+        let stored = self.state.stored();
+        let header = v1::SnapshotHeader {
+            journal_sequence,
+            journal_created_micros: self.journal.created_micros,
+            executions_sequence: self.reports.stored(),
+            ledger_sequence: self.ledger_sequence,
+            hash: Some(hash),
+            taken_at_micros: now().micros(),
+            epoch: stored.epoch,
+            known_trades_max: u64::try_from(stored.known_max).unwrap_or(u64::MAX),
+        };
+        let tickets = stored.orders.iter().filter_map(|own| self.tickets.get_key_value(&own.order.terms.id));
+        let entries = Entries {
+            tickets: tickets.map(|(id, ticket)| (id.clone(), ticket.clone())).collect(),
+            reports: self.last_reports.iter().map(|(trade, kept)| (trade.clone(), kept.clone())).collect(),
+            untold: self.work.untold.iter().map(|untold| untold.report.clone()).collect(),
+            stored,
+        };
+        Snapshot { header, entries }
+    }
+}

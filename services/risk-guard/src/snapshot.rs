@@ -1,0 +1,169 @@
+//! Snapshots in files: written beside and renamed, so that there is a whole one or none;
+//! checksummed; and only believed when the journal says the same.
+//!
+//! A file is a mark of 8 bytes, a version (4 bytes, little endian), the length of the body
+//! (8), SHA-256 of the body (32), and the body: a `SnapshotHeader` and `SnapshotEntry`s, each
+//! with its length before it.
+
+use crate::{
+    replica::{Place, Replica},
+    wire::{read_entries, write_entries},
+};
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+use tracing::warn;
+use tragen_contracts::{convert::InvalidField, v1};
+use tragen_domain::{money::Overflow, risk::Limits};
+
+const MARK: &[u8; 8] = b"TRAGENGS";
+/// Version of the form of the file.
+const VERSION: u32 = 1;
+/// Bytes before the body.
+const HEAD_BYTES: usize = 52;
+/// Snapshots that are kept: if the newest one is damaged, the one before it saves the time.
+const KEPT: usize = 2;
+/// What the names begin with; the journal's sequence follows.
+const NAME: &str = "snapshot-";
+
+/// Why a file is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// It cannot be read or written.
+    #[error("reading or writing it")]
+    File(#[from] io::Error),
+    /// It is no snapshot, or not the whole of one.
+    #[error("it is damaged")]
+    Damaged,
+    /// A newer program has written it.
+    #[error("it is of version {found}, this program knows {VERSION}")]
+    Newer {
+        /// Its version.
+        found: u32,
+    },
+    /// Its parts cannot be decoded.
+    #[error("it cannot be decoded")]
+    Decode(#[from] prost::DecodeError),
+    /// A value in it makes no sense.
+    #[error("it cannot be understood")]
+    Invalid(#[from] InvalidField),
+    /// What it says contradicts itself.
+    #[error("it contradicts itself")]
+    Overflow(#[from] Overflow),
+}
+
+/// What is to be written, taken in the task that decides; encoded and written elsewhere.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) header: v1::SnapshotHeader,
+    /// Cheap to take: everything large in it is shared.
+    pub(crate) entries: crate::wire::Entries,
+}
+
+/// A file that is whole.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) path: PathBuf,
+    pub(crate) header: v1::SnapshotHeader,
+    body: Vec<u8>,
+}
+
+impl Snapshot {
+    /// Writes it into `folder`, and forgets the oldest ones there; the path.
+    ///
+    /// # Errors
+    /// [`io::Error`].
+    pub(crate) fn write(&self, folder: &Path) -> io::Result<PathBuf> {
+        let mut body = self.header.encode_length_delimited_to_vec();
+        write_entries(&self.entries, &mut body);
+        let path = folder.join(format!("{NAME}{:020}", self.header.journal_sequence));
+        let fresh = path.with_extension("new");
+        fs::create_dir_all(folder)?;
+        let mut file = File::create(&fresh)?;
+        file.write_all(MARK)?;
+        file.write_all(&VERSION.to_le_bytes())?;
+        file.write_all(&u64::try_from(body.len()).unwrap_or(u64::MAX).to_le_bytes())?;
+        file.write_all(&Sha256::digest(&body))?;
+        file.write_all(&body)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &path)?;
+        File::open(folder)?.sync_all()?;
+        for old in names(folder)?.into_iter().skip(KEPT) {
+            fs::remove_file(old)?;
+        }
+        Ok(path)
+    }
+}
+
+/// Every whole snapshot in `folder`, newest first; the others are warned of.
+pub(crate) fn load_all(folder: &Path) -> Vec<Loaded> {
+    let names = names(folder).unwrap_or_default();
+    let loaded = names.into_iter().filter_map(|path| match load(&path) {
+        Ok(loaded) => Some(loaded),
+        Err(error) => {
+            warn!("snapshot {} is not used: {:#}", path.display(), anyhow::Error::new(error));
+            None
+        }
+    });
+    loaded.collect()
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// [`SnapshotError`].
+pub(crate) fn load(path: &Path) -> Result<Loaded, SnapshotError> {
+    let bytes = fs::read(path)?;
+    let (head, body) = bytes.split_at_checked(HEAD_BYTES).ok_or(SnapshotError::Damaged)?;
+    let (mark, head) = head.split_at(MARK.len());
+    let (version, head) = head.split_first_chunk::<4>().ok_or(SnapshotError::Damaged)?;
+    let (length, checksum) = head.split_first_chunk::<8>().ok_or(SnapshotError::Damaged)?;
+    if mark != MARK {
+        return Err(SnapshotError::Damaged);
+    }
+    let found = u32::from_le_bytes(*version);
+    if found > VERSION {
+        return Err(SnapshotError::Newer { found });
+    }
+    let is_whole = u64::from_le_bytes(*length) == u64::try_from(body.len()).unwrap_or(u64::MAX);
+    if !is_whole || Sha256::digest(body)[..] != *checksum {
+        return Err(SnapshotError::Damaged);
+    }
+    let mut rest = body;
+    let header = v1::SnapshotHeader::decode_length_delimited(&mut rest)?;
+    Ok(Loaded { path: path.to_owned(), header, body: rest.to_vec() })
+}
+
+impl Loaded {
+    /// The memory it keeps.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub(crate) fn restore(self, limits: Limits, stored_reports_max: usize) -> Result<Replica, SnapshotError> {
+        let mut replica = read_entries(&self.header, &self.body, limits, stored_reports_max)?;
+        replica.place = Place {
+            journal: self.header.journal_sequence,
+            executions: self.header.executions_sequence,
+            ledger: self.header.ledger_sequence,
+        };
+        Ok(replica)
+    }
+}
+
+/// Paths of the snapshots in `folder`, newest first.
+fn names(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.strip_prefix(NAME).is_some_and(|sequence| sequence.bytes().all(|byte| byte.is_ascii_digit())) {
+            names.push(path);
+        }
+    }
+    names.sort_by(|a, b| b.cmp(a));
+    Ok(names)
+}

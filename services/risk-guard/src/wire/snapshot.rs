@@ -1,0 +1,199 @@
+//! A guard's memory as parts of a snapshot, and back.
+
+use super::{
+    Ticket,
+    order::{self, order_of},
+    scope::{scope_state, state_change},
+};
+use crate::{bookings::Untold, replica::Replica, reports::Kept, snapshot::SnapshotError};
+use prost::Message as _;
+use std::{collections::HashMap, sync::Arc};
+use tragen_contracts::{
+    convert::{InvalidField, id, required},
+    v1::{self, snapshot_entry::Kind},
+};
+use tragen_domain::{
+    execution::Fill,
+    id::{OrderId, TradeId},
+    instrument::SettlementTerms,
+    money::{Money, Price, Quantity},
+    order::Side,
+    risk::{Limits, Record, State, Stored, StoredOrder, Unposted},
+    time::Timestamp,
+};
+
+/// Trades in one part.
+const KNOWN_AT_ONCE: usize = 4_096;
+
+/// Everything of a snapshot but its header.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    pub(crate) stored: Stored,
+    pub(crate) tickets: HashMap<OrderId, Ticket>,
+    pub(crate) reports: Vec<(TradeId, Kept)>,
+    pub(crate) untold: Vec<v1::ExecutionReport>,
+}
+
+/// Encodes every part behind `out`.
+pub(crate) fn write_entries(entries: &Entries, out: &mut Vec<u8>) {
+    let mut put = |kind: Kind| {
+        let entry = v1::SnapshotEntry { kind: Some(kind) };
+        out.extend_from_slice(&entry.encode_length_delimited_to_vec());
+    };
+    let stored = &entries.stored;
+    stored.scopes.iter().for_each(|state| put(Kind::Scope(scope_state(state))));
+    stored.settled.iter().for_each(|instrument| put(Kind::SettledInstrumentId(instrument.to_string())));
+    for (agent, day, count) in &stored.agent_trades {
+        put(Kind::AgentTrades(v1::AgentTrades { agent_id: agent.to_string(), day: *day, count: *count }));
+    }
+    for stored in &stored.orders {
+        // Whoever approves keeps a ticket until the journal has the end.
+        if let Some(ticket) = entries.tickets.get(&stored.order.terms.id) {
+            put(Kind::Order(order_entry(stored, ticket)));
+        }
+    }
+    for known in stored.known.chunks(KNOWN_AT_ONCE) {
+        let order = |order: &Option<OrderId>| order.as_ref().map(ToString::to_string).unwrap_or_default();
+        put(Kind::Known(v1::KnownTrades {
+            trade_ids: known.iter().map(|(trade, _)| trade.to_string()).collect(),
+            order_ids: known.iter().map(|(_, id)| order(id)).collect(),
+        }));
+    }
+    for told in stored.told.chunks(KNOWN_AT_ONCE) {
+        let trade_ids = told.iter().map(ToString::to_string).collect();
+        put(Kind::Told(v1::KnownTrades { trade_ids, order_ids: Vec::new() }));
+    }
+    for (account, instrument, unposted) in &stored.unposted {
+        put(Kind::Unposted(v1::UnpostedFill {
+            account_id: account.to_string(),
+            instrument_id: instrument.to_string(),
+            trade_id: unposted.trade.to_string(),
+            side: v1::Side::from(unposted.side).into(),
+            settlement: Some((&unposted.settlement).into()),
+            fill: Some((&unposted.fill).into()),
+        }));
+    }
+    for (account, trade, currency, amount) in &stored.withdrawals {
+        put(Kind::Withdrawal(v1::HeldWithdrawal {
+            account_id: account.to_string(),
+            trade_id: trade.to_string(),
+            currency: currency.to_string(),
+            amount_micros: amount.micros(),
+        }));
+    }
+    for (_, kept) in &entries.reports {
+        put(Kind::Report(v1::KeptReport {
+            report: Some(v1::ExecutionReport::clone(&kept.report)),
+            execution_ids: kept.executions.iter().map(ToString::to_string).collect(),
+            filled_micros: kept.filled.micros(),
+        }));
+    }
+    entries.untold.iter().for_each(|report| put(Kind::Untold(report.clone())));
+}
+
+/// Decodes every part of `body`.
+///
+/// # Errors
+/// [`SnapshotError`].
+pub(crate) fn read_entries(
+    header: &v1::SnapshotHeader,
+    mut body: &[u8],
+    limits: Limits,
+    stored_reports_max: usize,
+) -> Result<Replica, SnapshotError> {
+    let known_max = usize::try_from(header.known_trades_max).unwrap_or(usize::MAX);
+    let mut stored = Stored { epoch: header.epoch, known_max, ..Stored::default() };
+    let mut replica = Replica::new(limits.clone(), stored_reports_max);
+    while !body.is_empty() {
+        let entry = v1::SnapshotEntry::decode_length_delimited(&mut body)?;
+        take(entry, &mut stored, &mut replica)?;
+    }
+    replica.state = State::restore(limits, stored)?;
+    Ok(replica)
+}
+
+fn take(entry: v1::SnapshotEntry, stored: &mut Stored, replica: &mut Replica) -> Result<(), InvalidField> {
+    // A part that this program does not know changes the hash, which refuses the snapshot.
+    let Some(kind) = entry.kind else { return Ok(()) };
+    match kind {
+        Kind::Scope(state) => {
+            if let Record::ScopeChanged(state) = state_change(&state)? {
+                stored.scopes.push(state);
+            }
+        }
+        Kind::SettledInstrumentId(instrument) => stored.settled.push(id("settled_instrument_id", &instrument)?),
+        Kind::AgentTrades(own) => stored.agent_trades.push((id("agent_id", &own.agent_id)?, own.day, own.count)),
+        Kind::Order(order) => {
+            let (order, ticket) = read_order(&order)?;
+            replica.tickets.insert(order.order.terms.id.clone(), ticket);
+            stored.orders.push(order);
+        }
+        Kind::Known(known) => {
+            for (trade, order) in known.trade_ids.iter().zip(&known.order_ids) {
+                let order = (!order.is_empty()).then(|| id("order_ids", order)).transpose()?;
+                stored.known.push((id("trade_ids", trade)?, order));
+            }
+        }
+        Kind::Told(told) => {
+            for trade in &told.trade_ids {
+                stored.told.push(id("trade_ids", trade)?);
+            }
+        }
+        Kind::Unposted(fill) => {
+            let side = v1::Side::try_from(fill.side).unwrap_or_default();
+            let unposted = Unposted {
+                trade: id("trade_id", &fill.trade_id)?,
+                side: Side::try_from(side)?,
+                settlement: SettlementTerms::try_from(required("settlement", fill.settlement.as_ref())?)?,
+                fill: Fill::try_from(required("fill", fill.fill.as_ref())?)?,
+            };
+            let own = (id("account_id", &fill.account_id)?, id("instrument_id", &fill.instrument_id)?);
+            stored.unposted.push((own.0, own.1, unposted));
+        }
+        Kind::Withdrawal(held) => stored.withdrawals.push((
+            id("account_id", &held.account_id)?,
+            id("trade_id", &held.trade_id)?,
+            id("currency", &held.currency)?,
+            Money::from_micros(held.amount_micros),
+        )),
+        Kind::Report(kept) => {
+            let report = kept.report.unwrap_or_default();
+            let trade =
+                id("report.key.trade_id", report.key.as_ref().map(|key| key.trade_id.as_str()).unwrap_or_default())?;
+            let executions = kept.execution_ids.iter().map(|own| id("execution_ids", own)).collect::<Result<_, _>>()?;
+            let filled = Quantity::from_micros(kept.filled_micros);
+            replica.last_reports.keep(trade, Kept { report: Arc::new(report), executions, filled });
+        }
+        Kind::Untold(report) => {
+            let key = required("untold.key", report.key.as_ref())?.trade_id.clone();
+            let settled = order::settled_by(&report)?;
+            replica.untold.insert(key, Untold { settled, report });
+        }
+    }
+    Ok(())
+}
+
+fn order_entry(stored: &StoredOrder, ticket: &Ticket) -> v1::SnapshotOrder {
+    let order = &stored.order;
+    v1::SnapshotOrder {
+        approved: Some(ticket.approved(order)),
+        decided_at_micros: order.decided_at.micros(),
+        reference_price_micros: order.reference.micros(),
+        filled_micros: stored.filled.micros(),
+        execution_ids: stored.executions.iter().map(ToString::to_string).collect(),
+        is_working_reported: ticket.is_working_reported,
+    }
+}
+
+fn read_order(entry: &v1::SnapshotOrder) -> Result<(StoredOrder, Ticket), InvalidField> {
+    let record = required("approved", entry.approved.as_ref())?;
+    let missing = || InvalidField::new("approved.kind", "FIELD_MISSING", "is no approval");
+    let Some(v1::journal_record::Kind::Approved(approved)) = &record.kind else { return Err(missing()) };
+    let key = required("approved.key", record.key.as_ref())?;
+    let mut ticket = Ticket::new(record.meta.as_ref(), key, approved).ok_or_else(missing)?;
+    ticket.is_working_reported = entry.is_working_reported;
+    let mut order = order_of(record, Timestamp::from_micros(entry.decided_at_micros))?.ok_or_else(missing)?;
+    order.reference = Price::from_micros(entry.reference_price_micros);
+    let executions = entry.execution_ids.iter().map(|own| id("execution_ids", own)).collect::<Result<_, _>>()?;
+    Ok((StoredOrder { order, filled: Quantity::from_micros(entry.filled_micros), executions }, ticket))
+}

@@ -1,0 +1,148 @@
+//! The state in one fixed form, for its hash: the part that the journal alone determines,
+//! so that whoever replays the same journal has the same bytes.
+//!
+//! Not in it: what the ledger tells (balances, positions, fills it has not posted), what the
+//! market tells (instruments, quotes), the limits of today's configuration, and proposals
+//! that wait for a second person, which no journal has.
+
+use super::{KnownTrade, OpenOrder, Order, Scope, ScopeState, State, TradingState};
+use crate::order::{OrderPrice, Side, TimeInForce};
+
+/// Version of the form below; a hash of another version cannot be compared.
+pub const CANONICAL_VERSION: u32 = 1;
+
+impl State {
+    /// Gives `sink` the bytes, piece by piece. Sorted, every text with its length, numbers
+    /// as 8 bytes little endian: two states have the same bytes only if they are equal.
+    pub fn canonical(&self, sink: impl FnMut(&[u8])) {
+        let mut out = Out(sink);
+        let Self {
+            // A new field belongs below, with a new version, if the journal determines it; and
+            // into `stored.rs`, or a guard that starts from a snapshot does not know it.
+            limits: _,
+            instruments: _,
+            quotes: _,
+            accounts: _,
+            account_ids: _,
+            settled,
+            open: _,
+            ended,
+            known,
+            told: _,
+            known_max,
+            touched: _,
+            scopes,
+            epoch,
+            agent_trades,
+            resumes: _,
+            bookings: _,
+        } = self;
+        out.number(*epoch);
+        out.count(scopes.len());
+        for state in scopes.values() {
+            out.scope_state(state);
+        }
+        let mut sorted: Vec<_> = settled.iter().collect();
+        sorted.sort();
+        out.count(sorted.len());
+        sorted.into_iter().for_each(|instrument| out.text(instrument.as_str()));
+        let mut counted: Vec<_> = agent_trades.iter().collect();
+        counted.sort();
+        out.count(counted.len());
+        for (agent, (day, count)) in counted {
+            out.text(agent.as_str());
+            out.number(*day);
+            out.number(i64::from(*count));
+        }
+        let mut orders: Vec<&Order> = self.orders().chain(ended.values().map(|(open, _)| open)).map(order_of).collect();
+        orders.sort_by(|a, b| a.terms.id.cmp(&b.terms.id));
+        out.count(orders.len());
+        orders.into_iter().for_each(|order| out.order(order));
+        out.count(*known_max);
+        for (trade, known) in known.iter() {
+            out.text(trade.as_str());
+            match known {
+                KnownTrade::InFlight(_) => out.number(1),
+                KnownTrade::Finished => out.number(0),
+            }
+        }
+    }
+}
+
+const fn order_of(open: &OpenOrder) -> &Order {
+    &open.order
+}
+
+struct Out<S>(S);
+
+impl<S: FnMut(&[u8])> Out<S> {
+    fn number(&mut self, number: i64) {
+        (self.0)(&number.to_le_bytes());
+    }
+
+    fn count(&mut self, count: usize) {
+        self.number(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.count(text.len());
+        (self.0)(text.as_bytes());
+    }
+
+    fn scope_state(&mut self, state: &ScopeState) {
+        let (kind, id) = match &state.scope {
+            Scope::Global => (0, ""),
+            Scope::Pool(id) => (1, id.as_str()),
+            Scope::Agent(id) => (2, id.as_str()),
+            Scope::Instrument(id) => (3, id.as_str()),
+            Scope::Account(id) => (4, id.as_str()),
+        };
+        self.number(kind);
+        self.text(id);
+        self.number(match state.state {
+            TradingState::Active => 0,
+            TradingState::Reducing => 1,
+            TradingState::Halted => 2,
+        });
+        self.number(state.epoch);
+        self.text(&state.changed_by);
+        self.text(&state.reason);
+        self.number(state.changed_at.micros());
+    }
+
+    fn order(&mut self, order: &Order) {
+        let terms = &order.terms;
+        for text in [terms.id.as_str(), order.trade.as_str(), order.account.as_str(), terms.instrument.as_str()] {
+            self.text(text);
+        }
+        for text in [order.agent.as_ref().map(|id| id.as_str()), order.pool.as_ref().map(|id| id.as_str())] {
+            self.text(text.unwrap_or_default());
+        }
+        let side = match terms.side {
+            Side::Buy => 0,
+            Side::Sell => 1,
+        };
+        let price = match terms.price {
+            OrderPrice::Limit(_) => 0,
+            OrderPrice::Market => 1,
+        };
+        let (kind, end) = match terms.time_in_force {
+            TimeInForce::Ioc => (0, 0),
+            TimeInForce::Fok => (1, 0),
+            TimeInForce::Gtc => (2, 0),
+            TimeInForce::Gtd(end) => (3, end.micros()),
+        };
+        for number in [side, price, kind, end, i64::from(terms.is_reduce_only)] {
+            self.number(number);
+        }
+        let numbers = [
+            terms.quantity.micros(),
+            order.limit.micros(),
+            order.hold.micros(),
+            order.taker_fee_ppm,
+            order.decided_at.micros(),
+            order.valid_until.micros(),
+        ];
+        numbers.into_iter().for_each(|number| self.number(number));
+    }
+}

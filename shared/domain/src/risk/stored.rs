@@ -1,0 +1,141 @@
+//! The state as it is kept in a snapshot: what the journal and the executions have told.
+//! Balances and positions are asked of the ledger again, quotes of the market.
+
+use super::{KnownTrade, Limits, OpenOrder, Order, ScopeState, State, Unposted};
+use crate::{
+    id::{AccountId, AgentId, Currency, ExecutionId, InstrumentId, OrderId, TradeId},
+    money::{Money, Overflow, Quantity},
+};
+
+/// What a snapshot keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// The newest epoch.
+    pub epoch: i64,
+    /// Every scope that is not ACTIVE.
+    pub scopes: Vec<ScopeState>,
+    /// Instruments that are paid out.
+    pub settled: Vec<InstrumentId>,
+    /// Approved orders of each agent: the UTC day of the last one, and how many on that day.
+    pub agent_trades: Vec<(AgentId, i64, u32)>,
+    /// Orders without an end in the journal, in no order.
+    pub orders: Vec<StoredOrder>,
+    /// Most decided trades that are remembered.
+    pub known_max: usize,
+    /// Decided trades, the one that is forgotten first at the beginning, with the order of
+    /// those in flight.
+    pub known: Vec<(TradeId, Option<OrderId>)>,
+    /// Trades that only the executions know.
+    pub told: Vec<TradeId>,
+    /// Fills that the ledger has not posted, oldest first for each account and instrument.
+    pub unposted: Vec<(AccountId, InstrumentId, Unposted)>,
+    /// Money held for withdrawals: whose, for which, of which currency, how much.
+    pub withdrawals: Vec<(AccountId, TradeId, Currency, Money)>,
+}
+
+/// An order without an end in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredOrder {
+    /// The order.
+    pub order: Order,
+    /// Filled so far.
+    pub filled: Quantity,
+    /// Its executions so far.
+    pub executions: Vec<ExecutionId>,
+}
+
+impl State {
+    /// What a snapshot keeps of the state now.
+    #[must_use]
+    pub fn stored(&self) -> Stored {
+        let Self {
+            // A new field that the market, the ledger and the configuration do not tell belongs
+            // into `Stored`, or a guard that starts from a snapshot does not know it.
+            limits: _,
+            instruments: _,
+            quotes: _,
+            accounts,
+            account_ids: _,
+            settled,
+            open: _,
+            ended,
+            known,
+            told,
+            known_max,
+            touched: _,
+            scopes,
+            epoch,
+            agent_trades,
+            resumes: _,
+            bookings: _,
+        } = self;
+        let mut stored = Stored {
+            epoch: *epoch,
+            scopes: scopes.values().cloned().collect(),
+            settled: settled.iter().cloned().collect(),
+            agent_trades: agent_trades.iter().map(|(agent, (day, count))| (agent.clone(), *day, *count)).collect(),
+            known_max: *known_max,
+            told: told.iter().map(|(trade, _)| trade.clone()).collect(),
+            ..Stored::default()
+        };
+        // One with an end is kept as open: whether its report is stored is not known here, and
+        // asking the venue once more changes nothing.
+        let orders = self.orders().chain(ended.values().map(|(open, _)| open));
+        stored.orders.extend(orders.map(|open| StoredOrder {
+            order: open.order.clone(),
+            filled: open.filled,
+            executions: open.executions.clone(),
+        }));
+        stored.known.extend(known.iter().map(|(trade, known)| match known {
+            KnownTrade::InFlight(order) => (trade.clone(), Some(order.clone())),
+            KnownTrade::Finished => (trade.clone(), None),
+        }));
+        for (id, account) in accounts {
+            for (instrument, holding) in account.holdings() {
+                let unposted = holding.unposted().iter().cloned();
+                stored.unposted.extend(unposted.map(|unposted| (id.clone(), instrument.clone(), unposted)));
+            }
+            let held = account.withdrawals();
+            stored
+                .withdrawals
+                .extend(held.map(|(t, currency, amount)| (id.clone(), t.clone(), currency.clone(), amount)));
+        }
+        stored
+    }
+
+    /// The state of a snapshot.
+    ///
+    /// # Errors
+    /// [`Overflow`]: what was stored contradicts itself.
+    pub fn restore(limits: Limits, stored: Stored) -> Result<Self, Overflow> {
+        let mut state = Self::new(limits);
+        state.epoch = stored.epoch;
+        state.scopes = stored.scopes.into_iter().map(|entry| (entry.scope.clone(), entry)).collect();
+        state.settled = stored.settled.into_iter().collect();
+        state.agent_trades = stored.agent_trades.into_iter().map(|(id, day, count)| (id, (day, count))).collect();
+        state.known_max = stored.known_max;
+        for (trade, order) in stored.known {
+            state.known.restore(trade, order.map_or(KnownTrade::Finished, KnownTrade::InFlight));
+        }
+        for trade in stored.told {
+            state.told.restore(trade, KnownTrade::Finished);
+        }
+        for (account, instrument, unposted) in stored.unposted {
+            let currency = unposted.settlement.currency.clone();
+            state.account_mut(account).change(&instrument, Some(&currency), |holding| holding.fill(unposted))?;
+        }
+        let mut orders = stored.orders;
+        orders.sort_by(|a, b| (a.order.decided_at, &a.order.terms.id).cmp(&(b.order.decided_at, &b.order.terms.id)));
+        for StoredOrder { order, filled, executions } in orders {
+            let (account, instrument) = (order.account.clone(), order.terms.instrument.clone());
+            let currency = order.settlement.currency.clone();
+            state.open.insert(order.terms.id.clone(), (account.clone(), instrument.clone()));
+            let open = OpenOrder { order, filled, executions };
+            state.account_mut(account).change(&instrument, Some(&currency), |holding| holding.open(open))?;
+        }
+        for (account, trade, currency, amount) in stored.withdrawals {
+            state.account_mut(account).hold_withdrawal(trade, &currency, amount)?;
+        }
+        Ok(state)
+    }
+}
