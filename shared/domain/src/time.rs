@@ -37,6 +37,19 @@ impl Timestamp {
     pub const fn utc_day(self) -> i64 {
         self.0.div_euclid(86_400_000_000)
     }
+
+    /// Months since January of year 0 (Gregorian): the UTC month it falls on, `12 x year + month - 1`.
+    #[must_use]
+    pub const fn utc_month(self) -> i64 {
+        // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days: years begin
+        // in March, so that the leap day is the last of its year.
+        let days = self.utc_day() + 719_468;
+        let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let months_since_march = (5 * day_of_year + 2) / 153;
+        12 * (era * 400 + year_of_era) + months_since_march + 2
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -48,6 +61,24 @@ impl fmt::Display for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn months_end_with_their_last_day() {
+        let check = |day: i64, year: i64, month: i64| {
+            let at = |micros: i64| Timestamp::from_micros(day * 86_400_000_000 + micros).utc_month();
+            assert_eq!((at(0), at(86_399_999_999)), (12 * year + month - 1, 12 * year + month - 1), "day {day}");
+        };
+        check(0, 1970, 1);
+        check(-1, 1969, 12);
+        check(30, 1970, 1);
+        check(31, 1970, 2);
+        check(11_016, 2000, 2); // 29 February
+        check(11_017, 2000, 3);
+        check(19_691, 2023, 11);
+        check(19_692, 2023, 12);
+        check(47_540, 2100, 2); // 28 February, no leap year
+        check(47_541, 2100, 3);
+    }
 
     #[test]
     fn days_before_the_epoch_count_down() {

@@ -1,0 +1,245 @@
+//! Which agents move together: correlations of all pairs, kept up to date.
+
+use super::{
+    correlation::{MIN_POINTS, bounded, correlation_factor},
+    moments::{count, to_float},
+    returns::{RETURN_UNIT, Return},
+    undefined::Undefined,
+    window::{RETURNS_MAX, WindowError, scaled},
+};
+use crate::id::AgentId;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Most agents in one matrix: their pairs take 42 MB.
+pub const AGENTS_MAX: usize = 1_024;
+
+/// More agents than [`AGENTS_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("agent {agent} is one more than {AGENTS_MAX} in the correlation matrix")]
+pub struct MatrixFull {
+    /// The first that found no place.
+    pub agent: AgentId,
+}
+
+/// Two agents and their correlation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CorrelatedPair {
+    /// Both, in order.
+    pub agents: [AgentId; 2],
+    /// -1..=1.
+    pub correlation: f64,
+}
+
+/// Correlations of agents' returns over the newest intervals.
+///
+/// Every interval (live: five minutes) gives each agent that traded with capital
+/// one [`Return`]; an agent without one has a gap there. A pair is correlated over
+/// the intervals in which both have a point. An interval costs O(pairs), an
+/// answer O(1); sums are exact, as in [`super::ReturnWindow`].
+///
+/// ```
+/// use tragen_domain::{id::AgentId, portfolio::{CorrelationMatrix, Return, Undefined}};
+/// let [a, b] = ["a", "b"].map(|id| AgentId::new(id).unwrap());
+/// let mut matrix = CorrelationMatrix::new(100).unwrap();
+/// for step in 0..20 {
+///     assert!(matrix.correlation(&a, &b).is_err());
+///     let [up, down] = [step, -3 * step].map(|units| Return::from_units(units).unwrap());
+///     matrix.push([(a.clone(), up), (b.clone(), down)]).unwrap();
+/// }
+/// assert_eq!(matrix.correlation(&a, &b), Ok(-1.0));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorrelationMatrix {
+    capacity: usize,
+    /// Where each agent's series is.
+    places: BTreeMap<AgentId, usize>,
+    free: Vec<usize>,
+    /// By place; each holds one entry per interval.
+    series: Vec<VecDeque<Option<Return>>>,
+    /// Of places `i >= j` at `i (i + 1) / 2 + j`; the diagonal is the agent itself.
+    pairs: Vec<CoMoments>,
+    intervals: usize,
+}
+
+/// Sums over the intervals in which both have a point.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct CoMoments {
+    points: i32,
+    /// Within 4,096 times the largest return: they fit.
+    sums: [i64; 2],
+    squares: [i128; 2],
+    product: i128,
+}
+
+impl CoMoments {
+    fn count(&mut self, points: (Option<Return>, Option<Return>), times: i32) {
+        let (Some(left), Some(right)) = points else { return };
+        let (x, y) = (left.units(), right.units());
+        let (wide_x, wide_y, wide) = (i128::from(x), i128::from(y), i128::from(times));
+        self.points += times;
+        self.sums[0] += i64::from(times) * x;
+        self.sums[1] += i64::from(times) * y;
+        self.squares[0] += wide * wide_x * wide_x;
+        self.squares[1] += wide * wide_y * wide_y;
+        self.product += wide * wide_x * wide_y;
+    }
+
+    fn len(&self) -> usize {
+        usize::try_from(self.points).unwrap_or_default()
+    }
+
+    /// n x sum of products - product of sums, exact.
+    fn spread(&self, product: i128, sums: [i64; 2]) -> f64 {
+        to_float(scaled(product, self.len()) - i128::from(sums[0]) * i128::from(sums[1]))
+    }
+
+    fn correlation(&self) -> Result<f64, Undefined> {
+        if self.len() < MIN_POINTS {
+            return Err(Undefined::TooFewPoints { needed: MIN_POINTS, have: self.len() });
+        }
+        let [x, y] = self.sums;
+        let (left, right) = (self.spread(self.squares[0], [x, x]), self.spread(self.squares[1], [y, y]));
+        if left <= 0.0 || right <= 0.0 {
+            return Err(Undefined::NoVariance);
+        }
+        bounded(self.spread(self.product, [x, y]) / (left.sqrt() * right.sqrt()))
+    }
+
+    fn deviation(&self) -> Result<f64, Undefined> {
+        if self.len() < MIN_POINTS {
+            return Err(Undefined::TooFewPoints { needed: MIN_POINTS, have: self.len() });
+        }
+        let n = count(self.len());
+        let [x, _] = self.sums;
+        Ok((self.spread(self.squares[0], [x, x]) / (n * (n - 1.0))).sqrt() / to_float(RETURN_UNIT.into()))
+    }
+}
+
+impl CorrelationMatrix {
+    /// An empty matrix over the newest `capacity` intervals.
+    ///
+    /// # Errors
+    /// [`WindowError`] unless it is [`MIN_POINTS`] to [`RETURNS_MAX`].
+    pub fn new(capacity: usize) -> Result<Self, WindowError> {
+        if !(MIN_POINTS..=RETURNS_MAX).contains(&capacity) {
+            return Err(WindowError { capacity });
+        }
+        Ok(Self {
+            capacity,
+            places: BTreeMap::new(),
+            free: Vec::new(),
+            series: Vec::new(),
+            pairs: Vec::new(),
+            intervals: 0,
+        })
+    }
+
+    /// Adds one interval; agents that are not in it have a gap there, new ones before it.
+    ///
+    /// # Errors
+    /// [`MatrixFull`]; nothing is added then.
+    pub fn push(&mut self, returns: impl IntoIterator<Item = (AgentId, Return)>) -> Result<(), MatrixFull> {
+        let returns: BTreeMap<AgentId, Return> = returns.into_iter().collect();
+        let mut unknown = returns.keys().filter(|agent| !self.places.contains_key(*agent));
+        if let Some(agent) = unknown.nth(AGENTS_MAX - self.places.len()) {
+            return Err(MatrixFull { agent: agent.clone() });
+        }
+        let mut newest = vec![None; AGENTS_MAX];
+        for (agent, value) in returns {
+            newest[self.place(agent)] = Some(value);
+        }
+        let is_full = self.intervals == self.capacity;
+        let oldest: Vec<_> =
+            self.series.iter_mut().map(|series| if is_full { series.pop_front().flatten() } else { None }).collect();
+        for (series, value) in self.series.iter_mut().zip(&newest) {
+            series.push_back(*value);
+        }
+        let mut pairs = self.pairs.iter_mut();
+        for i in 0..self.series.len() {
+            for (j, pair) in (0..=i).zip(&mut pairs) {
+                pair.count((oldest[i], oldest[j]), -1);
+                pair.count((newest[i], newest[j]), 1);
+            }
+        }
+        self.intervals = (self.intervals + 1).min(self.capacity);
+        Ok(())
+    }
+
+    /// Forgets an agent.
+    pub fn remove(&mut self, agent: &AgentId) {
+        let Some(place) = self.places.remove(agent) else { return };
+        self.series[place] = VecDeque::from(vec![None; self.intervals]);
+        for other in 0..self.series.len() {
+            self.pairs[pair_index(place, other)] = CoMoments::default();
+        }
+        self.free.push(place);
+    }
+
+    /// The correlation of two agents, -1..=1.
+    ///
+    /// # Errors
+    /// [`Undefined::TooFewPoints`] below [`MIN_POINTS`] common intervals (also for an
+    /// agent that is not known), [`Undefined::NoVariance`].
+    pub fn correlation(&self, left: &AgentId, right: &AgentId) -> Result<f64, Undefined> {
+        match (self.places.get(left), self.places.get(right)) {
+            (Some(left), Some(right)) => self.pairs[pair_index(*left, *right)].correlation(),
+            (None, _) | (_, None) => Err(Undefined::TooFewPoints { needed: MIN_POINTS, have: 0 }),
+        }
+    }
+
+    /// Every pair whose correlation is at least `limit`, in order of the agents: O(pairs).
+    pub fn pairs_from(&self, limit: f64) -> impl Iterator<Item = CorrelatedPair> {
+        let later = |agent: &AgentId| self.places.range(agent.clone()..).skip(1);
+        let pairs =
+            self.places.iter().flat_map(move |(left, at)| later(left).map(move |(right, to)| (left, at, right, to)));
+        pairs.filter_map(move |(left, at, right, to)| {
+            let correlation = self.pairs[pair_index(*at, *to)].correlation().ok()?;
+            (correlation >= limit).then(|| CorrelatedPair { agents: [left.clone(), right.clone()], correlation })
+        })
+    }
+
+    /// Agents that are joined by pairs of at least `limit`, directly or through others;
+    /// each set has at least two, sorted by its first. Their risk counts as one.
+    #[must_use]
+    pub fn clusters(&self, limit: f64) -> Vec<BTreeSet<AgentId>> {
+        let mut clusters: Vec<BTreeSet<AgentId>> = Vec::new();
+        for CorrelatedPair { agents, .. } in self.pairs_from(limit) {
+            let (touching, mut apart): (Vec<_>, Vec<_>) =
+                clusters.into_iter().partition(|cluster| agents.iter().any(|agent| cluster.contains(agent)));
+            apart.push(touching.into_iter().flatten().chain(agents).collect());
+            clusters = apart;
+        }
+        clusters.sort();
+        clusters
+    }
+
+    /// The [`correlation_factor`] of `weights` (share of capital of each agent); agents
+    /// without a deviation of their own take no part. O(pairs).
+    ///
+    /// # Errors
+    /// As [`correlation_factor`].
+    pub fn factor(&self, weights: &BTreeMap<AgentId, f64>) -> Result<f64, Undefined> {
+        let risk = |(agent, weight): (&AgentId, &f64)| {
+            let place = *self.places.get(agent)?;
+            Some((place, weight * self.pairs[pair_index(place, place)].deviation().ok()?))
+        };
+        let (places, risks): (Vec<usize>, Vec<f64>) = weights.iter().filter_map(risk).unzip();
+        correlation_factor(&risks, |i, j| self.pairs[pair_index(places[i], places[j])].correlation())
+    }
+
+    fn place(&mut self, agent: AgentId) -> usize {
+        let next = self.series.len();
+        let place = *self.places.entry(agent).or_insert_with(|| self.free.pop().unwrap_or(next));
+        if place == next {
+            self.series.push(VecDeque::from(vec![None; self.intervals]));
+            self.pairs.resize(pair_index(next, next) + 1, CoMoments::default());
+        }
+        place
+    }
+}
+
+/// Where the pair of two places is; the same for both orders.
+const fn pair_index(one: usize, other: usize) -> usize {
+    let (high, low) = if one > other { (one, other) } else { (other, one) };
+    high * (high + 1) / 2 + low
+}
