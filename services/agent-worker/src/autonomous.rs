@@ -118,6 +118,7 @@ impl Desk {
             agent: TRADING_AGENT,
             agent_id: agent.id.to_string(),
             pool: agent.pool.to_string(),
+            timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
         };
         let rationale = rationale(&agent, &signal);

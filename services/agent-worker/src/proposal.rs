@@ -28,6 +28,8 @@ pub(crate) struct Origin {
     pub(crate) agent_id: String,
     /// The pool, for limits and states.
     pub(crate) pool: String,
+    /// The timeframe of the signal; empty when there is none.
+    pub(crate) timeframe: &'static str,
     /// Most accepted orders a UTC day; 0 for no limit.
     pub(crate) max_trades_per_day: i32,
 }
@@ -72,6 +74,8 @@ impl Proposer {
             rationale,
             valid_until_micros: valid_until.micros(),
             max_trades_per_day: origin.max_trades_per_day,
+            timeframe: origin.timeframe.to_owned(),
+            confidence_ppm: None,
         }))
     }
 

@@ -1,10 +1,15 @@
 //! Every number of the guard, with its unit in its name.
 
 use serde::Deserialize;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 use tragen_domain::{
+    id::{Id, Kind},
     money::{Money, Price},
-    risk::Limits,
+    risk::{Cluster, Limits, RepeatedOrders, Rules},
     time::Timestamp,
 };
 use tragen_host::clock;
@@ -100,6 +105,20 @@ pub struct LimitsConfig {
     pub booking_valid_ms: i64,
     /// Most bookings proposed at the same time.
     pub booking_proposals_max: usize,
+    /// Limits by scope, by the names and with the defaults of `tragen_domain::risk::LimitName`;
+    /// the unit stands at the end of the name and 0 is off. `pool_exposure_max_ppm.scalper`
+    /// is the value of a single id.
+    pub rules: BTreeMap<String, i64>,
+    /// Accounts whose capital is pooled: the house. None: limits on the house are off.
+    pub house_accounts: BTreeSet<String>,
+    /// Instruments that move together, by the name of the cluster.
+    pub clusters: BTreeMap<String, BTreeSet<String>>,
+    /// What happens to an order that equals one of a moment ago: `off`, `warn` or `deny`.
+    pub repeated_orders: String,
+    /// How long that moment is, milliseconds.
+    pub repeated_order_ms: i64,
+    /// How long limits take to open from a tenth after a resume, milliseconds; 0 for at once.
+    pub ramp_ms: i64,
 }
 
 /// A value that makes no sense.
@@ -107,11 +126,17 @@ pub struct LimitsConfig {
 #[error("{key} is {value}, it must be {rule}")]
 pub struct ConfigError {
     /// The key, as written in the file.
-    pub key: &'static str,
+    pub key: String,
     /// Its value.
     pub value: String,
     /// What it must be.
-    pub rule: &'static str,
+    pub rule: String,
+}
+
+impl ConfigError {
+    fn new(key: impl Into<String>, value: impl ToString, rule: impl Into<String>) -> Self {
+        Self { key: key.into(), value: value.to_string(), rule: rule.into() }
+    }
 }
 
 impl Default for Config {
@@ -165,6 +190,12 @@ impl Default for LimitsConfig {
             resume_proposals_max: limits.resume_proposals_max,
             booking_valid_ms: limits.booking_valid_ms,
             booking_proposals_max: limits.booking_proposals_max,
+            rules: BTreeMap::new(),
+            house_accounts: BTreeSet::new(),
+            clusters: BTreeMap::new(),
+            repeated_orders: "warn".to_owned(),
+            repeated_order_ms: limits.repeated_order_ms,
+            ramp_ms: limits.ramp_ms,
         }
     }
 }
@@ -225,7 +256,7 @@ impl Config {
             ),
         ];
         match checks.into_iter().find(|(.., is_sound)| !is_sound) {
-            Some((key, value, rule, _)) => Err(ConfigError { key, value, rule }),
+            Some((key, value, rule, _)) => Err(ConfigError::new(key, value, rule)),
             None => Ok(()),
         }
     }
@@ -261,15 +292,39 @@ impl LimitsConfig {
         above_zero("limits.resume_proposals_max", self.resume_proposals_max)?;
         above_zero("limits.booking_valid_ms", self.booking_valid_ms)?;
         above_zero("limits.booking_proposals_max", self.booking_proposals_max)?;
-        if self.resume_cooldown_ms < 0 {
-            let value = self.resume_cooldown_ms.to_string();
-            return Err(ConfigError { key: "limits.resume_cooldown_ms", value, rule: "0 or more" });
+        above_zero("limits.repeated_order_ms", self.repeated_order_ms)?;
+        for (key, value) in [("limits.resume_cooldown_ms", self.resume_cooldown_ms), ("limits.ramp_ms", self.ramp_ms)] {
+            if value < 0 {
+                return Err(ConfigError::new(key, value, "0 or more"));
+            }
         }
-        Ok(())
+        self.limits().map(drop)
     }
 
-    pub(crate) const fn limits(&self) -> Limits {
-        Limits {
+    /// As the rules want them.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the first key that makes no sense.
+    pub(crate) fn limits(&self) -> Result<Limits, ConfigError> {
+        let mut rules = Rules::default();
+        if let Err(refused) = rules.set_all(self.rules.iter().map(|(key, value)| (key.as_str(), *value))) {
+            let value = self.rules.get(refused.key()).copied().unwrap_or_default();
+            return Err(ConfigError::new(format!("limits.rules.{}", refused.key()), value, refused.to_string()));
+        }
+        let mut clusters = Vec::new();
+        for (name, instruments) in &self.clusters {
+            let instruments = ids(&format!("limits.clusters.{name}"), instruments)?;
+            clusters.push(Cluster { name: name.clone(), instruments });
+        }
+        let repeated_orders = RepeatedOrders::parse(&self.repeated_orders)
+            .ok_or_else(|| ConfigError::new("limits.repeated_orders", &self.repeated_orders, "off, warn or deny"))?;
+        Ok(Limits {
+            rules,
+            house_accounts: ids("limits.house_accounts", &self.house_accounts)?,
+            clusters,
+            repeated_orders,
+            repeated_order_ms: self.repeated_order_ms,
+            ramp_ms: self.ramp_ms,
             order_value_max: Money::from_micros(self.order_value_max_micros),
             quote_age_max_ms: self.quote_age_max_ms,
             prediction_collar: Price::from_micros(self.prediction_collar_micros),
@@ -283,8 +338,13 @@ impl LimitsConfig {
             resume_proposals_max: self.resume_proposals_max,
             booking_valid_ms: self.booking_valid_ms,
             booking_proposals_max: self.booking_proposals_max,
-        }
+        })
     }
+}
+
+fn ids<K: Kind>(key: &str, written: &BTreeSet<String>) -> Result<BTreeSet<Id<K>>, ConfigError> {
+    let parse = |text: &String| Id::new(text).map_err(|error| ConfigError::new(key, text, error.to_string()));
+    written.iter().map(parse).collect()
 }
 
 /// The guard's clock.
@@ -296,7 +356,7 @@ fn above_zero<T: Default + PartialOrd + ToString>(key: &'static str, value: T) -
     if value > T::default() {
         return Ok(());
     }
-    Err(ConfigError { key, value: value.to_string(), rule: "above 0" })
+    Err(ConfigError::new(key, value.to_string(), "above 0"))
 }
 
 #[cfg(test)]
@@ -319,5 +379,19 @@ mod tests {
         check(|c| c.venue_latency_micros_min = 2_001, "venue_latency_micros_min");
         check(|c| c.limits.resume_cooldown_ms = -1, "limits.resume_cooldown_ms");
         check(|c| c.limits.spot_collar_ppm = 0, "limits.spot_collar_ppm");
+        check(|c| c.limits.ramp_ms = -1, "limits.ramp_ms");
+        check(|c| c.limits.repeated_orders = "maybe".to_owned(), "limits.repeated_orders");
+        let rule = |key: &str, value| {
+            let change = |c: &mut Config| c.limits.rules = BTreeMap::from([(key.to_owned(), value)]);
+            check(change, &format!("limits.rules.{key}"));
+        };
+        rule("day_loss_reduce_pct", 5);
+        rule("open_risk_max_ppm", 1_000_001);
+        rule("trade_max_ppm.alice", -1);
+        // A house that is halted at a smaller loss than it is reduced at would never be reduced.
+        rule("drawdown_halt_ppm", 49_999);
+        check(|c| c.limits.house_accounts = BTreeSet::from(["a.b".to_owned()]), "limits.house_accounts");
+        let cluster = ("fx".to_owned(), BTreeSet::from(["E U".to_owned()]));
+        check(|c| c.limits.clusters = BTreeMap::from([cluster.clone()]), "limits.clusters.fx");
     }
 }

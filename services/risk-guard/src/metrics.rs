@@ -19,6 +19,7 @@ pub(crate) const BROKEN_INVARIANTS: &str = "risk_guard_broken_invariants_total";
 pub(crate) const CHECKPOINT_SECONDS: &str = "risk_guard_checkpoint_seconds";
 pub(crate) const ANOMALIES: &str = "risk_guard_venue_anomalies_total";
 pub(crate) const VENUE_FAILURES: &str = "risk_guard_venue_failures_total";
+pub(crate) const REPEATED_ORDERS: &str = "risk_guard_repeated_orders_total";
 
 pub(crate) fn describe() {
     describe_counter!(DECISIONS, "Decisions by code: APPROVED, NO_TRADE or the denial");
@@ -32,6 +33,7 @@ pub(crate) fn describe() {
     describe_counter!(HALTS, "Halts by kind of scope");
     describe_histogram!(GATE_CLOSED_SECONDS, Unit::Seconds, "From the receipt of a halt to the journaled closing");
     describe_gauge!(LEADER, "1 while this guard leads");
+    describe_counter!(REPEATED_ORDERS, "Approved orders that equal one of a moment ago under another trade");
     describe_counter!(REPEATS, "Proposals of trades that were decided before");
     describe_counter!(BROKEN_INVARIANTS, "Checks that found the state to contradict itself; each halts everything");
     describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Hashing the state into the journal and taking a snapshot");

@@ -6,7 +6,7 @@ use crate::{
     gate::{Ended, Gate},
     metrics, outcome,
     reports::{Kept, Stored},
-    wire::{Key, Ticket, agent_and_pool, approved_record, denial},
+    wire::{Key, Ticket, agent_and_pool, approved_record, denial, timeframe},
 };
 use ::metrics::{counter, histogram};
 use futures::FutureExt as _;
@@ -23,7 +23,10 @@ use tragen_domain::{
     id::{Account, AccountId, OrderId, TradeId},
     money::Money,
     order::OrderTerms,
-    risk::{Approved, DenialReason, Denied, KnownTrade, Order, Proposed, Record, decide, decide_withdrawal},
+    risk::{
+        Approved, DenialReason, Denied, KnownTrade, Order, Proposed, Record, decide, decide_withdrawal, repeated_order,
+    },
+    tier::Tier,
     time::Timestamp,
 };
 use tragen_host::{
@@ -215,6 +218,10 @@ impl Gate {
         round: &mut Round,
     ) -> Result<(), Ended> {
         counter!(metrics::DECISIONS, "code" => "APPROVED").increment(1);
+        if let Some(age_ms) = repeated_order(&self.state, &order) {
+            counter!(metrics::REPEATED_ORDERS).increment(1);
+            debug!(order.id = %order.terms.id, "order {} equals one of {age_ms} ms ago", order.terms.id);
+        }
         let quote = self.state.quote(&order.terms.instrument);
         let approved = approved_record(&order, proposed, quote);
         if let Some(ticket) = Ticket::new(Some(&cause.meta), &cause.key.sent, &approved) {
@@ -343,6 +350,9 @@ fn proposed(key: &Key, order: &v1::OrderProposed) -> Result<Proposed, InvalidFie
         terms,
         agent,
         pool,
+        timeframe: timeframe(&order.timeframe)?,
+        tier: v1::Tier::try_from(key.sent.tier).ok().and_then(|tier| tier.try_into().ok()).unwrap_or(Tier::Free),
+        confidence_ppm: order.confidence_ppm,
         valid_until: Timestamp::from_micros(order.valid_until_micros),
         trades_per_day_max: u32::try_from(order.max_trades_per_day).ok().filter(|max| *max > 0),
     })

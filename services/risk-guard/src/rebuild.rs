@@ -74,7 +74,7 @@ async fn begin(
             Err(refused) => warn!("not starting from {path}: {refused:#}"),
         }
     }
-    let replica = Replica::new(config.limits.limits(), config.stored_reports_max);
+    let replica = Replica::new(config.limits.limits()?, config.stored_reports_max);
     Ok((replica, bus.follow(context, Stream::Journal, "", StartAt::Beginning).await?))
 }
 
@@ -93,7 +93,7 @@ async fn confirm(
     let newest = bus.newest(Stream::Journal).await?.unwrap_or_default();
     anyhow::ensure!(sequence <= newest, "the journal ends at {newest}, before it");
     let hashed = header.hash.clone().context("it has no hash")?;
-    let replica = loaded.restore(config.limits.limits(), config.stored_reports_max)?;
+    let replica = loaded.restore(config.limits.limits()?, config.stored_reports_max)?;
     let computed = StateHash::of(&replica.state);
     anyhow::ensure!(computed.agrees(&hashed) == Some(true), "its state has another hash than it says");
     let mut journal = bus.follow(context, Stream::Journal, "", StartAt::Sequence(sequence)).await?;

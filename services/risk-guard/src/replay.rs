@@ -6,12 +6,12 @@ mod file;
 pub use crate::{hash::StateHash, replica::StateDiffers, snapshot::SnapshotError};
 pub use file::{JournalReader, JournalWriter};
 
-use crate::{config::LimitsConfig, replica::Replica, snapshot};
+use crate::{replica::Replica, snapshot};
 use anyhow::Context as _;
 use prost::Message as _;
 use std::path::Path;
 use tragen_contracts::v1;
-use tragen_domain::risk::{ScopeState, State};
+use tragen_domain::risk::{Limits, ScopeState, State};
 
 /// Last reports are not what is asked for.
 const REPORTS_KEPT: usize = 1;
@@ -47,7 +47,7 @@ pub struct Replayed {
 
 impl Default for Replay {
     fn default() -> Self {
-        Self { replica: Replica::new(LimitsConfig::default().limits(), REPORTS_KEPT), confirm: None }
+        Self { replica: Replica::new(Limits::default(), REPORTS_KEPT), confirm: None }
     }
 }
 
@@ -60,7 +60,7 @@ impl Replay {
         let loaded = snapshot::load(path)?;
         let header = loaded.header.clone();
         let hash = header.hash.context("it has no hash")?;
-        let mut replica = loaded.restore(LimitsConfig::default().limits(), REPORTS_KEPT)?;
+        let mut replica = loaded.restore(Limits::default(), REPORTS_KEPT)?;
         let is_same = StateHash::of(&replica.state).agrees(&hash);
         anyhow::ensure!(is_same == Some(true), "its state has another hash than it says");
         // That message is read again, to see whether the journal says the same.

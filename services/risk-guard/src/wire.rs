@@ -8,7 +8,9 @@ mod snapshot;
 
 pub(crate) use booking::{booking_record, told_record};
 pub(crate) use fact::{fact_records, snapshot_records};
-pub(crate) use order::{Ticket, agent_and_pool, approved_record, closed_record, executed_record, journal_record};
+pub(crate) use order::{
+    Ticket, agent_and_pool, approved_record, closed_record, executed_record, journal_record, timeframe,
+};
 pub(crate) use scope::{parse_scope, parse_state, scope_state, state_change, trading_state};
 pub(crate) use snapshot::{Entries, read_entries, write_entries};
 
@@ -62,7 +64,8 @@ mod tests {
         let mut codes: Vec<i32> =
             DenialReason::ALL.into_iter().map(|reason| denial(Denied { reason, limit: 0, observed: 0 }).code).collect();
         codes.sort_unstable();
-        let all: Vec<i32> = (1..=23).collect();
-        assert_eq!(codes, all);
+        codes.dedup();
+        assert_eq!(codes.len(), DenialReason::ALL.len(), "each has a number of its own");
+        assert!(codes[0] > 0, "each is on the wire");
     }
 }

@@ -15,6 +15,7 @@ use tragen_domain::{
         Executed, Limits, Order, Posted, PostedBalance, PostedPosition, Proposed, Record, Scope, ScopeState, State,
         TradingState, check_invariants, check_touched, decide, decide_withdrawal,
     },
+    tier::Tier,
     time::Timestamp,
 };
 
@@ -222,6 +223,9 @@ impl World {
             agent: None,
             pool: None,
             valid_until: NOW,
+            timeframe: None,
+            tier: Tier::Standard,
+            confidence_ppm: None,
             trades_per_day_max: None,
         };
         let approved = match quantity {
@@ -338,7 +342,13 @@ impl World {
             trade: trade.cloned(),
             is_final,
             executions,
-            balances: vec![PostedBalance { currency: usd(), cash: self.cash, version: self.version, is_frozen: false }],
+            balances: vec![PostedBalance {
+                currency: usd(),
+                cash: self.cash,
+                version: self.version,
+                is_frozen: false,
+                flow: Money::ZERO,
+            }],
             positions: position.into_iter().collect(),
         }
     }

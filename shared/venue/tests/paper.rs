@@ -11,6 +11,7 @@ use tragen_domain::{
         Approved, Limits, Order, Posted, PostedBalance, Proposed, Record, Scope, ScopeState, State, TradingState,
         decide,
     },
+    tier::Tier,
     time::Timestamp,
 };
 use tragen_venue::{PaperConfig, PaperVenue, VenueReport};
@@ -87,7 +88,7 @@ fn approved(trade: &str, side: Side, cents: i64, contracts: i64, time_in_force: 
         trade: None,
         is_final: false,
         executions: Vec::new(),
-        balances: vec![PostedBalance { currency, cash, version: 1, is_frozen: false }],
+        balances: vec![PostedBalance { currency, cash, version: 1, is_frozen: false, flow: Money::ZERO }],
         positions: Vec::new(),
     };
     for record in [
@@ -113,6 +114,9 @@ fn approved(trade: &str, side: Side, cents: i64, contracts: i64, time_in_force: 
         agent: None,
         pool: None,
         valid_until: NOW,
+        timeframe: None,
+        tier: Tier::Standard,
+        confidence_ppm: None,
         trades_per_day_max: None,
     };
     decide(&gate, &proposed, NOW).expect("approved")

@@ -42,7 +42,7 @@ impl Gate {
     /// # Errors
     /// [`Ended`] when somebody else has written.
     pub(crate) async fn begin_term(&mut self) -> Result<(), Ended> {
-        let known_trades_max = self.config.limits.limits().known_trades_max;
+        let known_trades_max = self.config.limits.known_trades_max;
         let began = v1::TermBegan {
             leader_id: self.journal.leader_id.clone(),
             known_trades_max: u64::try_from(known_trades_max).unwrap_or(u64::MAX),

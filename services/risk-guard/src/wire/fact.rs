@@ -31,7 +31,7 @@ pub(crate) fn fact_records(fact: &v1::LedgerFact) -> Result<Vec<Record>, Invalid
             let mut record = empty(id("account.account_id", &account.account_id)?);
             // Deposits are named by the client alone and release nothing here.
             record.trade = TradeId::new(&cash.trade_id).ok();
-            record.balances.push(balance(account)?);
+            record.balances.push(PostedBalance { flow: flow(cash), ..balance(account)? });
             records.push(record);
         }
         // It releases nothing: cash and position after it ride along.
@@ -93,7 +93,21 @@ fn balance(account: &v1::Account) -> Result<PostedBalance, InvalidField> {
         cash: Money::from_micros(account.cash_micros),
         version: account.version,
         is_frozen: account.is_frozen,
+        flow: Money::ZERO,
     })
+}
+
+/// What was paid in or out, so that it is taken for neither profit nor loss. A
+/// correction takes back what was counted as either, so it counts as well.
+fn flow(cash: &v1::CashPosted) -> Money {
+    match v1::CashKind::try_from(cash.kind).unwrap_or_default() {
+        v1::CashKind::Deposit
+        | v1::CashKind::Withdrawal
+        | v1::CashKind::Sent
+        | v1::CashKind::Received
+        | v1::CashKind::Adjustment => Money::from_micros(cash.amount_micros),
+        v1::CashKind::Unspecified | v1::CashKind::Correction | v1::CashKind::Unfreezing => Money::ZERO,
+    }
 }
 
 fn position(position: &v1::Position, version: i64) -> Result<PostedPosition, InvalidField> {

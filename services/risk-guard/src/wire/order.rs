@@ -9,7 +9,7 @@ use tragen_domain::{
     execution::Fill,
     id::{AgentId, Currency, InstrumentId, PoolId},
     instrument::SettlementTerms,
-    market::Quote,
+    market::{Quote, Timeframe},
     money::{Money, Price},
     order::{OrderTerms, Side, TradeStatus},
     risk::{Booking, Executed, Order, Record},
@@ -61,6 +61,9 @@ impl Ticket {
             pool: order.pool.as_ref().map(ToString::to_string).unwrap_or_default(),
             rationale: self.rationale.clone(),
             quote: None,
+            timeframe: order.timeframe.map_or("", Timeframe::as_str).to_owned(),
+            wallet_start_micros: order.wallet_start.map(|(start, _)| start.micros()),
+            wallet_start_version: order.wallet_start.map_or(0, |(_, version)| version),
         };
         let meta = v1::Meta {
             event_id: self.causation_id.clone(),
@@ -87,6 +90,9 @@ pub(crate) fn approved_record(order: &Order, proposed: &v1::OrderProposed, quote
         pool: proposed.pool.clone(),
         rationale: proposed.rationale.clone(),
         quote: quote.map(Into::into),
+        timeframe: proposed.timeframe.clone(),
+        wallet_start_micros: order.wallet_start.map(|(start, _)| start.micros()),
+        wallet_start_version: order.wallet_start.map_or(0, |(_, version)| version),
     }
 }
 
@@ -107,6 +113,10 @@ fn parse_order(key: &Key, approved: &v1::OrderApproved, decided_at: Timestamp) -
         reference: quote.and_then(|quote| quote.reference_price()).unwrap_or(limit),
         agent,
         pool,
+        timeframe: timeframe(&approved.timeframe)?,
+        wallet_start: approved
+            .wallet_start_micros
+            .map(|start| (Money::from_micros(start), approved.wallet_start_version)),
         hold: Money::from_micros(approved.hold_micros),
         decided_at,
         valid_until: Timestamp::from_micros(approved.valid_until_micros),
@@ -203,6 +213,15 @@ pub(crate) fn closed_record(ticket: &Ticket, status: TradeStatus, filled_quantit
 fn status_of(number: i32) -> Result<TradeStatus, InvalidField> {
     let unknown = |_| InvalidField::new("status", "ENUM_UNKNOWN", format!("{number} is not a status"));
     v1::TradeStatus::try_from(number).map_err(unknown)?.try_into()
+}
+
+/// The timeframe of a signal, if there was one.
+pub(crate) fn timeframe(written: &str) -> Result<Option<Timeframe>, InvalidField> {
+    if written.is_empty() {
+        return Ok(None);
+    }
+    let unknown = || InvalidField::new("timeframe", "TIMEFRAME_UNKNOWN", format!("{written} is no timeframe"));
+    Timeframe::parse(written).map(Some).ok_or_else(unknown)
 }
 
 /// The configured agent and the pool, where there are any.

@@ -1,14 +1,22 @@
 //! What the gate knows of one account: what the ledger has posted, what open
 //! orders hold, and fills that the ledger has not posted yet.
 
-use super::{hold::side_hold, record::PostedPosition, state::OpenOrder};
+use super::{
+    Exposure, Order, Posted,
+    exposure::{Owners, Part},
+    hold::side_hold,
+    pace::{Pace, Recent},
+    record::PostedPosition,
+    state::OpenOrder,
+};
 use crate::{
     execution::Fill,
     id::{Currency, ExecutionId, InstrumentId, OrderId, TradeId},
     instrument::SettlementTerms,
-    money::{Money, Overflow, Quantity, Rounding},
+    money::{Money, ONE, Overflow, Price, Quantity, Rounding},
     order::Side,
     position::Position,
+    time::Timestamp,
 };
 use std::collections::HashMap;
 
@@ -18,6 +26,9 @@ pub struct AccountState {
     balances: Vec<(Currency, Balance)>,
     holdings: HashMap<InstrumentId, Holding>,
     withdrawals: HashMap<TradeId, (Currency, Money)>,
+    /// Approved orders of the last second that open something, and those that do not.
+    increasing: Pace,
+    reducing: Pace,
 }
 
 /// Money of one currency.
@@ -33,6 +44,12 @@ pub struct Balance {
     pub held: Money,
     /// Spent by fills that the ledger has not posted, >= 0.
     pub unposted: Money,
+    /// What positions cost (their margin, where they are margined), posted or not, >= 0.
+    pub invested: Money,
+    /// What the wallet began with, shifted by what was paid in or out since, and the
+    /// ledger's version of the newest such payment in it. Known from the first order
+    /// that was decided with a wallet floor.
+    pub start: Option<(Money, i64)>,
 }
 
 /// What is held and ordered of one instrument.
@@ -40,13 +57,16 @@ pub struct Balance {
 pub struct Holding {
     posted: Position,
     version: i64,
-    currency: Option<Currency>,
+    terms: Option<SettlementTerms>,
     /// Posted and unposted fills together.
     position: Position,
     orders: Vec<OpenOrder>,
     unposted: Vec<Unposted>,
     hold: Money,
     spent: Money,
+    invested: Money,
+    pub(super) owners: Owners,
+    pub(super) recent: Recent,
 }
 
 /// A fill that the ledger has not posted.
@@ -69,6 +89,26 @@ impl Balance {
     /// [`Overflow`].
     pub fn available(&self) -> Result<Option<Money>, Overflow> {
         self.posted.map(|posted| posted.minus(self.held)?.minus(self.unposted)).transpose()
+    }
+
+    /// Money from outside (negative: to outside), known since the ledger's `version`.
+    fn pay_in(&mut self, amount: Money, version: i64) -> Result<(), Overflow> {
+        if let Some((start, newest)) = self.start
+            && version > newest
+            && !amount.is_zero()
+        {
+            self.start = Some((start.plus(amount)?, version));
+        }
+        Ok(())
+    }
+
+    /// Cash and what positions cost: what shares of the account are taken of. It
+    /// does not move with the market, so nobody may risk more because prices rose.
+    ///
+    /// # Errors
+    /// [`Overflow`].
+    pub fn capital(&self) -> Result<Money, Overflow> {
+        self.posted.unwrap_or_default().minus(self.unposted)?.plus(self.invested)
     }
 }
 
@@ -107,25 +147,44 @@ impl AccountState {
         orders.filter(|order| order.order.terms.time_in_force.is_resting()).count()
     }
 
+    /// Approved orders of the second before `now` that open something.
+    pub(super) fn increasing_in_second(&self, now: Timestamp) -> usize {
+        self.increasing.within_second(now)
+    }
+
+    /// Approved orders of the second before `now` that open nothing.
+    pub(super) fn reducing_in_second(&self, now: Timestamp) -> usize {
+        self.reducing.within_second(now)
+    }
+
+    pub(super) fn count(&mut self, order: &Order) {
+        let pace = if order.hold.is_zero() { &mut self.reducing } else { &mut self.increasing };
+        pace.count(order.decided_at);
+    }
+
     /// Changes one holding and carries what it holds into the balance.
     pub(super) fn change(
         &mut self,
         instrument: &InstrumentId,
-        currency: Option<&Currency>,
+        terms: Option<&SettlementTerms>,
         change: impl FnOnce(&mut Holding),
     ) -> Result<(), Overflow> {
         let holding = self.holdings.entry(instrument.clone()).or_default();
-        if holding.currency.is_none() {
-            holding.currency = currency.cloned();
+        let is_new = holding.terms.is_none();
+        if is_new {
+            holding.terms = terms.cloned();
         }
         let (hold_before, spent_before) = (holding.hold, holding.spent);
+        let invested_before = if is_new { Money::ZERO } else { holding.invested };
         change(holding);
         holding.refresh()?;
         let (hold, spent) = (holding.hold.minus(hold_before)?, holding.spent.minus(spent_before)?);
-        if let Some(currency) = holding.currency.clone() {
+        let invested = holding.invested.minus(invested_before)?;
+        if let Some(currency) = holding.currency().cloned() {
             let balance = self.balance_mut(&currency);
             balance.held = balance.held.plus(hold)?;
             balance.unposted = balance.unposted.plus(spent)?;
+            balance.invested = balance.invested.plus(invested)?;
         }
         Ok(())
     }
@@ -136,6 +195,48 @@ impl AccountState {
             self.balances.len() - 1
         });
         &mut self.balances[index].1
+    }
+
+    /// What the ledger has committed; `unposted` names the instruments with fills of its trade.
+    pub(super) fn post(&mut self, posted: &Posted, unposted: &[InstrumentId]) -> Result<(), Overflow> {
+        for balance in &posted.balances {
+            let own = self.balance_mut(&balance.currency);
+            if own.posted.is_none() || balance.version >= own.version {
+                (own.posted, own.version) = (Some(balance.cash), balance.version);
+                own.is_frozen = balance.is_frozen;
+            }
+            own.pay_in(balance.flow, balance.version)?;
+        }
+        for position in &posted.positions {
+            let mut is_sound = Ok(());
+            self.change(&position.instrument, None, |holding| is_sound = holding.set_posted(position))?;
+            is_sound?;
+        }
+        let Some(trade) = &posted.trade else { return Ok(()) };
+        for instrument in unposted {
+            self.change(instrument, None, |holding| {
+                holding.post(|unposted| {
+                    unposted.trade == *trade && (posted.is_final || posted.executions.contains(&unposted.fill.id))
+                });
+            })?;
+        }
+        self.release_withdrawal(trade)
+    }
+
+    /// Capital by currency.
+    pub(super) fn capitals(&self) -> Result<Vec<(Currency, Money)>, Overflow> {
+        self.balances.iter().map(|(currency, balance)| Ok((currency.clone(), balance.capital()?))).collect()
+    }
+
+    /// What some holdings add to the house's sheets.
+    pub(super) fn parts(&self, instruments: &[InstrumentId]) -> Result<Vec<Part>, Overflow> {
+        let mut parts = Vec::with_capacity(instruments.len());
+        for instrument in instruments {
+            if let Some(holding) = self.holdings.get(instrument) {
+                parts.extend(holding.part(instrument)?);
+            }
+        }
+        Ok(parts)
     }
 
     pub(super) fn hold_withdrawal(
@@ -199,8 +300,30 @@ impl Holding {
 
     /// The currency of its orders; `None` before the first.
     #[must_use]
-    pub const fn currency(&self) -> Option<&Currency> {
-        self.currency.as_ref()
+    pub fn currency(&self) -> Option<&Currency> {
+        self.terms.as_ref().map(|terms| &terms.currency)
+    }
+
+    /// What its position cost: its margin, where it is margined.
+    #[must_use]
+    pub const fn invested(&self) -> Money {
+        self.invested
+    }
+
+    /// Capital put in: what its position cost and what its open orders hold.
+    ///
+    /// # Errors
+    /// [`Overflow`].
+    pub fn exposure(&self) -> Result<Money, Overflow> {
+        self.invested.plus(self.hold)
+    }
+
+    /// What it adds to the house's sheet; `None` before the first order.
+    pub(super) fn part(&self, instrument: &InstrumentId) -> Result<Option<Part>, Overflow> {
+        let Some(terms) = &self.terms else { return Ok(None) };
+        let exposure = Exposure::of(self.exposure()?, terms)?;
+        let (instrument, currency) = (instrument.clone(), terms.currency.clone());
+        Ok(Some(Part { instrument, currency, owners: self.owners.clone(), exposure }))
     }
 
     /// How much an order of `side` could close if nothing else were pending.
@@ -242,7 +365,13 @@ impl Holding {
         self.orders.iter().filter(move |order| order.order.terms.side == side)
     }
 
-    pub(super) fn open(&mut self, order: OpenOrder) {
+    /// `repeat_ms`: how long it is remembered to notice repeats, if at all.
+    pub(super) fn open(&mut self, order: OpenOrder, repeat_ms: Option<i64>) {
+        let own = &order.order;
+        self.owners.add(own.pool.as_ref(), own.agent.as_ref(), own.timeframe);
+        if let Some(window_ms) = repeat_ms {
+            self.recent.add(own, window_ms);
+        }
         self.orders.push(order);
     }
 
@@ -298,9 +427,23 @@ impl Holding {
                 spent = spent.plus(change.negated()?)?;
             }
         }
+        self.invested = invested(&position)?;
         self.position = position;
         self.spent = spent;
         self.hold = self.hold_with(None)?;
         Ok(())
     }
+}
+
+/// What a position cost. Its style shows: only margined ones have margin, only
+/// predictions are sold short without it, which buys the opposite outcome at 1 - price.
+fn invested(position: &Position) -> Result<Money, Overflow> {
+    if !position.margin.is_zero() {
+        return Ok(position.margin);
+    }
+    if position.quantity.is_negative() {
+        let paid_out = Price::from_micros(ONE).times(position.quantity.magnitude()?, Rounding::Up)?;
+        return paid_out.minus(position.entry_notional);
+    }
+    Ok(position.entry_notional)
 }

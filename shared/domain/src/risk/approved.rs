@@ -3,8 +3,10 @@
 use crate::{
     id::{AccountId, AgentId, PoolId, TradeId},
     instrument::SettlementTerms,
+    market::Timeframe,
     money::{Money, Price},
     order::OrderTerms,
+    tier::Tier,
     time::Timestamp,
 };
 use std::ops::Deref;
@@ -40,6 +42,12 @@ pub struct Proposed {
     pub agent: Option<AgentId>,
     /// The pool or strategy, if any.
     pub pool: Option<PoolId>,
+    /// The timeframe of the signal, where there is one.
+    pub timeframe: Option<Timeframe>,
+    /// How urgently the caller is served.
+    pub tier: Tier,
+    /// How sure the agent is, parts per million, where it says so.
+    pub confidence_ppm: Option<u32>,
     /// Decided later than this, it is denied.
     pub valid_until: Timestamp,
     /// Most accepted orders of the agent in one UTC day; `None` for no limit.
@@ -67,6 +75,11 @@ pub struct Order {
     pub agent: Option<AgentId>,
     /// The pool or strategy, if any.
     pub pool: Option<PoolId>,
+    /// The timeframe of the signal, where there is one.
+    pub timeframe: Option<Timeframe>,
+    /// What the wallet began with at the decision, and the ledger's version it is known
+    /// from; `None` where there is no wallet floor.
+    pub wallet_start: Option<(Money, i64)>,
     /// Buying power it takes at approval, >= 0.
     pub hold: Money,
     /// When it was decided.

@@ -2,8 +2,8 @@
 //! so that whoever replays the same journal has the same bytes.
 //!
 //! Not in it: what the ledger tells (balances, positions, fills it has not posted), what the
-//! market tells (instruments, quotes), the limits of today's configuration, and proposals
-//! that wait for a second person, which no journal has.
+//! market tells (instruments, quotes), the limits of today's configuration with what is
+//! counted for them, and proposals that wait for a second person, which no journal has.
 
 use super::{KnownTrade, OpenOrder, Order, Scope, ScopeState, State, TradingState};
 use crate::order::{OrderPrice, Side, TimeInForce};
@@ -24,6 +24,11 @@ impl State {
             quotes: _,
             accounts: _,
             account_ids: _,
+            matches: _,
+            house: _,
+            house_pace: _,
+            agent_paces: _,
+            ramps: _,
             settled,
             open: _,
             ended,

@@ -49,11 +49,61 @@ pub enum DenialReason {
     UnknownAgent,
     /// Too many resting orders of the account; orders.
     OpenOrderLimit,
+    /// The trade was decided before.
+    DuplicateTrade,
+    /// The agent is less sure than it must be, parts per million.
+    ConfidenceTooLow,
+    /// Value above the cap of the caller's tier, micros of the currency.
+    TierOrderValueLimit,
+    /// Too little would stay in the wallet, micros of the currency.
+    WalletFloor,
+    /// The trade is too large a share of the account, micros of the currency.
+    TradeShareLimit,
+    /// Too large a share of the account would be in one match, micros of the currency.
+    MatchShareLimit,
+    /// The house has no capital to take a share of, micros of the currency.
+    NoCapital,
+    /// The house would risk too much of its capital, micros of the currency.
+    OpenRiskLimit,
+    /// Too much of the house's capital would be in one pool, micros of the currency.
+    PoolExposureLimit,
+    /// Too much of the house's capital would be in one timeframe, micros of the currency.
+    TimeframeExposureLimit,
+    /// Too much of the house's capital would be with one agent, micros of the currency.
+    AgentExposureLimit,
+    /// Too much of the house's capital would be in one instrument, micros of the currency.
+    InstrumentExposureLimit,
+    /// Too much of the house's capital would be in instruments that move together, micros of the currency.
+    ClusterExposureLimit,
+    /// Too much of the house's capital would be in one match, micros of the currency.
+    HouseMatchExposureLimit,
+    /// The house's equity cannot be measured or was measured too long ago, milliseconds.
+    EquityUnknown,
+    /// The house has lost too much today, parts per million of its equity at the start of the day.
+    DayLossLimit,
+    /// The house has lost too much this month, parts per million of its equity at the start of the month.
+    MonthLossLimit,
+    /// The house has lost too much since its peak, parts per million of the peak.
+    DrawdownLimit,
+    /// Too many orders of the agent in one second; orders.
+    AgentOrderRate,
+    /// Too many orders of the account in one second; orders.
+    AccountOrderRate,
+    /// Too many orders of the house in one second; orders.
+    HouseOrderRate,
+    /// Too many orders of the account in one second that open nothing; orders.
+    ReducingOrderRate,
+    /// The same order was approved a moment ago; limit: that moment, observed: how long ago, milliseconds.
+    RepeatedOrder,
+    /// Too many calls to the venue fail: nothing is opened for a while; parts per million of the calls.
+    VenuePaused,
+    /// The price jumped: nothing of the instrument is opened for a while; parts per million of the price.
+    PricePaused,
 }
 
 impl DenialReason {
     /// Every reason.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 48] = [
         Self::ProposalExpired,
         Self::UnknownInstrument,
         Self::InstrumentNotTrading,
@@ -77,6 +127,31 @@ impl DenialReason {
         Self::SelfTrade,
         Self::UnknownAgent,
         Self::OpenOrderLimit,
+        Self::DuplicateTrade,
+        Self::ConfidenceTooLow,
+        Self::TierOrderValueLimit,
+        Self::WalletFloor,
+        Self::TradeShareLimit,
+        Self::MatchShareLimit,
+        Self::NoCapital,
+        Self::OpenRiskLimit,
+        Self::PoolExposureLimit,
+        Self::TimeframeExposureLimit,
+        Self::AgentExposureLimit,
+        Self::InstrumentExposureLimit,
+        Self::ClusterExposureLimit,
+        Self::HouseMatchExposureLimit,
+        Self::EquityUnknown,
+        Self::DayLossLimit,
+        Self::MonthLossLimit,
+        Self::DrawdownLimit,
+        Self::AgentOrderRate,
+        Self::AccountOrderRate,
+        Self::HouseOrderRate,
+        Self::ReducingOrderRate,
+        Self::RepeatedOrder,
+        Self::VenuePaused,
+        Self::PricePaused,
     ];
 
     /// As written on the wire, without the enum's prefix.
@@ -106,6 +181,31 @@ impl DenialReason {
             Self::SelfTrade => "SELF_TRADE",
             Self::UnknownAgent => "UNKNOWN_AGENT",
             Self::OpenOrderLimit => "OPEN_ORDER_LIMIT",
+            Self::DuplicateTrade => "DUPLICATE_TRADE",
+            Self::ConfidenceTooLow => "CONFIDENCE_TOO_LOW",
+            Self::TierOrderValueLimit => "TIER_ORDER_VALUE_LIMIT",
+            Self::WalletFloor => "WALLET_FLOOR",
+            Self::TradeShareLimit => "TRADE_SHARE_LIMIT",
+            Self::MatchShareLimit => "MATCH_SHARE_LIMIT",
+            Self::NoCapital => "NO_CAPITAL",
+            Self::OpenRiskLimit => "OPEN_RISK_LIMIT",
+            Self::PoolExposureLimit => "POOL_EXPOSURE_LIMIT",
+            Self::TimeframeExposureLimit => "TIMEFRAME_EXPOSURE_LIMIT",
+            Self::AgentExposureLimit => "AGENT_EXPOSURE_LIMIT",
+            Self::InstrumentExposureLimit => "INSTRUMENT_EXPOSURE_LIMIT",
+            Self::ClusterExposureLimit => "CLUSTER_EXPOSURE_LIMIT",
+            Self::HouseMatchExposureLimit => "HOUSE_MATCH_EXPOSURE_LIMIT",
+            Self::EquityUnknown => "EQUITY_UNKNOWN",
+            Self::DayLossLimit => "DAY_LOSS_LIMIT",
+            Self::MonthLossLimit => "MONTH_LOSS_LIMIT",
+            Self::DrawdownLimit => "DRAWDOWN_LIMIT",
+            Self::AgentOrderRate => "AGENT_ORDER_RATE",
+            Self::AccountOrderRate => "ACCOUNT_ORDER_RATE",
+            Self::HouseOrderRate => "HOUSE_ORDER_RATE",
+            Self::ReducingOrderRate => "REDUCING_ORDER_RATE",
+            Self::RepeatedOrder => "REPEATED_ORDER",
+            Self::VenuePaused => "VENUE_PAUSED",
+            Self::PricePaused => "PRICE_PAUSED",
         }
     }
 
@@ -136,6 +236,31 @@ impl DenialReason {
             Self::SelfTrade => "A resting order of the same account stands against it.",
             Self::UnknownAgent => "There is no such agent.",
             Self::OpenOrderLimit => "The account has too many resting orders.",
+            Self::DuplicateTrade => "The trade was decided already.",
+            Self::ConfidenceTooLow => "The agent is not sure enough.",
+            Self::TierOrderValueLimit => "The order is worth more than one order of the tier may be.",
+            Self::WalletFloor => "Too little would be left in the wallet.",
+            Self::TradeShareLimit => "The trade is too large a part of the account.",
+            Self::MatchShareLimit => "Too large a part of the account would be in one match.",
+            Self::NoCapital => "There is no capital to risk a share of.",
+            Self::OpenRiskLimit => "Too much of the pooled capital would be at risk.",
+            Self::PoolExposureLimit => "Too much of the pooled capital would be in one pool.",
+            Self::TimeframeExposureLimit => "Too much of the pooled capital would be in one timeframe.",
+            Self::AgentExposureLimit => "Too much of the pooled capital would be with one agent.",
+            Self::InstrumentExposureLimit => "Too much of the pooled capital would be in one instrument.",
+            Self::ClusterExposureLimit => "Too much of the pooled capital would be in instruments that move together.",
+            Self::HouseMatchExposureLimit => "Too much of the pooled capital would be in one match.",
+            Self::EquityUnknown => "The pooled capital cannot be valued now.",
+            Self::DayLossLimit => "Too much of the pooled capital was lost today.",
+            Self::MonthLossLimit => "Too much of the pooled capital was lost this month.",
+            Self::DrawdownLimit => "Too much of the pooled capital was lost since its peak.",
+            Self::AgentOrderRate => "The agent sends too many orders.",
+            Self::AccountOrderRate => "The account sends too many orders.",
+            Self::HouseOrderRate => "The platform's own accounts send too many orders.",
+            Self::ReducingOrderRate => "The account sends too many closing orders.",
+            Self::RepeatedOrder => "The same order was approved a moment ago.",
+            Self::VenuePaused => "The venue fails too often: nothing is opened for a while.",
+            Self::PricePaused => "The price jumped: nothing is opened for a while.",
         }
     }
 }

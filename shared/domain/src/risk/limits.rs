@@ -1,9 +1,12 @@
 //! The numbers the gate decides with.
 
+use super::{RepeatedOrders, Rules};
 use crate::{
+    id::{AccountId, InstrumentId},
     instrument::SettlementStyle,
     money::{Money, Overflow, Price, Rounding},
 };
+use std::collections::BTreeSet;
 
 /// Thresholds of the gate; the defaults are the product's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,29 @@ pub struct Limits {
     pub booking_valid_ms: i64,
     /// Most bookings that may be proposed at the same time.
     pub booking_proposals_max: usize,
+    /// Limits by scope, which may be changed while the gate runs.
+    pub rules: Rules,
+    /// The accounts whose capital is pooled: the house. Limits on its open risk, concentration
+    /// and losses hold for all of them together, and for no other account. Empty: there is no
+    /// pooled capital, everybody trades his own, and those limits are off.
+    pub house_accounts: BTreeSet<AccountId>,
+    /// Instruments that move together, by the name of the cluster.
+    pub clusters: Vec<Cluster>,
+    /// What happens to an order that equals one of a moment ago.
+    pub repeated_orders: RepeatedOrders,
+    /// How long that moment is, milliseconds.
+    pub repeated_order_ms: i64,
+    /// How long limits take to open after a resume, milliseconds; 0 for at once.
+    pub ramp_ms: i64,
+}
+
+/// Instruments that move together: as one they may be so much of the house's capital.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// Its members.
+    pub instruments: BTreeSet<InstrumentId>,
 }
 
 impl Default for Limits {
@@ -52,11 +78,34 @@ impl Default for Limits {
             resume_proposals_max: 16,
             booking_valid_ms: 120_000,
             booking_proposals_max: 16,
+            rules: Rules::default(),
+            house_accounts: BTreeSet::new(),
+            clusters: Vec::new(),
+            repeated_orders: RepeatedOrders::Warn,
+            repeated_order_ms: 1_000,
+            ramp_ms: 300_000,
         }
     }
 }
 
 impl Limits {
+    /// Whether the account belongs to the house.
+    #[must_use]
+    pub fn is_house(&self, account: &AccountId) -> bool {
+        !self.house_accounts.is_empty() && self.house_accounts.contains(account)
+    }
+
+    /// Every cluster with the instrument.
+    pub fn clusters_of(&self, instrument: &InstrumentId) -> impl Iterator<Item = &Cluster> {
+        self.clusters.iter().filter(|cluster| cluster.instruments.contains(instrument))
+    }
+
+    /// Whether approved orders are remembered to notice repeats.
+    #[must_use]
+    pub fn remembers_repeats(&self) -> bool {
+        self.repeated_orders != RepeatedOrders::Off
+    }
+
     /// How far from `reference` a limit price may be.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What changes the gate's state. The journal, the executions and the ledger's
 //! facts are made of these; replaying them gives the same state.
 
-use super::{Order, ScopeState};
+use super::{LimitChange, Order, ScopeState};
 use crate::{
     execution::Fill,
     id::{AccountId, Currency, ExecutionId, InstrumentId, OrderId, TradeId},
@@ -48,6 +48,8 @@ pub enum Record {
     },
     /// A scope changed its state.
     ScopeChanged(ScopeState),
+    /// A limit was set to another value.
+    LimitChanged(Box<LimitChange>),
     /// Something was booked by hand.
     Booked {
         /// The instrument that is settled by it and trades no more.
@@ -110,6 +112,9 @@ pub struct PostedBalance {
     pub version: i64,
     /// Whether the account is frozen.
     pub is_frozen: bool,
+    /// Paid in from outside by this change (negative: paid out). It is neither
+    /// profit nor loss, so it shifts what both are measured from.
+    pub flow: Money,
 }
 
 /// A position of the ledger.

@@ -1,11 +1,11 @@
 //! The gate's memory and how records change it.
 
 use super::{
-    AccountState, BookingProposal, Executed, Known, KnownTrade, Limits, Order, Posted, Record, ResumeProposal, Scope,
-    ScopeState, TradingState, Unposted,
+    AccountState, BookingProposal, Executed, Holding, House, Known, KnownTrade, LimitName, Limits, Order, Posted,
+    Proposed, Record, ResumeProposal, Scope, ScopeState, TradingState, Unposted, pace::Pace, ramp::Ramps,
 };
 use crate::{
-    id::{AccountId, AgentId, ExecutionId, InstrumentId, OrderId, TradeId},
+    id::{AccountId, AgentId, ExecutionId, InstrumentId, MatchId, OrderId, TradeId},
     instrument::Instrument,
     market::Quote,
     money::{Money, Overflow, Quantity},
@@ -47,6 +47,14 @@ pub struct State {
     pub(super) account_ids: BTreeSet<AccountId>,
     /// Instruments that are paid out.
     pub(super) settled: HashSet<InstrumentId>,
+    /// The instruments of each match.
+    pub(super) matches: HashMap<MatchId, Vec<InstrumentId>>,
+    /// What the accounts of the house have in the market.
+    pub(super) house: House,
+    /// Approved orders of the last second.
+    pub(super) house_pace: Pace,
+    pub(super) agent_paces: HashMap<AgentId, Pace>,
+    pub(super) ramps: Ramps,
     /// Where each open order lives.
     pub(super) open: HashMap<OrderId, (AccountId, InstrumentId)>,
     /// Orders with an end that the journal does not have yet.
@@ -223,6 +231,31 @@ impl State {
         self.agent_trades.get(agent).filter(|(day, _)| *day == now.utc_day()).map_or(0, |(_, count)| *count)
     }
 
+    /// What the accounts of the house have in the market.
+    #[must_use]
+    pub const fn house(&self) -> &House {
+        &self.house
+    }
+
+    /// The share of its limits that an order of `scopes` has now, parts per million:
+    /// less than all of them for a while after a resume.
+    pub(super) fn ramp_ppm(&self, proposed: &Proposed, now: Timestamp) -> i64 {
+        self.ramps.ppm(|| proposed.scopes(), self.limits.ramp_ms, now)
+    }
+
+    /// Every prediction about a match.
+    pub(super) fn instruments_of(&self, fixture: &MatchId) -> impl Iterator<Item = &InstrumentId> {
+        self.matches.get(fixture).into_iter().flatten()
+    }
+
+    pub(super) fn agent_orders_in_second(&self, agent: &AgentId, now: Timestamp) -> usize {
+        self.agent_paces.get(agent).map_or(0, |pace| pace.within_second(now))
+    }
+
+    pub(super) fn house_orders_in_second(&self, now: Timestamp) -> usize {
+        self.house_pace.within_second(now)
+    }
+
     /// Applies one change. The order of records of one source matters, that
     /// between sources does not.
     ///
@@ -248,10 +281,16 @@ impl State {
             }
             Record::ScopeChanged(change) => {
                 self.epoch = self.epoch.max(change.epoch);
+                self.ramps.note(&change, self.state_of(&change.scope), self.limits.ramp_ms);
                 match change.state {
                     TradingState::Active => self.scopes.remove(&change.scope),
                     TradingState::Reducing | TradingState::Halted => self.scopes.insert(change.scope.clone(), change),
                 };
+                Ok(())
+            }
+            Record::LimitChanged(change) => {
+                // Checked before it was journaled; one that makes no sense any more changes nothing.
+                let _ = self.limits.rules.set(change.name, &change.id, change.value);
                 Ok(())
             }
             Record::Booked { settled } => {
@@ -260,6 +299,12 @@ impl State {
             }
             Record::Posted(posted) => self.post(&posted),
             Record::Instrument(instrument) => {
+                if let Some((fixture, _)) = &instrument.prediction {
+                    let own = self.matches.entry(fixture.clone()).or_default();
+                    if !own.contains(&instrument.id) {
+                        own.push(instrument.id.clone());
+                    }
+                }
                 self.instruments.insert(instrument.id.clone(), *instrument);
                 Ok(())
             }
@@ -292,17 +337,71 @@ impl State {
         self.known.set(order.trade.clone(), in_flight, self.known_max);
         let (account, instrument) = (order.account.clone(), order.terms.instrument.clone());
         self.open.insert(order.terms.id.clone(), (account.clone(), instrument.clone()));
-        let currency = order.settlement.currency.clone();
-        let open = OpenOrder { order, filled: Quantity::ZERO, executions: Vec::new() };
-        self.account_mut(account).change(&instrument, Some(&currency), |holding| holding.open(open))
+        self.count(&order);
+        let repeat_ms = self.limits.remembers_repeats().then_some(self.limits.repeated_order_ms);
+        let terms = order.settlement.clone();
+        self.tracked(&account, std::slice::from_ref(&instrument), |account| {
+            if let Some(start) = order.wallet_start {
+                account.balance_mut(&terms.currency).start = Some(start);
+            }
+            let open = OpenOrder { order, filled: Quantity::ZERO, executions: Vec::new() };
+            account.change(&instrument, Some(&terms), |holding| holding.open(open, repeat_ms))
+        })
+    }
+
+    /// Counts an approval where its rate is limited; what is not limited costs nothing.
+    fn count(&mut self, order: &Order) {
+        let rules = &self.limits.rules;
+        let is_reducing = order.hold.is_zero();
+        let own =
+            if is_reducing { LimitName::ReducingOrdersPerSecondMax } else { LimitName::AccountOrdersPerSecondMax };
+        let is_account_limited = rules.of(own, order.account.as_str()).is_some();
+        let is_house_limited = rules.all(LimitName::HouseOrdersPerSecondMax).is_some();
+        let agent = order.agent.as_ref();
+        let agent = agent.filter(|id| rules.of(LimitName::AgentOrdersPerSecondMax, id.as_str()).is_some());
+        if is_account_limited {
+            self.account_mut(order.account.clone()).count(order);
+        }
+        if is_reducing {
+            return;
+        }
+        if let Some(agent) = agent {
+            self.agent_paces.entry(agent.clone()).or_default().count(order.decided_at);
+        }
+        if is_house_limited && self.limits.is_house(&order.account) {
+            self.house_pace.count(order.decided_at);
+        }
+    }
+
+    /// Changes an account and carries what that does to the house, if it belongs to it.
+    pub(super) fn tracked(
+        &mut self,
+        account: &AccountId,
+        instruments: &[InstrumentId],
+        change: impl FnOnce(&mut AccountState) -> Result<(), Overflow>,
+    ) -> Result<(), Overflow> {
+        if !self.limits.is_house(account) {
+            return change(self.account_mut(account.clone()));
+        }
+        let own = self.account_mut(account.clone());
+        let (capital_before, before) = (own.capitals()?, own.parts(instruments)?);
+        change(own)?;
+        let (capital_after, after) = (own.capitals()?, own.parts(instruments)?);
+        for (currency, capital) in &capital_before {
+            self.house.add_capital(currency, capital.negated()?)?;
+        }
+        for (currency, capital) in &capital_after {
+            self.house.add_capital(currency, *capital)?;
+        }
+        before.iter().try_for_each(|part| self.house.take_out(part))?;
+        after.iter().try_for_each(|part| self.house.put_in(part))
     }
 
     fn execute(&mut self, executed: Executed) -> Result<(), Overflow> {
         let Executed { trade, order, account, instrument, side, settlement, fills, status } = executed;
-        let currency = settlement.currency.clone();
         let mut is_sound = Ok(());
         let mut ended = None;
-        self.account_mut(account).change(&instrument, Some(&currency), |holding| {
+        let take = |holding: &mut Holding| {
             for fill in fills {
                 if holding.knows(&fill.id) {
                     continue;
@@ -322,6 +421,9 @@ impl State {
             if status.is_final() {
                 ended = holding.close(&order);
             }
+        };
+        self.tracked(&account, std::slice::from_ref(&instrument), |account| {
+            account.change(&instrument, Some(&settlement), take)
         })?;
         is_sound?;
         if status.is_final() {
@@ -340,31 +442,22 @@ impl State {
         self.known.set(trade, KnownTrade::Finished, self.known_max);
         self.ended.remove(order);
         let Some((account, instrument)) = self.open.remove(order) else { return Ok(()) };
-        self.account_mut(account).change(&instrument, None, |holding| drop(holding.close(order)))
+        self.tracked(&account, std::slice::from_ref(&instrument), |account| {
+            account.change(&instrument, None, |holding| drop(holding.close(order)))
+        })
     }
 
     fn post(&mut self, posted: &Posted) -> Result<(), Overflow> {
-        let account = self.account_mut(posted.account.clone());
-        for balance in &posted.balances {
-            let own = account.balance_mut(&balance.currency);
-            if own.posted.is_none() || balance.version >= own.version {
-                (own.posted, own.version) = (Some(balance.cash), balance.version);
-                own.is_frozen = balance.is_frozen;
+        let mut touched: Vec<InstrumentId> = posted.positions.iter().map(|own| own.instrument.clone()).collect();
+        let unposted = match &posted.trade {
+            Some(trade) => self.account_mut(posted.account.clone()).unposted_of(trade),
+            None => Vec::new(),
+        };
+        for instrument in &unposted {
+            if !touched.contains(instrument) {
+                touched.push(instrument.clone());
             }
         }
-        for position in &posted.positions {
-            let mut is_sound = Ok(());
-            account.change(&position.instrument, None, |holding| is_sound = holding.set_posted(position))?;
-            is_sound?;
-        }
-        let Some(trade) = &posted.trade else { return Ok(()) };
-        for instrument in account.unposted_of(trade) {
-            account.change(&instrument, None, |holding| {
-                holding.post(|unposted| {
-                    unposted.trade == *trade && (posted.is_final || posted.executions.contains(&unposted.fill.id))
-                });
-            })?;
-        }
-        account.release_withdrawal(trade)
+        self.tracked(&posted.account, &touched, |account| account.post(posted, &unposted))
     }
 }

@@ -56,6 +56,12 @@ impl State {
             quotes: _,
             accounts,
             account_ids: _,
+            matches: _,
+            house: _,
+            // Of the last second: older than any snapshot that is read.
+            house_pace: _,
+            agent_paces: _,
+            ramps: _,
             settled,
             open: _,
             ended,
@@ -121,17 +127,21 @@ impl State {
             state.told.restore(trade, KnownTrade::Finished);
         }
         for (account, instrument, unposted) in stored.unposted {
-            let currency = unposted.settlement.currency.clone();
-            state.account_mut(account).change(&instrument, Some(&currency), |holding| holding.fill(unposted))?;
+            let terms = unposted.settlement.clone();
+            state.tracked(&account, std::slice::from_ref(&instrument), |account| {
+                account.change(&instrument, Some(&terms), |holding| holding.fill(unposted))
+            })?;
         }
         let mut orders = stored.orders;
         orders.sort_by(|a, b| (a.order.decided_at, &a.order.terms.id).cmp(&(b.order.decided_at, &b.order.terms.id)));
         for StoredOrder { order, filled, executions } in orders {
             let (account, instrument) = (order.account.clone(), order.terms.instrument.clone());
-            let currency = order.settlement.currency.clone();
+            let terms = order.settlement.clone();
             state.open.insert(order.terms.id.clone(), (account.clone(), instrument.clone()));
             let open = OpenOrder { order, filled, executions };
-            state.account_mut(account).change(&instrument, Some(&currency), |holding| holding.open(open))?;
+            state.tracked(&account, std::slice::from_ref(&instrument), |account| {
+                account.change(&instrument, Some(&terms), |holding| holding.open(open, None))
+            })?;
         }
         for (account, trade, currency, amount) in stored.withdrawals {
             state.account_mut(account).hold_withdrawal(trade, &currency, amount)?;

@@ -1,5 +1,7 @@
 //! Every check of the gate at its limit and one beyond it.
 
+mod limits;
+
 use super::*;
 use crate::{
     execution::Fill,
@@ -8,6 +10,7 @@ use crate::{
     market::{Level, Quote},
     money::{Money, Price, Quantity},
     order::{OrderPrice, OrderTerms, Side, TimeInForce, TradeStatus},
+    tier::Tier,
     time::Timestamp,
 };
 
@@ -89,7 +92,13 @@ fn posted(cash: &str, version: i64, positions: &[(&str, &str)]) -> Record {
         trade: None,
         is_final: false,
         executions: Vec::new(),
-        balances: vec![PostedBalance { currency: usd(), cash: micros(cash), version, is_frozen: false }],
+        balances: vec![PostedBalance {
+            currency: usd(),
+            cash: micros(cash),
+            version,
+            is_frozen: false,
+            flow: Money::ZERO,
+        }],
         positions: positions.collect(),
     }))
 }
@@ -114,6 +123,9 @@ fn named(trade: &str, instrument: &str, side: Side, price: &str, quantity: &str)
         agent: Some(id("a1")),
         pool: Some(id("value")),
         valid_until: NOW,
+        timeframe: None,
+        tier: Tier::Standard,
+        confidence_ppm: None,
         trades_per_day_max: None,
     }
 }
@@ -558,15 +570,6 @@ fn finished_trades_are_forgotten_first() {
     assert!(state.known(&id("t1")).is_some(), "in flight");
     assert!(state.known(&id("t2")).is_none());
     assert_eq!(state.known(&id("t4")), Some(&KnownTrade::Finished));
-}
-
-#[test]
-fn prices_are_never_zero_even_for_market_orders() {
-    let mut state = state();
-    state.apply(Record::Quote(quote("P", "0.01", "0.02"))).expect("fits");
-    let order = decide(&state, &proposed("P", Side::Sell, "market", "1"), NOW).expect("approved");
-    assert_eq!(order.limit, Price::from_micros(10_000));
-    assert_eq!(order.terms.quantity, Quantity::from_micros(1_000_000));
 }
 
 #[test]
