@@ -43,7 +43,7 @@ mod window;
 pub use baselines::{BaselineFigures, Baselines};
 pub use book::Book;
 pub use correlation::{MIN_POINTS, correlation, correlation_factor};
-pub use drawdown::{Drawdown, max_drawdown};
+pub use drawdown::{Drawdown, DrawdownFigures, max_drawdown};
 pub use loss::Loss;
 pub use mark::{PREDICTION_QUIET_MS, PriceView, conservative_mark};
 pub use matrix::{AGENTS_MAX, CorrelatedPair, CorrelationMatrix, MatrixFull};

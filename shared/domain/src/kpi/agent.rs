@@ -70,7 +70,7 @@ impl AgentRecord {
     /// Largest drawdown so far, 0..=1.
     #[must_use]
     pub fn max_drawdown(&self) -> f64 {
-        self.drawdown.worst().fraction()
+        self.drawdown.figures().worst.fraction()
     }
 
     /// Annual Sharpe ratio of the days kept.

@@ -1,7 +1,11 @@
 //! What losses are measured from: equity at the start of the day, at the start
 //! of the month, and at its peak.
 
-use super::{drawdown::Drawdown, loss::Loss, returns::Return};
+use super::{
+    drawdown::{Drawdown, DrawdownFigures},
+    loss::Loss,
+    returns::Return,
+};
 use crate::{
     money::{Money, Overflow},
     time::Timestamp,
@@ -28,67 +32,49 @@ use crate::{
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Baselines {
-    day: i64,
-    month: i64,
+    observed_at: Timestamp,
     start_of_day: Money,
     start_of_month: Money,
     drawdown: Drawdown,
 }
 
-/// The figures that a restart needs; see [`Baselines::restored`].
+/// Everything there is to store of [`Baselines`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BaselineFigures {
-    /// When the newest equity was taken.
-    pub taken_at: Timestamp,
+    /// When equity was last taken: tells day and month.
+    pub observed_at: Timestamp,
     /// Equity that the day started with, shifted by flows since.
     pub start_of_day: Money,
     /// Equity that the month started with, shifted by flows since.
     pub start_of_month: Money,
-    /// Highest equity, shifted by flows since.
-    pub peak: Money,
-    /// The newest equity.
-    pub equity: Money,
+    /// The newest equity, its peak and the worst fall.
+    pub drawdown: DrawdownFigures,
 }
 
 impl Baselines {
     /// Day, month and peak start with `equity`.
     #[must_use]
     pub fn starting_at(equity: Money, now: Timestamp) -> Self {
-        Self {
-            day: now.utc_day(),
-            month: now.utc_month(),
-            start_of_day: equity,
-            start_of_month: equity,
-            drawdown: Drawdown::starting_at(equity),
-        }
+        let drawdown = Drawdown::starting_at(equity);
+        Self { observed_at: now, start_of_day: equity, start_of_month: equity, drawdown }
     }
 
     /// As they were when `figures` were stored.
     ///
     /// # Errors
-    /// [`Overflow`].
+    /// [`Overflow`] when they are too far apart: no baselines had these figures.
     pub fn restored(figures: &BaselineFigures) -> Result<Self, Overflow> {
-        let restored = Self {
-            day: figures.taken_at.utc_day(),
-            month: figures.taken_at.utc_month(),
-            start_of_day: figures.start_of_day,
-            start_of_month: figures.start_of_month,
-            drawdown: Drawdown::restored(figures.peak, figures.equity)?,
-        };
+        let BaselineFigures { observed_at, start_of_day, start_of_month, drawdown } = *figures;
+        let restored = Self { observed_at, start_of_day, start_of_month, drawdown: Drawdown::restored(drawdown)? };
         restored.try_losses()?;
         Ok(restored)
     }
 
-    /// What to store for [`Baselines::restored`]; `now` must be of the newest observation's day.
+    /// What to store for [`Baselines::restored`].
     #[must_use]
-    pub const fn figures(&self, now: Timestamp) -> BaselineFigures {
-        BaselineFigures {
-            taken_at: now,
-            start_of_day: self.start_of_day,
-            start_of_month: self.start_of_month,
-            peak: self.drawdown.peak(),
-            equity: self.equity(),
-        }
+    pub const fn figures(&self) -> BaselineFigures {
+        let Self { observed_at, start_of_day, start_of_month, drawdown } = *self;
+        BaselineFigures { observed_at, start_of_day, start_of_month, drawdown: drawdown.figures() }
     }
 
     /// Takes the equity of `now`. The first of a new day gives the return of the
@@ -100,13 +86,14 @@ impl Baselines {
         let mut next = *self;
         next.drawdown.observe(equity)?;
         let mut day_return = None;
-        if now.utc_day() > self.day {
+        if now.utc_day() > self.observed_at.utc_day() {
             day_return = Return::of(self.day_pnl()?, self.start_of_day).ok();
-            (next.day, next.start_of_day) = (now.utc_day(), self.equity());
+            next.start_of_day = self.equity();
         }
-        if now.utc_month() > self.month {
-            (next.month, next.start_of_month) = (now.utc_month(), self.equity());
+        if now.utc_month() > self.observed_at.utc_month() {
+            next.start_of_month = self.equity();
         }
+        next.observed_at = self.observed_at.max(now);
         next.try_losses()?;
         *self = next;
         Ok(day_return)
@@ -157,7 +144,7 @@ impl Baselines {
     /// The newest equity.
     #[must_use]
     pub const fn equity(&self) -> Money {
-        self.drawdown.equity()
+        self.drawdown.figures().equity
     }
 
     /// Profit of the day so far, flows removed.
@@ -253,8 +240,8 @@ mod tests {
         let mut baselines = Baselines::starting_at(money(100_000), noon());
         baselines.observe(money(120_000), noon()).expect("fits");
         baselines.observe(money(90_000), noon()).expect("fits");
-        let mut restored = Baselines::restored(&baselines.figures(noon())).expect("fits");
-        assert_eq!(bps(&restored), bps(&baselines));
+        let mut restored = Baselines::restored(&baselines.figures()).expect("fits");
+        assert_eq!(restored, baselines);
         for both in [&mut restored, &mut baselines] {
             both.observe(money(85_000), noon().plus_millis(12 * HOUR)).expect("fits");
         }

@@ -13,32 +13,47 @@ use crate::money::{Money, Overflow};
 /// for equity in ["110", "99", "120", "90", "95", "130"] {
 ///     drawdown.observe(money(equity)).unwrap();
 /// }
-/// assert_eq!(drawdown.worst().bps(), 2_500); // 120 to 90
+/// assert_eq!(drawdown.figures().worst.bps(), 2_500); // 120 to 90
 /// assert_eq!(drawdown.current().bps(), 0);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Drawdown {
-    peak: Money,
-    equity: Money,
-    worst: Loss,
-    deepest: Money,
+    figures: DrawdownFigures,
+}
+
+/// Everything there is to store of a [`Drawdown`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct DrawdownFigures {
+    /// The highest equity, shifted by what was paid in and out since.
+    pub peak: Money,
+    /// The newest equity.
+    pub equity: Money,
+    /// The fall that lost the largest share.
+    pub worst: Loss,
+    /// The most money that was ever lost from a peak; not always in the fall of the largest share.
+    pub deepest: Money,
 }
 
 impl Drawdown {
     /// Nothing has fallen yet.
     #[must_use]
     pub fn starting_at(equity: Money) -> Self {
-        Self { peak: equity, equity, ..Self::default() }
+        Self { figures: DrawdownFigures { peak: equity, equity, ..DrawdownFigures::default() } }
     }
 
-    /// As it was when `peak` and `equity` were stored; the worst fall is forgotten.
+    /// As it was when `figures` were stored.
     ///
     /// # Errors
-    /// [`Overflow`].
-    pub fn restored(peak: Money, equity: Money) -> Result<Self, Overflow> {
-        let mut drawdown = Self::starting_at(peak);
-        drawdown.observe(equity)?;
-        Ok(drawdown)
+    /// [`Overflow`] when peak and equity are too far apart: no drawdown had these figures.
+    pub fn restored(figures: DrawdownFigures) -> Result<Self, Overflow> {
+        Loss::between(figures.peak, figures.equity)?;
+        Ok(Self { figures })
+    }
+
+    /// What to store for [`Drawdown::restored`].
+    #[must_use]
+    pub const fn figures(&self) -> DrawdownFigures {
+        self.figures
     }
 
     /// Takes the equity of now.
@@ -46,13 +61,10 @@ impl Drawdown {
     /// # Errors
     /// [`Overflow`]; nothing is changed then.
     pub fn observe(&mut self, equity: Money) -> Result<(), Overflow> {
-        let peak = self.peak.max(equity);
+        let peak = self.figures.peak.max(equity);
         let loss = Loss::between(peak, equity)?;
-        (self.peak, self.equity) = (peak, equity);
-        if loss.is_worse_than(&self.worst) {
-            self.worst = loss;
-        }
-        self.deepest = self.deepest.max(loss.amount());
+        let worst = if loss.is_worse_than(&self.figures.worst) { loss } else { self.figures.worst };
+        self.figures = DrawdownFigures { peak, equity, worst, deepest: self.figures.deepest.max(loss.amount()) };
         Ok(())
     }
 
@@ -61,43 +73,21 @@ impl Drawdown {
     /// # Errors
     /// [`Overflow`]; nothing is changed then.
     pub fn flow(&mut self, amount: Money) -> Result<(), Overflow> {
-        (self.peak, self.equity) = (self.peak.plus(amount)?, self.equity.plus(amount)?);
+        let DrawdownFigures { peak, equity, .. } = self.figures;
+        (self.figures.peak, self.figures.equity) = (peak.plus(amount)?, equity.plus(amount)?);
         Ok(())
     }
 
     /// Measures from the equity of now, as after an operator's reset; what was worst stays.
     pub fn restart(&mut self) {
-        self.peak = self.equity;
-    }
-
-    /// The highest equity, shifted by what was paid in and out since.
-    #[must_use]
-    pub const fn peak(&self) -> Money {
-        self.peak
-    }
-
-    /// The newest equity.
-    #[must_use]
-    pub const fn equity(&self) -> Money {
-        self.equity
+        self.figures.peak = self.figures.equity;
     }
 
     /// The fall from the peak to the newest equity.
     #[must_use]
     pub fn current(&self) -> Loss {
-        Loss::between(self.peak, self.equity).expect("it was tried with this equity, and a flow shifts both alike")
-    }
-
-    /// The fall that lost the largest share.
-    #[must_use]
-    pub const fn worst(&self) -> Loss {
-        self.worst
-    }
-
-    /// The most money that was ever lost from a peak; not always in the fall of the largest share.
-    #[must_use]
-    pub const fn deepest(&self) -> Money {
-        self.deepest
+        let DrawdownFigures { peak, equity, .. } = self.figures;
+        Loss::between(peak, equity).expect("it was tried with this equity, and a flow shifts both alike")
     }
 }
 
@@ -138,9 +128,9 @@ mod tests {
         for equity in [500, 1_000, 11_000, 10_000] {
             drawdown.observe(money(equity)).expect("fits");
         }
-        assert_eq!(drawdown.worst().amount(), money(500));
-        assert_eq!(drawdown.worst().bps(), 5_000);
-        assert_eq!(drawdown.deepest(), money(1_000));
+        assert_eq!(drawdown.figures().worst.amount(), money(500));
+        assert_eq!(drawdown.figures().worst.bps(), 5_000);
+        assert_eq!(drawdown.figures().deepest, money(1_000));
         assert_eq!(drawdown.current().bps(), 909);
     }
 
@@ -153,7 +143,7 @@ mod tests {
             assert_eq!(drawdown.current().amount(), money(40));
         }
         drawdown.restart();
-        assert_eq!((drawdown.current().bps(), drawdown.worst().bps()), (0, 400));
+        assert_eq!((drawdown.current().bps(), drawdown.figures().worst.bps()), (0, 400));
     }
 
     #[test]

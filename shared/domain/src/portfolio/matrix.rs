@@ -165,6 +165,17 @@ impl CorrelationMatrix {
         Ok(())
     }
 
+    /// The intervals, oldest first, each with the agents that have a point in it: what to
+    /// store, and what to [`CorrelationMatrix::push`] again after a restart.
+    pub fn intervals(&self) -> impl Iterator<Item = BTreeMap<AgentId, Return>> {
+        let points_at = move |interval: usize| {
+            self.places.iter().filter_map(move |(agent, place)| {
+                self.series[*place].get(interval).copied().flatten().map(|value| (agent.clone(), value))
+            })
+        };
+        (0..self.intervals).map(move |interval| points_at(interval).collect())
+    }
+
     /// Forgets an agent.
     pub fn remove(&mut self, agent: &AgentId) {
         let Some(place) = self.places.remove(agent) else { return };

@@ -6,9 +6,6 @@ use crate::money::{Money, Overflow};
 /// How many units make a return of 1 (100 %): 1e-12 each, finer than a micro of a million.
 pub const RETURN_UNIT: i64 = 1_000_000_000_000;
 
-/// Largest return either way: 1,000 times the capital. With it no sum over a window overflows.
-const LARGEST: i64 = 1_000 * RETURN_UNIT;
-
 /// Profit as a share of capital over one interval; signed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Return(i64);
@@ -17,12 +14,15 @@ impl Return {
     /// Neither won nor lost.
     pub const ZERO: Self = Self(0);
 
+    /// 1,000 times the capital; its negative is the smallest. With them no sum over a window overflows.
+    pub const LARGEST: Self = Self(1_000 * RETURN_UNIT);
+
     /// `units` times 1e-12.
     ///
     /// # Errors
-    /// [`Undefined::OutOfRange`] beyond 1,000 times the capital.
+    /// [`Undefined::OutOfRange`] beyond [`Return::LARGEST`] either way.
     pub const fn from_units(units: i64) -> Result<Self, Undefined> {
-        if units > LARGEST || units < -LARGEST { Err(Undefined::OutOfRange) } else { Ok(Self(units)) }
+        if units.unsigned_abs() > Self::LARGEST.0.unsigned_abs() { Err(Undefined::OutOfRange) } else { Ok(Self(units)) }
     }
 
     /// `pnl` as a share of `capital`, rounded down (against the account). What was

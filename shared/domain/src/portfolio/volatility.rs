@@ -69,6 +69,21 @@ impl EwmaVolatility {
         Self { decay, variance: 0, points: 0 }
     }
 
+    /// As it was with this [`EwmaVolatility::variance`] after so many returns.
+    ///
+    /// # Errors
+    /// [`Undefined::OutOfRange`] for a variance that no returns have.
+    pub fn restored(decay: Decay, variance: u128, points: usize) -> Result<Self, Undefined> {
+        let largest = u128::from(Return::LARGEST.units().unsigned_abs()).pow(2);
+        if variance > largest { Err(Undefined::OutOfRange) } else { Ok(Self { decay, variance, points }) }
+    }
+
+    /// Variance in 1e-24, and the number of returns it is made of.
+    #[must_use]
+    pub const fn variance(&self) -> (u128, usize) {
+        (self.variance, self.points)
+    }
+
     /// Adds the newest return.
     pub const fn push(&mut self, newest: Return) {
         // At most 1e30, so that all of it fits.
@@ -122,6 +137,10 @@ mod tests {
             volatility.push(Return::from_units(-1_000 * RETURN_UNIT).expect("in range"));
         }
         assert_eq!(volatility.get(), Ok(1_000.0));
+        let (variance, points) = volatility.variance();
+        assert_eq!(EwmaVolatility::restored(Decay::DAILY, variance, points), Ok(volatility));
+        let beyond = EwmaVolatility::restored(Decay::DAILY, variance + 1, points);
+        assert_eq!(beyond, Err(Undefined::OutOfRange));
         assert_eq!(ewma_volatility(&[0.5; 20], Decay::DAILY).map(|value| (value * 1e12).round()), Ok(5e11));
         assert_eq!(ewma_volatility(&[0.5; 19], Decay::DAILY), Err(Undefined::TooFewPoints { needed: 20, have: 19 }));
     }
