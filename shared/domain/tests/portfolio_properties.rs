@@ -302,8 +302,8 @@ proptest! {
         if let Ok(mirrored) = matrix.correlation(&ids[2], &ids[3]) {
             prop_assert!((mirrored + 1.0).abs() < 1e-12, "{mirrored}");
         }
-        let weights: BTreeMap<AgentId, f64> = ids.iter().cloned().zip([0.1, 0.2, 0.3, 0.4]).collect();
-        if let Ok(factor) = matrix.factor(&weights) {
+        let capital: BTreeMap<AgentId, Money> = ids.iter().cloned().zip([1, 2, 3, 4].map(money)).collect();
+        if let Ok(factor) = matrix.factor(&capital) {
             prop_assert!((-1.0..=1.0).contains(&factor));
         }
         // What is stored and pushed again has the same correlations.

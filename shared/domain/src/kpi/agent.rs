@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     money::{Money, Overflow},
-    portfolio::{Confidence, Drawdown, Return, ReturnWindow, TailRisk, Undefined, WindowError},
+    portfolio::{Confidence, Drawdown, Return, ReturnWindow, TailRisk, Undefined},
 };
 
 /// How many daily returns are kept: a year of a venue that never closes.
@@ -24,12 +24,10 @@ pub struct AgentRecord {
 
 impl AgentRecord {
     /// An agent that starts with `equity`.
-    ///
-    /// # Errors
-    /// Never for [`DAYS_KEPT`] as it is.
-    pub fn new(equity: Money, calendar: Calendar) -> Result<Self, WindowError> {
-        let days = ReturnWindow::new(DAYS_KEPT)?;
-        Ok(Self { calendar, trades: ClosedTrades::default(), days, drawdown: Drawdown::starting_at(equity) })
+    #[must_use]
+    pub fn new(equity: Money, calendar: Calendar) -> Self {
+        let days = ReturnWindow::new(DAYS_KEPT).expect("a year of days is within the bounds of a window");
+        Self { calendar, trades: ClosedTrades::default(), days, drawdown: Drawdown::starting_at(equity) }
     }
 
     /// A trade closed with this profit after fees.
@@ -119,7 +117,7 @@ mod tests {
     #[test]
     fn an_agent_is_scored_once_it_has_traded_enough() {
         let money = |units: i64| Money::from_micros(units * 1_000_000);
-        let mut record = AgentRecord::new(money(10_000), Calendar::BusinessDays).expect("valid");
+        let mut record = AgentRecord::new(money(10_000), Calendar::BusinessDays);
         assert_eq!(record.score(), Err(Undefined::TooFewPoints { needed: 30, have: 0 }));
         for trade in 0..30 {
             record.close_trade(money(if trade % 3 == 0 { -10 } else { 15 })).expect("fits");

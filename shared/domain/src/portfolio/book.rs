@@ -93,7 +93,8 @@ impl Book {
         Ok(())
     }
 
-    /// The position of one account changed from `before` to `after`.
+    /// The position of one account changed from `before` to `after`. An instrument's
+    /// `style` is the one it was first mentioned with.
     ///
     /// # Errors
     /// [`Overflow`]; nothing is changed then.

@@ -173,7 +173,7 @@ impl ScenarioBook {
     }
 
     /// Value at risk and expected shortfall, on demand: never on the way of an order
-    /// (up to a second for a million scenarios).
+    /// (tens of milliseconds for a million scenarios).
     ///
     /// Expected shortfall averages exactly the worst `1 - confidence` of all probability;
     /// a scenario on the border counts with the part that is needed (Acerbi and Tasche, 2002).

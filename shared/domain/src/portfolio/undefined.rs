@@ -28,10 +28,10 @@ pub enum Undefined {
     /// The money that a share is taken of is not above zero.
     #[error("there is no capital to take a share of")]
     NoCapital,
-    /// Something held has no price on the side that closes it.
-    #[error("{legs} held without a price")]
+    /// Something held has no usable price on the side that closes it: none, or one that is too old.
+    #[error("{legs} longs and shorts are held without a usable price")]
     NoPrice {
-        /// How many longs and shorts.
+        /// How many longs and shorts; those of one instrument count once each.
         legs: usize,
     },
     /// A price is too old to value what is held.
