@@ -13,7 +13,7 @@ use tragen_domain::{
     time::Timestamp,
 };
 use tragen_host::clock;
-use tragen_venue::PaperConfig;
+use tragen_venue::{PaperConfig, PaperFaults};
 
 /// How the guard runs.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,6 +33,8 @@ pub struct Config {
     pub venue_finished_orders_max: usize,
     /// The paper venue's file is written anew when it is longer, bytes.
     pub venue_log_bytes_max: u64,
+    /// What the paper venue does wrong, for drills and tests; nothing by default.
+    pub venue_faults: PaperFaults,
     /// Most proposals decided at once, in one journal message.
     pub batch_proposals_max: usize,
     /// Most orders on their way to the venue; more proposals wait.
@@ -149,6 +151,7 @@ impl Default for Config {
             venue_latency_micros_max: 2_000,
             venue_finished_orders_max: 100_000,
             venue_log_bytes_max: 256 << 20,
+            venue_faults: PaperFaults::default(),
             batch_proposals_max: 256,
             in_flight_orders_max: 4_096,
             waiting_reports_max: 8_192,
@@ -270,6 +273,7 @@ impl Config {
             finished_orders_max: self.venue_finished_orders_max,
             log_bytes_max: self.venue_log_bytes_max,
             clock: now,
+            faults: self.venue_faults,
         }
     }
 

@@ -25,6 +25,7 @@ mod term;
 mod wire;
 
 pub use config::{Config, ConfigError, LimitsConfig};
+pub use tragen_venue::PaperFaults;
 
 use anyhow::Context as _;
 use std::sync::Arc;

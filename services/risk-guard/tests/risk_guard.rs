@@ -19,3 +19,7 @@ mod reconcile;
 mod rig;
 #[path = "risk_guard/sendings.rs"]
 mod sendings;
+#[path = "risk_guard/snapshots.rs"]
+mod snapshots;
+#[path = "risk_guard/venue.rs"]
+mod venue;

@@ -5,11 +5,15 @@
 
 mod book;
 mod entry;
+mod faults;
 mod history;
 mod log;
 
+pub use faults::PaperFaults;
+
 use crate::{VenueError, VenueReport};
 use book::Books;
+use faults::{Due, Fault, mixed};
 use log::Log;
 use std::{
     path::PathBuf,
@@ -20,6 +24,7 @@ use tragen_domain::{
     execution::Fill,
     id::OrderId,
     market::Quote,
+    order::TradeStatus,
     risk::{Approved, Order},
     time::Timestamp,
 };
@@ -41,6 +46,8 @@ pub struct PaperConfig {
     pub log_bytes_max: u64,
     /// The venue's clock.
     pub clock: fn() -> Timestamp,
+    /// What it does wrong.
+    pub faults: PaperFaults,
 }
 
 /// A connection to the paper venue; clones share it.
@@ -54,6 +61,8 @@ pub struct PaperVenue {
 struct Venue {
     books: Books,
     log: Log,
+    /// What it still does wrong, at the next look.
+    due: Vec<(OrderId, Due)>,
 }
 
 impl PaperVenue {
@@ -63,7 +72,7 @@ impl PaperVenue {
     /// [`VenueError`] when its file cannot be opened or is damaged.
     pub fn open(config: PaperConfig) -> Result<Self, VenueError> {
         let log = Log::open(&config.folder, config.log_bytes_max)?;
-        let venue = Venue { books: Books::new(config.finished_orders_max), log };
+        let venue = Venue { books: Books::new(config.finished_orders_max), log, due: Vec::new() };
         let opened = Self { config: Arc::new(config), venue: Arc::new(Mutex::new(venue)) };
         opened.change(|_| Vec::new())?;
         Ok(opened)
@@ -75,9 +84,27 @@ impl PaperVenue {
     /// # Errors
     /// [`VenueError`]: it may or may not have arrived, see [`PaperVenue::order_status`].
     pub async fn submit(&self, order: &Approved<Order>) -> Result<VenueReport, VenueError> {
-        self.travel(&order.terms.id).await;
+        let id = &order.terms.id;
+        self.travel(id).await;
+        if self.hits(Fault::Lost, id) {
+            return Err(VenueError::TimedOut);
+        }
         let now = (self.config.clock)();
-        self.change(|books| vec![books.arrive(order, now)]).map(|mut reports| reports.remove(0))
+        let is_too_much = self.hits(Fault::Overfill, id);
+        let mut reports = self.change(|books| {
+            let report = books.arrive(order, now);
+            let overfilled = if is_too_much { books.overfill(id, now) } else { None };
+            vec![overfilled.unwrap_or(report)]
+        })?;
+        let mut report = reports.remove(0);
+        self.note_due(&report);
+        if self.hits(Fault::Unanswered, id) {
+            return Err(VenueError::TimedOut);
+        }
+        if self.hits(Fault::RepeatedFill, id) {
+            report.fills.extend(report.fills.clone());
+        }
+        Ok(report)
     }
 
     /// Takes a resting order out; answers where it stands then, `None` if it is unknown.
@@ -86,7 +113,11 @@ impl PaperVenue {
     /// [`VenueError`].
     pub async fn cancel(&self, order: &OrderId) -> Result<Option<VenueReport>, VenueError> {
         self.travel(order).await;
-        self.change(|books| books.cancel(order).into_iter().collect()).map(|mut reports| reports.pop())
+        let report = self.change(|books| books.cancel(order).into_iter().collect())?.pop();
+        if let Some(report) = &report {
+            self.note_due(report);
+        }
+        Ok(report)
     }
 
     /// Where an order stands; `None` if it never arrived or is forgotten.
@@ -118,16 +149,29 @@ impl PaperVenue {
         self.change(|books| books.on_quote(quote, now))
     }
 
-    /// Ends resting orders whose time is over.
+    /// Looks after what rests: ends what is over.
     ///
     /// # Errors
     /// [`VenueError`].
     pub fn expire(&self) -> Result<Vec<VenueReport>, VenueError> {
         let now = (self.config.clock)();
-        if !self.lock().books.is_any_over(now) {
+        let (is_any_over, due) = {
+            let mut venue = self.lock();
+            (venue.books.is_any_over(now), std::mem::take(&mut venue.due))
+        };
+        if !is_any_over && due.is_empty() {
             return Ok(Vec::new());
         }
-        self.change(|books| books.expire(now))
+        let reports = self.change(|books| {
+            let mut reports = books.expire(now);
+            reports.extend(due.iter().filter_map(|(order, due)| match due {
+                Due::Fill => books.fill_late(order, now),
+                Due::Reject => books.reject(order),
+            }));
+            reports
+        })?;
+        reports.iter().for_each(|report| self.note_due(report));
+        Ok(reports)
     }
 
     /// At most `limit` executions in the order they happened, from number `after`
@@ -141,6 +185,30 @@ impl PaperVenue {
         self.lock().log.executions(after, limit)
     }
 
+    fn hits(&self, fault: Fault, order: &OrderId) -> bool {
+        self.config.faults.hits(fault, self.config.seed, order)
+    }
+
+    /// Remembers what is done wrong with an order later.
+    fn note_due(&self, report: &VenueReport) {
+        let due = match report.status {
+            TradeStatus::Working => Due::Reject,
+            TradeStatus::Canceled | TradeStatus::Expired | TradeStatus::PartiallyFilled => Due::Fill,
+            TradeStatus::Pending
+            | TradeStatus::Filled
+            | TradeStatus::Rejected
+            | TradeStatus::Denied
+            | TradeStatus::NoTrade => return,
+        };
+        let fault = match due {
+            Due::Fill => Fault::LateFill,
+            Due::Reject => Fault::LateReject,
+        };
+        if self.hits(fault, &report.order) {
+            self.lock().due.push((report.order.clone(), due));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Venue> {
         self.venue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -148,22 +216,20 @@ impl PaperVenue {
     /// One step of the venue: read what other processes wrote, change, write, answer.
     fn change(&self, step: impl FnOnce(&mut Books) -> Vec<VenueReport>) -> Result<Vec<VenueReport>, VenueError> {
         let mut venue = self.lock();
-        let Venue { books, log } = &mut *venue;
+        let Venue { books, log, .. } = &mut *venue;
         log.exclusively(books, step)
     }
 
     /// The same order always takes the same time.
     async fn travel(&self, order: &OrderId) {
         let (min, max) = (self.config.latency_micros_min, self.config.latency_micros_max);
-        if max == 0 {
+        let delay = if self.hits(Fault::Delayed, order) { self.config.faults.delay_micros } else { 0 };
+        if max == 0 && delay == 0 {
             return;
         }
-        let mut mixed = self.config.seed;
-        for byte in order.as_str().bytes() {
-            mixed = split_mix(mixed ^ u64::from(byte));
-        }
         let span = max.saturating_sub(min) + 1;
-        tokio::time::sleep(Duration::from_micros(min + mixed % span)).await;
+        let micros = min + mixed(self.config.seed, order) % span + delay;
+        tokio::time::sleep(Duration::from_micros(micros)).await;
     }
 }
 

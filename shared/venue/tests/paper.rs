@@ -14,7 +14,7 @@ use tragen_domain::{
     tier::Tier,
     time::Timestamp,
 };
-use tragen_venue::{PaperConfig, PaperVenue, VenueReport};
+use tragen_venue::{PaperConfig, PaperFaults, PaperVenue, VenueError, VenueReport};
 
 const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 
@@ -35,6 +35,7 @@ fn config(folder: &Path) -> PaperConfig {
         finished_orders_max: 100,
         log_bytes_max: 1 << 20,
         clock,
+        faults: PaperFaults::default(),
     }
 }
 
@@ -293,4 +294,64 @@ async fn executions_are_numbered_in_the_order_they_happened_also_after_a_restart
         }
         assert_eq!((all, next), (expected.clone(), 22));
     }
+}
+
+const ALWAYS: u32 = 1_000_000;
+
+fn faulty(folder: &Path, faults: PaperFaults) -> PaperVenue {
+    let venue = PaperVenue::open(PaperConfig { faults, ..config(folder) }).expect("opens");
+    venue.on_quote(&quote(50, 52, 4)).expect("taken");
+    venue
+}
+
+#[tokio::test]
+async fn what_it_does_wrong_it_does_once_and_only_when_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let buy = |trade: &str, contracts| approved(trade, Side::Buy, 52, contracts, TimeInForce::Ioc);
+    let filled = |report: &VenueReport| report.filled().micros() / 1_000_000;
+
+    let lost = faulty(folder.path(), PaperFaults { lost_ppm: ALWAYS, ..PaperFaults::default() });
+    let order = buy("lost", 1);
+    assert!(matches!(lost.submit(&order).await, Err(VenueError::TimedOut)));
+    assert_eq!(lost.order_status(&order.terms.id).expect("answers"), None);
+
+    let unanswered = faulty(folder.path(), PaperFaults { unanswered_ppm: ALWAYS, ..PaperFaults::default() });
+    let order = buy("unanswered", 1);
+    assert!(matches!(unanswered.submit(&order).await, Err(VenueError::TimedOut)));
+    assert_eq!(unanswered.order_status(&order.terms.id).expect("answers").as_ref().map(filled), Some(1));
+
+    let repeating = faulty(folder.path(), PaperFaults { repeated_fill_ppm: ALWAYS, ..PaperFaults::default() });
+    let report = repeating.submit(&buy("repeating", 1)).await.expect("answers");
+    assert_eq!((report.fills.len(), &report.fills[0]), (2, &report.fills[1]));
+
+    let late = faulty(folder.path(), PaperFaults { late_fill_ppm: ALWAYS, ..PaperFaults::default() });
+    let report = late.submit(&buy("late", 10)).await.expect("answers");
+    assert_eq!((report.status, filled(&report)), (TradeStatus::PartiallyFilled, 4));
+    let reports = late.expire().expect("answers");
+    assert_eq!(reports.iter().map(|r| (r.status, filled(r))).collect::<Vec<_>>(), [(TradeStatus::Filled, 10)]);
+    assert_eq!(late.expire().expect("answers"), []);
+
+    let refusing = faulty(folder.path(), PaperFaults { late_reject_ppm: ALWAYS, ..PaperFaults::default() });
+    let order = approved("refused", Side::Buy, 40, 10, TimeInForce::Gtc);
+    assert_eq!(refusing.submit(&order).await.expect("answers").status, TradeStatus::Working);
+    let reports = refusing.expire().expect("answers");
+    assert_eq!(reports.iter().map(|r| r.status).collect::<Vec<_>>(), [TradeStatus::Rejected]);
+
+    let generous = faulty(folder.path(), PaperFaults { overfill_ppm: ALWAYS, ..PaperFaults::default() });
+    let report = generous.submit(&buy("over", 3)).await.expect("answers");
+    assert_eq!((report.status, filled(&report)), (TradeStatus::Filled, 4));
+
+    // Half of them, always the same half.
+    let half = PaperFaults { lost_ppm: ALWAYS / 2, ..PaperFaults::default() };
+    let mut lost = Vec::new();
+    for _ in 0..2 {
+        let venue = faulty(folder.path(), half);
+        let mut which = Vec::new();
+        for number in 0..20 {
+            which.push(venue.submit(&buy(&format!("half-{number}"), 1)).await.is_err());
+        }
+        lost.push(which);
+    }
+    assert_eq!(lost[0], lost[1]);
+    assert!(lost[0].contains(&true) && lost[0].contains(&false));
 }

@@ -1,7 +1,9 @@
 //! `tragen risk`: stops and resumes trading. Stopping takes one person,
 //! resuming two.
 
+mod journal;
 mod known;
+mod replay;
 
 use super::ClientArgs;
 use crate::{
@@ -44,6 +46,11 @@ pub(crate) enum RiskCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Rebuilds the guard's state from its journal, checks every hash in it, and prints the hash of the end.
+    #[command(
+        after_help = "Examples:\n  tragen risk replay --nats nats://127.0.0.1:4222\n  tragen risk replay --until 5000 --save journal.tragen\n  tragen risk replay --journal journal.tragen --snapshot data/risk-guard/snapshot-00000000000000004000\n\nExit code 1 if the state differs from what the journal says."
+    )]
+    Replay(replay::ReplayArgs),
     /// Second step of a resume, by another person with the role risk_admin.
     #[command(after_help = "Example:\n  tragen risk confirm-resume 7f9c2ba4e88f827d")]
     ConfirmResume {
@@ -54,10 +61,15 @@ pub(crate) enum RiskCommand {
 
 impl RiskCommand {
     pub(super) async fn run(self, client: &ClientArgs) -> anyhow::Result<Verdict> {
+        let format = client.output;
+        // The journal is there when the API is not.
+        if let Self::Replay(args) = self {
+            return args.run(format).await;
+        }
         let api = client.connect().await?;
         let mut risk = api.risk();
-        let format = client.output;
         match self {
+            Self::Replay(_) => {}
             Self::Status => {
                 show_state(format, &risk.get_risk_state(ask(v1::GetRiskStateRequest {})).await?.into_inner())?;
             }

@@ -185,6 +185,39 @@ impl Books {
         }
     }
 
+    /// Fills what was left of an order that is over, at its limit.
+    pub(super) fn fill_late(&mut self, order: &OrderId, now: Timestamp) -> Option<VenueReport> {
+        let mut entry = self.entries.get(order)?.clone();
+        let left = entry.remaining();
+        if left <= Quantity::ZERO || entry.status == TradeStatus::Working {
+            return None;
+        }
+        entry.fill(entry.limit, left, now).ok()?;
+        Some(self.changed_to(entry))
+    }
+
+    /// Fills one unit more than was asked for of an order that is filled.
+    pub(super) fn overfill(&mut self, order: &OrderId, now: Timestamp) -> Option<VenueReport> {
+        let mut entry = self.entries.get(order)?.clone();
+        let price = entry.fills.last()?.price;
+        if entry.status != TradeStatus::Filled {
+            return None;
+        }
+        entry.fill(price, Quantity::from_micros(1_000_000), now).ok()?;
+        Some(self.changed_to(entry))
+    }
+
+    /// Refuses an order that rests.
+    pub(super) fn reject(&mut self, order: &OrderId) -> Option<VenueReport> {
+        let mut entry = self.entries.get(order)?.clone();
+        if entry.status != TradeStatus::Working {
+            return None;
+        }
+        entry.end(TradeStatus::Rejected);
+        entry.rejection = "taken back by the venue".to_owned();
+        Some(self.changed_to(entry))
+    }
+
     fn end(&mut self, order: &OrderId, otherwise: TradeStatus) -> Option<VenueReport> {
         let mut entry = self.entries.get(order)?.clone();
         entry.end(otherwise);
