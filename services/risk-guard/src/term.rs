@@ -100,6 +100,7 @@ async fn stand_by(
     loop {
         let mut rebuilt = rebuild_patiently(context, term, bus, config).await?;
         context.set_not_ready("standing by");
+        info!("{} stands by", context.instance);
         loop {
             poll.tick().await;
             let lease = Lease::take(context, bus, config).await;
