@@ -81,7 +81,9 @@ impl Desk {
         for (style, signal) in signals {
             counter!(metrics::SIGNALS, "strategy" => format!("{style:?}").to_lowercase()).increment(1);
             let agents = self.parts.registry.agents(style, &bar.instrument, bar.timeframe);
-            let trades = agents.into_iter().map(|agent| self.trade(agent, bar, signal));
+            // A stopped agent is not evaluated at all.
+            let working = agents.into_iter().filter(|agent| !self.parts.control.is_halted(&agent.scopes()));
+            let trades = working.map(|agent| self.trade(agent, bar, signal));
             stream::iter(trades).for_each_concurrent(self.config.agents_at_once_max, std::convert::identity).await;
         }
     }

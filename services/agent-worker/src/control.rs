@@ -4,14 +4,19 @@
 //! A worker starts halted. It may propose only while it knows the state and
 //! holds a lease, both measured on a clock that never jumps.
 
-use crate::config::Config;
+mod in_hand;
+
+pub(crate) use in_hand::{Held, Thing};
+
+use crate::{config::Config, registry::Registry};
 use anyhow::Context as _;
 use futures::StreamExt as _;
+use in_hand::InHand;
 use std::{
-    sync::{Arc, RwLock},
+    sync::{Arc, OnceLock, RwLock},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 use tragen_bus::{Ask, Bucket, Bus, CoreSubject};
 use tragen_contracts::v1;
@@ -21,6 +26,12 @@ use tragen_host::{Context, clock};
 const STATE_KEY: &str = "state";
 /// How often presence is renewed; entries end after five seconds.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Steps of reductions that may wait in the worker; what does not fit is handed out again.
+const SLICES_MAX: usize = 1_024;
+
+/// A kind of scope and which one.
+pub(crate) type Scoped = (v1::ScopeKind, String);
 
 /// What the worker may do now; clones share it.
 #[derive(Debug, Clone)]
@@ -34,6 +45,10 @@ struct Inner {
     bus: Bus,
     known: RwLock<Known>,
     changed: watch::Sender<u64>,
+    in_hand: InHand,
+    slices: mpsc::Sender<v1::ReductionSlice>,
+    /// Set once it is there: what is counted at a halt.
+    agents: OnceLock<Registry>,
 }
 
 #[derive(Debug, Default)]
@@ -52,12 +67,21 @@ pub(crate) enum Permission {
 }
 
 impl Control {
-    pub(crate) async fn start(context: &Context, bus: &Bus, config: &Config) -> anyhow::Result<Self> {
+    /// Also where steps of reductions arrive.
+    pub(crate) async fn start(
+        context: &Context,
+        bus: &Bus,
+        config: &Config,
+    ) -> anyhow::Result<(Self, mpsc::Receiver<v1::ReductionSlice>)> {
+        let (slices, handed) = mpsc::channel(SLICES_MAX);
         let inner = Inner {
             context: context.clone(),
             bus: bus.clone(),
             known: RwLock::default(),
             changed: watch::Sender::new(0),
+            in_hand: InHand::default(),
+            slices,
+            agents: OnceLock::new(),
         };
         let control = Self { inner: Arc::new(inner) };
         let heard = bus.listen::<v1::ControlState>(&CoreSubject::ControlState).await?;
@@ -69,7 +93,22 @@ impl Control {
         context.spawn("control-lease", async move { lease.keep_lease(interval).await });
         let presence = control.clone();
         context.spawn("control-presence", async move { presence.keep_presence().await });
-        Ok(control)
+        Ok((control, handed))
+    }
+
+    /// Counts these agents at a halt from now on.
+    pub(crate) fn count_agents(&self, agents: &Registry) {
+        let _ = self.inner.agents.set(agents.clone());
+    }
+
+    /// Something is in hand until the answer is dropped.
+    pub(crate) fn hold(&self, thing: Thing, scopes: Vec<Scoped>) -> Held {
+        self.inner.in_hand.take(thing, scopes)
+    }
+
+    /// Whether anything of `scopes` is halted, or the state is unknown.
+    pub(crate) fn is_halted(&self, scopes: &[Scoped]) -> bool {
+        self.read().state.as_ref().is_none_or(|state| is_halted(state, scopes))
     }
 
     /// Whether the guard is known to be alive.
@@ -205,6 +244,9 @@ impl Control {
                 self.take(state).await;
             }
             self.write().lease_until = asked_at + valid_for;
+            for slice in answer.slices {
+                let _ = self.inner.slices.try_send(slice);
+            }
             self.inner.changed.send_modify(|version| *version += 1);
         }
     }
@@ -238,6 +280,7 @@ impl Control {
     /// Takes a state unless a newer one is known, and answers that it was heard.
     async fn take(&self, state: v1::ControlState) {
         let epoch = state.epoch;
+        let ack = self.ack(&state);
         {
             let mut known = self.write();
             if known.state.as_ref().is_some_and(|current| current.epoch >= epoch) {
@@ -247,10 +290,22 @@ impl Control {
             known.state = Some(state);
         }
         self.inner.changed.send_modify(|version| *version += 1);
-        let worker = self.inner.context.instance.to_string();
-        let ack = v1::ControlAck { worker_id: worker.clone(), epoch, dropped_requests: 0 };
+        let worker = ack.worker_id.clone();
         if let Err(error) = self.inner.bus.broadcast(&CoreSubject::ControlAck { epoch, worker }, &ack).await {
             warn!("confirming epoch {epoch}: {error}");
+        }
+    }
+
+    /// What ends in this worker by `state`.
+    fn ack(&self, state: &v1::ControlState) -> v1::ControlAck {
+        let (dropped_requests, withdrawn_proposals) = self.inner.in_hand.halted_by(state);
+        let stopped = self.inner.agents.get().map_or(0, |agents| agents.count(|scopes| is_halted(state, scopes)));
+        v1::ControlAck {
+            worker_id: self.inner.context.instance.to_string(),
+            epoch: state.epoch,
+            dropped_requests,
+            withdrawn_proposals,
+            stopped_agents: i32::try_from(stopped).unwrap_or(i32::MAX),
         }
     }
 
@@ -265,6 +320,16 @@ impl Control {
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Known> {
         self.inner.known.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Whether `state` halts everything or one of `scopes`.
+fn is_halted(state: &v1::ControlState, scopes: &[Scoped]) -> bool {
+    state.scopes.iter().any(|entry| {
+        let Some(scope) = &entry.scope else { return false };
+        let is_in = scope.kind() == v1::ScopeKind::Global
+            || scopes.iter().any(|(kind, id)| *kind == scope.kind() && *id == scope.id);
+        is_in && entry.state() == v1::TradingState::Halted
+    })
 }
 
 fn summary(state: &v1::ControlState) -> String {

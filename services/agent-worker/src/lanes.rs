@@ -3,7 +3,7 @@
 
 use crate::{
     config::Config,
-    control::{Control, Permission},
+    control::{Control, Permission, Thing},
     mandate::{self, Desk},
     metrics, order,
     proposal::{Decision, Proposer},
@@ -185,7 +185,9 @@ impl Handler {
         span.set("messaging.operation.type", "process");
         span.set("messaging.destination.template", "req.trade.{tier}");
         span.set("user.tier", tier.as_str());
+        let held = self.control.hold(Thing::Request, vec![(v1::ScopeKind::Account, key.account_id.clone())]);
         let decision = self.decide(meta, key, request, &span.traceparent()).await;
+        drop(held);
         let (agent, outcome) = match &decision {
             Decision::Order(order) => (order.agent.clone(), "order"),
             Decision::Nothing(no_trade) => (no_trade.agent.clone(), "nothing"),

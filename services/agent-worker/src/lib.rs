@@ -13,6 +13,7 @@ mod market_view;
 mod metrics;
 mod order;
 mod proposal;
+mod reducing;
 mod registry;
 
 pub use config::Config;
@@ -34,10 +35,13 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
     let config = Arc::new(config);
 
     let usage = Usage::start(&context, &bus, Duration::from_millis(config.usage_interval_ms));
-    let control = Control::start(&context, &bus, &config).await.context("reading the trading state")?;
+    let (control, handed) = Control::start(&context, &bus, &config).await.context("reading the trading state")?;
     let market = MarketView::start(&context, &bus).await.context("following the market")?;
     let registry = Registry::start(&context, &bus).await.context("reading the agent registry")?;
-    let proposer = Proposer::start(&context, &bus, &config);
+    control.count_agents(&registry);
+    let proposer = Proposer::start(&context, &bus, &config, &control);
+
+    reducing::start(&context, &control, &proposer, handed);
 
     lanes::start(&context, &bus, &config, &control, &proposer, &usage);
     autonomous::start(

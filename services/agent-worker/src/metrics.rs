@@ -12,6 +12,8 @@ pub(crate) const BARS: &str = "agent_worker_bars_total";
 pub(crate) const SIGNALS: &str = "agent_worker_signals_total";
 /// Orders proposed by configured agents.
 pub(crate) const AGENT_ORDERS: &str = "agent_worker_agent_orders_total";
+/// Steps of reductions proposed.
+pub(crate) const REDUCING_ORDERS: &str = "agent_worker_reducing_orders_total";
 /// Messages that made no sense, by subject.
 pub(crate) const MALFORMED: &str = "agent_worker_malformed_total";
 
@@ -22,5 +24,6 @@ pub(crate) fn describe() {
     describe_counter!(BARS, Unit::Count, "bars evaluated");
     describe_counter!(SIGNALS, Unit::Count, "signals that changed a target, by strategy");
     describe_counter!(AGENT_ORDERS, Unit::Count, "orders proposed by configured agents");
+    describe_counter!(REDUCING_ORDERS, Unit::Count, "steps of reductions proposed");
     describe_counter!(MALFORMED, Unit::Count, "messages that made no sense, by kind");
 }

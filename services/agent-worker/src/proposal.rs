@@ -1,6 +1,9 @@
 //! What the worker sends to the guard: an order, or nothing with a reason.
 
-use crate::config::Config;
+use crate::{
+    config::Config,
+    control::{Control, Permission, Scoped, Thing},
+};
 use opentelemetry::trace::SpanKind;
 use tragen_bus::{
     Bus, Source, Subject,
@@ -34,10 +37,22 @@ pub(crate) struct Origin {
     pub(crate) max_trades_per_day: i32,
 }
 
+/// Why a proposal is not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotProposed {
+    /// The lease has ended since the work was taken.
+    #[error("the guard is silent")]
+    GuardSilent,
+    /// It could not be stored.
+    #[error(transparent)]
+    Store(#[from] BatchError),
+}
+
 /// Sends proposals in natural batches.
 #[derive(Debug, Clone)]
 pub(crate) struct Proposer {
     context: Context,
+    control: Control,
     proposals: BatchPublisher<v1::Proposal>,
     proposal_valid_ms: i64,
 }
@@ -56,40 +71,60 @@ impl Decision {
 }
 
 impl Proposer {
-    pub(crate) fn start(context: &Context, bus: &Bus, config: &Config) -> Self {
+    pub(crate) fn start(context: &Context, bus: &Bus, config: &Config, control: &Control) -> Self {
         let subject = Subject::Proposals(Source::Worker);
         let wrap = |proposals| v1::ProposalBatch { proposals };
         let proposals = BatchPublisher::start(context, bus, subject, BatchLimits::default(), wrap);
-        Self { context: context.clone(), proposals, proposal_valid_ms: config.proposal_valid_ms }
+        let (context, control) = (context.clone(), control.clone());
+        Self { context, control, proposals, proposal_valid_ms: config.proposal_valid_ms }
+    }
+
+    /// Until when what is proposed now may be decided, microseconds since the epoch.
+    pub(crate) fn valid_until_micros(&self) -> i64 {
+        Timestamp::from_micros(clock::now_micros()).plus_millis(self.proposal_valid_ms).micros()
     }
 
     /// An order proposal that the guard may decide until the validity ends.
     pub(crate) fn order(&self, terms: &OrderTerms, origin: Origin, rationale: String) -> Decision {
-        let valid_until = Timestamp::from_micros(clock::now_micros()).plus_millis(self.proposal_valid_ms);
         Decision::Order(Box::new(v1::OrderProposed {
             terms: Some(terms.into()),
             agent: origin.agent.to_owned(),
             agent_id: origin.agent_id,
             pool: origin.pool,
             rationale,
-            valid_until_micros: valid_until.micros(),
+            valid_until_micros: self.valid_until_micros(),
             max_trades_per_day: origin.max_trades_per_day,
             timeframe: origin.timeframe.to_owned(),
             confidence_ppm: None,
+            reduction_id: String::new(),
         }))
     }
 
     /// Sends `decision` for `key` and waits until it is stored.
     ///
     /// # Errors
-    /// [`BatchError`]; the request must then be delivered again.
+    /// [`NotProposed`]; the request must then be delivered again.
     pub(crate) async fn propose(
         &self,
         key: v1::TradeKey,
         cause: &v1::Meta,
         span: &ActiveSpan,
         decision: Decision,
-    ) -> Result<(), BatchError> {
+    ) -> Result<(), NotProposed> {
+        // Looked at here and not only when the work was taken: it may have taken long, and the
+        // process may have slept.
+        if self.control.permission() == Permission::GuardSilent {
+            return Err(NotProposed::GuardSilent);
+        }
+        let scopes = scopes(&key, &decision);
+        let decision = match decision {
+            Decision::Order(order) if self.control.is_halted(&scopes) => {
+                Decision::denied(&order.agent, v1::DenialCode::TradingHalted, "trading was halted meanwhile")
+            }
+            Decision::Order(_) | Decision::Nothing(_) => decision,
+        };
+        let is_order = matches!(decision, Decision::Order(_));
+        let _held = is_order.then(|| self.control.hold(Thing::Proposal, scopes));
         let traceparent = span.traceparent();
         let mut publish = self.context.spans.start("publish prop.{source}", SpanKind::Producer, &traceparent);
         publish.set("messaging.system", "nats");
@@ -108,6 +143,20 @@ impl Proposer {
             Decision::Nothing(no_trade) => v1::proposal::Kind::NoTrade(no_trade),
         };
         let proposal = v1::Proposal { meta: Some(meta), key: Some(key), kind: Some(kind) };
-        self.proposals.publish(proposal, publish.traceparent()).await.map(drop)
+        self.proposals.publish(proposal, publish.traceparent()).await?;
+        Ok(())
     }
+}
+
+/// Everything that a halt of would stop `decision`.
+fn scopes(key: &v1::TradeKey, decision: &Decision) -> Vec<Scoped> {
+    let account = (v1::ScopeKind::Account, key.account_id.clone());
+    let Decision::Order(order) = decision else { return vec![account] };
+    let instrument = order.terms.as_ref().map(|terms| terms.instrument_id.clone()).unwrap_or_default();
+    vec![
+        account,
+        (v1::ScopeKind::Instrument, instrument),
+        (v1::ScopeKind::Pool, order.pool.clone()),
+        (v1::ScopeKind::Agent, order.agent_id.clone()),
+    ]
 }

@@ -1,6 +1,6 @@
 //! The configured agents, kept up to date from the registry bucket.
 
-use crate::{bars::style_of, metrics};
+use crate::{bars::style_of, control::Scoped, metrics};
 use ::metrics::counter;
 use anyhow::Context as _;
 use futures::StreamExt as _;
@@ -86,6 +86,12 @@ impl Registry {
         agents.values().filter(fits).cloned().collect()
     }
 
+    /// Enabled agents whose scopes `is_meant` says yes to.
+    pub(crate) fn count(&self, is_meant: impl Fn(&[Scoped]) -> bool) -> usize {
+        let agents = self.agents.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        agents.values().filter(|agent| is_meant(&agent.scopes())).count()
+    }
+
     fn take(&self, key: &str, value: &[u8]) {
         let agent = v1::Agent::decode(value).ok().filter(|_| !value.is_empty()).and_then(|agent| parse(&agent));
         let mut agents = self.agents.write().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -101,6 +107,15 @@ impl Registry {
 }
 
 impl ConfiguredAgent {
+    /// What it belongs to, whatever it trades.
+    pub(crate) fn scopes(&self) -> Vec<Scoped> {
+        vec![
+            (v1::ScopeKind::Pool, self.pool.to_string()),
+            (v1::ScopeKind::Agent, self.id.to_string()),
+            (v1::ScopeKind::Account, self.account.to_string()),
+        ]
+    }
+
     fn trades(&self, instrument: &InstrumentId, timeframe: Timeframe) -> bool {
         self.timeframe == timeframe && self.instruments.contains(instrument)
     }

@@ -96,7 +96,7 @@ impl World {
             Box::pin(async move {
                 // An answer to another question is as good as none.
                 let nonce = if world.is_guard_alive.load(Ordering::SeqCst) { question.nonce } else { 0 };
-                v1::LeaseAnswer { nonce, state: Some(world.state(&[])), valid_for_ms: 1_000 }
+                v1::LeaseAnswer { nonce, state: Some(world.state(&[])), valid_for_ms: 1_000, slices: Vec::new() }
             })
         };
         self.bus.answer(&self.context, Ask::Lease, lease).await.expect("listening");
@@ -114,7 +114,7 @@ impl World {
 
     fn state(&self, scopes: &[v1::ScopeState]) -> v1::ControlState {
         let epoch = self.epoch.load(Ordering::SeqCst);
-        v1::ControlState { epoch, scopes: scopes.to_vec(), leader_id: "test".into() }
+        v1::ControlState { epoch, scopes: scopes.to_vec(), leader_id: "test".into(), reduction_ids: Vec::new() }
     }
 
     fn ledger_answer(&self, question: &v1::LedgerQuestion) -> v1::LedgerAnswer {
@@ -329,8 +329,7 @@ async fn a_mandate_buys_the_outcome_below_its_fair_price_within_the_budget() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_halted_worker_confirms_and_proposes_no_order() {
     let mut rig = rig(1).await;
-    let mut acks =
-        rig.world.bus.listen::<v1::ControlAck>(&CoreSubject::ControlAcks { epoch: 2 }).await.expect("listening");
+    let mut acks = rig.world.bus.listen::<v1::ControlAck>(&CoreSubject::ControlAcks).await.expect("listening");
     rig.world.epoch.store(2, Ordering::SeqCst);
     let scope = v1::Scope { kind: v1::ScopeKind::Global.into(), id: String::new() };
     let halted = v1::ScopeState {

@@ -17,7 +17,7 @@ use tragen_contracts::{
     v1::{self, guard_answer::Answer},
 };
 use tragen_domain::{
-    id::{InstrumentId, OrderId},
+    id::InstrumentId,
     risk::{Booking, BookingRefused, Record, confirm_booking, propose_booking},
 };
 
@@ -80,19 +80,11 @@ impl Gate {
         if settled.is_some() {
             // Approvals that were journaled before it may be on their way.
             self.settle_submissions().await?;
-            self.cancel_settled();
+            self.cancel_forbidden();
         }
         self.work.untold.push(Untold { settled, report });
         self.tell_bookings().await;
         Ok(())
-    }
-
-    /// Takes the working orders of settled instruments out of the venue.
-    pub(crate) fn cancel_settled(&mut self) {
-        let working: Vec<OrderId> = self.state.settled_orders().map(|open| open.order.terms.id.clone()).collect();
-        for order in &working {
-            self.cancel(order, None);
-        }
     }
 
     /// Tells every booking that waits for nothing any more; the journal learns when it is stored.

@@ -1,7 +1,7 @@
 //! Questions and commands to the guard, handed to the one task that decides,
 //! and leases, which are answered beside it so that they are never late.
 
-use crate::{config::Config, lease::Lease};
+use crate::{config::Config, lease::Lease, reductions::Slices, workers::Workers};
 use futures::FutureExt as _;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -24,6 +24,7 @@ pub(crate) enum Code {
     NotFound,
     ResourceExhausted,
     FailedPrecondition,
+    Aborted,
     Unavailable,
 }
 
@@ -34,6 +35,7 @@ impl Code {
             Self::NotFound => 5,
             Self::ResourceExhausted => 8,
             Self::FailedPrecondition => 9,
+            Self::Aborted => 10,
             Self::Unavailable => 14,
         }
     }
@@ -65,20 +67,33 @@ pub(crate) async fn listen(context: &Context, bus: &Bus, config: &Config) -> Res
     Ok(commands)
 }
 
-/// Tells workers that the guard is there, as long as it surely leads.
-pub(crate) async fn answer_leases(
-    context: &Context,
-    bus: &Bus,
-    lease: Lease,
-    state: watch::Receiver<v1::ControlState>,
-    valid_for_ms: u32,
-) -> Result<(), BusError> {
+/// What leases are answered with.
+#[derive(Debug)]
+pub(crate) struct Leases {
+    pub(crate) lease: Lease,
+    pub(crate) state: watch::Receiver<v1::ControlState>,
+    pub(crate) workers: Workers,
+    pub(crate) slices: Slices,
+    pub(crate) valid_for_ms: u32,
+}
+
+/// Tells workers that the guard is there, as long as it surely leads, and hands them
+/// what they have to propose for reductions.
+pub(crate) async fn answer_leases(context: &Context, bus: &Bus, leases: Leases) -> Result<(), BusError> {
     bus.answer(context, Ask::Lease, move |question: v1::LeaseQuestion| {
-        let valid_for_ms = if lease.is_fresh() { i64::from(valid_for_ms) } else { 0 };
+        let Leases { lease, state, workers, slices, valid_for_ms } = &leases;
+        workers.asked(&question.worker_id, question.epoch);
+        let is_fresh = lease.is_fresh();
+        let valid_for_ms = if is_fresh { i64::from(*valid_for_ms) } else { 0 };
         // Who knows the epoch already needs no repeat of it four times a second.
         let is_news = state.borrow().epoch != question.epoch;
-        let state = is_news.then(|| state.borrow().clone());
-        async move { v1::LeaseAnswer { nonce: question.nonce, state, valid_for_ms } }.boxed()
+        let answer = v1::LeaseAnswer {
+            nonce: question.nonce,
+            state: is_news.then(|| state.borrow().clone()),
+            valid_for_ms,
+            slices: if is_fresh && !is_news { slices.hand_out() } else { Vec::new() },
+        };
+        async move { answer }.boxed()
     })
     .await
 }

@@ -1,5 +1,9 @@
 //! Every number of the guard, with its unit in its name.
 
+mod commands;
+
+pub use commands::{CommandsConfig, Profile};
+
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +23,8 @@ use tragen_venue::{PaperConfig, PaperFaults};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// What the process is for.
+    pub profile: Profile,
     /// What may be ordered.
     pub limits: LimitsConfig,
     /// Where the paper venue keeps its file.
@@ -121,6 +127,8 @@ pub struct LimitsConfig {
     pub repeated_order_ms: i64,
     /// How long limits take to open from a tenth after a resume, milliseconds; 0 for at once.
     pub ramp_ms: i64,
+    /// Operators' commands.
+    pub commands: CommandsConfig,
 }
 
 /// A value that makes no sense.
@@ -144,6 +152,7 @@ impl ConfigError {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            profile: Profile::default(),
             limits: LimitsConfig::default(),
             venue_folder: "data/paper-venue".into(),
             venue_seed: 7,
@@ -199,6 +208,7 @@ impl Default for LimitsConfig {
             repeated_orders: "warn".to_owned(),
             repeated_order_ms: limits.repeated_order_ms,
             ramp_ms: limits.ramp_ms,
+            commands: CommandsConfig::default(),
         }
     }
 }
@@ -210,6 +220,7 @@ impl Config {
     /// [`ConfigError`] naming the first key that makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.limits.validate()?;
+        self.limits.commands.validate(self.profile)?;
         above_zero("batch_proposals_max", self.batch_proposals_max)?;
         above_zero("in_flight_orders_max", self.in_flight_orders_max)?;
         above_zero("batch_reports_max", self.batch_reports_max)?;
@@ -342,6 +353,7 @@ impl LimitsConfig {
             resume_proposals_max: self.resume_proposals_max,
             booking_valid_ms: self.booking_valid_ms,
             booking_proposals_max: self.booking_proposals_max,
+            commands: self.commands.limits(),
         })
     }
 }

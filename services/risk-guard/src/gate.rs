@@ -11,11 +11,14 @@ use crate::{
     command::Command,
     config::{Config, now},
     control,
+    forbidden::Canceling,
     journal::Journal,
     lease::Lease,
     market, metrics,
+    reductions::{Named, Slices},
     reports::{LastReports, Reports},
     wire::{Ticket, fact_records},
+    workers::Workers,
 };
 use ::metrics::gauge;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -73,6 +76,8 @@ pub(crate) struct Gate {
     pub(crate) tickets: HashMap<OrderId, Ticket>,
     pub(crate) last_reports: LastReports,
     pub(crate) control: watch::Sender<v1::ControlState>,
+    pub(crate) workers: Workers,
+    pub(crate) slices: Slices,
     pub(crate) work: Work,
     /// Nothing is sent that may have been another's to send.
     pub(crate) lease: Lease,
@@ -87,6 +92,8 @@ pub(crate) struct Work {
     at_venue: FuturesUnordered<BoxFuture<'static, VenueAnswer>>,
     submissions: usize,
     recoveries: usize,
+    pub(crate) canceling: Canceling,
+    pub(crate) named: Named,
     /// Reports being stored; each may leave a record for the next journal message.
     pub(crate) storing: FuturesUnordered<BoxFuture<'static, Option<Box<v1::JournalRecord>>>>,
     /// Finished orders, to be journaled with the next decisions.
@@ -276,6 +283,8 @@ impl Gate {
         gauge!(metrics::OPEN_ORDERS).set(f64::from(u32::try_from(self.state.open_orders()).unwrap_or(u32::MAX)));
         let reports = self.venue.expire();
         self.on_reports(reports).await?;
+        self.cancel_forbidden();
+        self.drive_reductions().await?;
         self.tell_bookings().await;
         self.check_state().await?;
         self.journal_closed().await?;

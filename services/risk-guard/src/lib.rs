@@ -7,7 +7,9 @@ mod bookings;
 mod command;
 mod config;
 mod control;
+mod forbidden;
 mod gate;
+mod halt;
 mod hash;
 mod journal;
 mod lease;
@@ -17,14 +19,17 @@ mod outcome;
 mod proposals;
 mod rebuild;
 mod reconcile;
+mod reductions;
 pub mod replay;
 mod replica;
 mod reports;
+mod resume;
 mod snapshot;
 mod term;
 mod wire;
+mod workers;
 
-pub use config::{Config, ConfigError, LimitsConfig};
+pub use config::{CommandsConfig, Config, ConfigError, LimitsConfig, Profile};
 pub use tragen_venue::PaperFaults;
 
 use anyhow::Context as _;

@@ -24,7 +24,8 @@ use tragen_domain::{
     money::Money,
     order::OrderTerms,
     risk::{
-        Approved, DenialReason, Denied, KnownTrade, Order, Proposed, Record, decide, decide_withdrawal, repeated_order,
+        Approved, DenialReason, Denied, KnownTrade, Order, Proposed, Purpose, Record, decide, decide_withdrawal,
+        order_to_cancel, repeated_order,
     },
     tier::Tier,
     time::Timestamp,
@@ -96,6 +97,37 @@ impl Gate {
         }
         for (delivery, effects) in deliveries.into_iter().zip(all_effects) {
             self.settle(delivery, effects).await;
+        }
+        Ok(())
+    }
+
+    /// The same for orders that the guard proposes itself: no delivery waits for them, and
+    /// what is denied now is proposed again later.
+    ///
+    /// # Errors
+    /// [`Ended`]: nothing of it has had any effect.
+    pub(crate) async fn take_own(&mut self, own: Vec<(Key, Proposed, String)>, agent: &str) -> Result<(), Ended> {
+        let decided_at = now();
+        let mut round = Round { decided_at, ..Round::default() };
+        for (key, proposed, rationale) in own {
+            let proposed = Proposed { valid_until: decided_at, ..proposed };
+            let Ok(approved) = decide(&self.state, &proposed, decided_at) else { continue };
+            let order = v1::OrderProposed {
+                terms: Some((&proposed.terms).into()),
+                agent: agent.to_owned(),
+                rationale,
+                valid_until_micros: decided_at.micros(),
+                ..v1::OrderProposed::default()
+            };
+            let meta = v1::Meta { event_id: format!("{}-proposal", key.trade), ..v1::Meta::default() };
+            self.approve(&Cause { key, meta }, &order, approved, &mut round)?;
+        }
+        if round.records.is_empty() {
+            return Ok(());
+        }
+        self.journal.append(round.records, decided_at).await?;
+        for (order, traceparent) in round.approved {
+            self.submit(order, traceparent);
         }
         Ok(())
     }
@@ -311,8 +343,8 @@ impl Gate {
     ) -> Result<(), InvalidField> {
         let trade: TradeId = id("cancel.trade_id", &cancel.trade_id)?;
         match self.state.known(&trade) {
-            Some(KnownTrade::InFlight(order)) => {
-                let own = self.state.order(order).filter(|open| open.order.account == key.account);
+            Some(KnownTrade::InFlight(_)) => {
+                let own = order_to_cancel(&self.state, &trade, &key.account);
                 effects.cancels.extend(own.map(|open| open.order.terms.id.clone()));
             }
             Some(KnownTrade::Finished) => {
@@ -353,6 +385,10 @@ fn proposed(key: &Key, order: &v1::OrderProposed) -> Result<Proposed, InvalidFie
         timeframe: timeframe(&order.timeframe)?,
         tier: v1::Tier::try_from(key.sent.tier).ok().and_then(|tier| tier.try_into().ok()).unwrap_or(Tier::Free),
         confidence_ppm: order.confidence_ppm,
+        purpose: match order.reduction_id.as_str() {
+            "" => Purpose::Trade,
+            reduction => Purpose::Reduce(id("reduction_id", reduction)?),
+        },
         valid_until: Timestamp::from_micros(order.valid_until_micros),
         trades_per_day_max: u32::try_from(order.max_trades_per_day).ok().filter(|max| *max > 0),
     })

@@ -203,6 +203,7 @@ pub(crate) async fn first_state(replica: &Replica, bus: &Bus) -> anyhow::Result<
         changed_by: "risk-guard".to_owned(),
         reason: reason.to_owned(),
         changed_at: now(),
+        resume_from: now(),
     }))
 }
 

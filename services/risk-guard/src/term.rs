@@ -2,7 +2,8 @@
 //! lease, decide, step down.
 
 use crate::{
-    VENUE, alert, command,
+    VENUE, alert,
+    command::{self, Leases},
     config::Config,
     control,
     gate::{Checkpoints, Ended, Gate, Inputs, Work},
@@ -10,8 +11,10 @@ use crate::{
     lease::Lease,
     metrics,
     rebuild::{Rebuilt, first_state, rebuild},
+    reductions::Slices,
     replica::{Replica, StateDiffers},
     reports::Reports,
+    workers::Workers,
 };
 use ::metrics::gauge;
 use anyhow::Context as _;
@@ -147,6 +150,7 @@ async fn lead(
     let journal_end = (rebuilt.replica.place.journal, rebuilt.journal_created_micros);
     let Replica { state, tickets, last_reports, untold, place, .. } = rebuilt.replica;
     let (control, states) = watch::channel(control::control_state(&state, &leader_id));
+    let (workers, slices) = (Workers::new(), Slices::default());
     let mut gate = Gate {
         context: term.clone(),
         bus: bus.clone(),
@@ -158,6 +162,8 @@ async fn lead(
         tickets,
         last_reports,
         control,
+        workers: workers.clone(),
+        slices: slices.clone(),
         work: Work::of_the_term_before(untold, unclosed),
         lease: lease.clone(),
         ledger_sequence: place.ledger,
@@ -174,7 +180,10 @@ async fn lead(
     }
     control::tell(bus, &control::control_state(&gate.state, &leader_id)).await;
     let commands = command::listen(term, bus, config).await?;
-    command::answer_leases(term, bus, lease.clone(), states, config.worker_lease_ms).await?;
+    workers.listen(term, bus).await.context("listening to the workers")?;
+    let valid_for_ms = config.worker_lease_ms;
+    let leases = Leases { lease: lease.clone(), state: states, workers, slices, valid_for_ms };
+    command::answer_leases(term, bus, leases).await?;
     let stopped = stop_with(context, term);
     let mut market = bus.follow(term, Stream::Market, "", StartAt::NewestOfEach).await?;
     if bus.newest(Stream::Market).await?.is_some() {

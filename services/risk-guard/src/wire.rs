@@ -3,6 +3,7 @@
 mod booking;
 mod fact;
 mod order;
+mod reduction;
 mod scope;
 mod snapshot;
 
@@ -11,7 +12,10 @@ pub(crate) use fact::{fact_records, snapshot_records};
 pub(crate) use order::{
     Ticket, agent_and_pool, approved_record, closed_record, executed_record, journal_record, timeframe,
 };
-pub(crate) use scope::{parse_scope, parse_state, scope_state, state_change, trading_state};
+pub(crate) use reduction::{driver, ended_record, ordered_record};
+pub(crate) use scope::{
+    parse_scope, parse_state, risk_change, scope, scope_state, state_change, state_record, trading_state,
+};
 pub(crate) use snapshot::{Entries, read_entries, write_entries};
 
 use tragen_contracts::{

@@ -66,6 +66,16 @@ pub static HALT: Method = staff("tragen.v1.RiskControl/Halt", Role::Operator);
 pub static PROPOSE_RESUME: Method = staff("tragen.v1.RiskControl/ProposeResume", Role::RiskAdmin);
 /// See the contract.
 pub static CONFIRM_RESUME: Method = staff("tragen.v1.RiskControl/ConfirmResume", Role::RiskAdmin);
+/// It tightens.
+pub static REDUCE_POSITIONS: Method = staff("tragen.v1.RiskControl/ReducePositions", Role::Operator);
+/// It trades for somebody while nobody else may.
+pub static FLATTEN: Method = staff("tragen.v1.RiskControl/Flatten", Role::RiskAdmin);
+/// It tightens.
+pub static SHUTDOWN_AGENT: Method = staff("tragen.v1.RiskControl/ShutdownAgent", Role::Operator);
+/// See the contract.
+pub static WATCH_RISK: Method = staff("tragen.v1.RiskControl/WatchRisk", Role::Operator);
+/// See the contract.
+pub static GET_RISK_HISTORY: Method = staff("tragen.v1.RiskControl/GetRiskHistory", Role::Operator);
 /// A trader sees the agents of its own account.
 pub static LIST_AGENTS: Method = trader("tragen.v1.Agents/ListAgents", Scope::TradeRead, Some(Budget::Read));
 /// A trader sees the agents of its own account.
@@ -86,7 +96,7 @@ pub static PROPOSE_BOOKING: Method = staff("tragen.v1.Operations/ProposeBooking"
 pub static CONFIRM_BOOKING: Method = staff("tragen.v1.Operations/ConfirmBooking", Role::Operator);
 
 /// Every method.
-pub static METHODS: [&Method; 27] = [
+pub static METHODS: [&Method; 32] = [
     &PLACE_TRADE,
     &GET_TRADE,
     &LIST_TRADES,
@@ -105,6 +115,11 @@ pub static METHODS: [&Method; 27] = [
     &HALT,
     &PROPOSE_RESUME,
     &CONFIRM_RESUME,
+    &REDUCE_POSITIONS,
+    &FLATTEN,
+    &SHUTDOWN_AGENT,
+    &WATCH_RISK,
+    &GET_RISK_HISTORY,
     &LIST_AGENTS,
     &GET_AGENT,
     &PUT_AGENT,

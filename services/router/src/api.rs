@@ -8,6 +8,7 @@ mod operations;
 mod risk;
 mod trading;
 mod watch;
+mod watch_risk;
 
 pub(crate) use watch::AccountPlaces;
 

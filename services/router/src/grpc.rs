@@ -1,12 +1,14 @@
 //! The gRPC transport: each method hands its message to the API layer.
 
+mod risk;
+
 use crate::{access, api::Api, refusal::Refusal};
 use futures::{StreamExt as _, stream::BoxStream};
 use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 use tragen_contracts::v1::{
     self, accounts_server::Accounts, agents_server::Agents, costs_server::Costs, markets_server::Markets,
-    operations_server::Operations, risk_control_server::RiskControl, trading_server::Trading,
+    operations_server::Operations, trading_server::Trading,
 };
 
 /// Serves every gRPC service of the API; clones share it.
@@ -199,57 +201,6 @@ impl Markets for Grpc {
         reply(
             api.serve(&access::GET_QUOTE, headers.as_ref(), |call| async move { api.get_quote(&call, message).await })
                 .await,
-        )
-    }
-}
-
-#[async_trait]
-impl RiskControl for Grpc {
-    async fn get_risk_state(
-        &self,
-        request: Request<v1::GetRiskStateRequest>,
-    ) -> Result<Response<v1::GetRiskStateResponse>, Status> {
-        let (headers, _, message) = request.into_parts();
-        let api = &self.api;
-        reply(
-            api.serve(&access::GET_RISK_STATE, headers.as_ref(), |call| async move {
-                api.get_risk_state(&call, message).await
-            })
-            .await,
-        )
-    }
-
-    async fn halt(&self, request: Request<v1::HaltRequest>) -> Result<Response<v1::HaltResponse>, Status> {
-        let (headers, _, message) = request.into_parts();
-        let api = &self.api;
-        reply(api.serve(&access::HALT, headers.as_ref(), |call| async move { api.halt(&call, message).await }).await)
-    }
-
-    async fn propose_resume(
-        &self,
-        request: Request<v1::ProposeResumeRequest>,
-    ) -> Result<Response<v1::ProposeResumeResponse>, Status> {
-        let (headers, _, message) = request.into_parts();
-        let api = &self.api;
-        reply(
-            api.serve(&access::PROPOSE_RESUME, headers.as_ref(), |call| async move {
-                api.propose_resume(&call, message).await
-            })
-            .await,
-        )
-    }
-
-    async fn confirm_resume(
-        &self,
-        request: Request<v1::ConfirmResumeRequest>,
-    ) -> Result<Response<v1::ConfirmResumeResponse>, Status> {
-        let (headers, _, message) = request.into_parts();
-        let api = &self.api;
-        reply(
-            api.serve(&access::CONFIRM_RESUME, headers.as_ref(), |call| async move {
-                api.confirm_resume(&call, message).await
-            })
-            .await,
         )
     }
 }

@@ -1,6 +1,8 @@
 //! The HTTP transport: the same API in JSON. Field names are those of the
 //! contract, 64-bit numbers are strings in answers, enums are names.
 
+mod risk;
+
 use crate::{
     access::{self, Method},
     api::{Api, Call},
@@ -18,7 +20,7 @@ use axum::{
     },
     routing::{get, post},
 };
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream::BoxStream};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tonic::Code;
@@ -47,10 +49,15 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
         .route("/v1/statement", get(get_statement))
         .route("/v1/instruments", get(list_instruments))
         .route("/v1/quotes/{instrument_id}", get(get_quote))
-        .route("/v1/risk", get(get_risk_state))
-        .route("/v1/risk/halt", post(halt))
-        .route("/v1/risk/propose-resume", post(propose_resume))
-        .route("/v1/risk/confirm-resume", post(confirm_resume))
+        .route("/v1/risk", get(risk::get_risk_state))
+        .route("/v1/risk/watch", get(risk::watch_risk))
+        .route("/v1/risk/history", get(risk::get_risk_history))
+        .route("/v1/risk/halt", post(risk::halt))
+        .route("/v1/risk/reduce", post(risk::reduce_positions))
+        .route("/v1/risk/flatten", post(risk::flatten))
+        .route("/v1/risk/shutdown-agent", post(risk::shutdown_agent))
+        .route("/v1/risk/propose-resume", post(risk::propose_resume))
+        .route("/v1/risk/confirm-resume", post(risk::confirm_resume))
         .route("/v1/agents", get(list_agents))
         .route("/v1/agents/{agent_id}", get(get_agent).put(put_agent))
         .route("/v1/costs", get(get_costs))
@@ -164,18 +171,21 @@ async fn watch_trades(State(api): Shared, headers: HeaderMap, asked: Asked<v1::W
     let api = &api;
     let watch = |call| async move { api.watch_trades(&call, query(asked)?) };
     match api.serve(&access::WATCH_TRADES, &headers, watch).await {
-        Ok(changes) => {
-            let events = changes.map(|change| {
-                let event = match change {
-                    Ok(change) => Event::default().event("trade").json_data(change),
-                    Err(refusal) => Ok(Event::default().event("error").data(refusal.reason())),
-                };
-                Ok::<_, Infallible>(event.unwrap_or_else(|_| Event::default().event("error").data("MALFORMED_ANSWER")))
-            });
-            Sse::new(events).keep_alive(KeepAlive::default()).into_response()
-        }
+        Ok(changes) => events("trade", changes),
         Err(refusal) => refusal.into_response(),
     }
+}
+
+/// A stream as server-sent events named `name`; the last one may be `error` with the reason.
+fn events<T: Serialize + 'static>(name: &'static str, changes: BoxStream<'static, Result<T, Refusal>>) -> Response {
+    let events = changes.map(move |change| {
+        let event = match change {
+            Ok(change) => Event::default().event(name).json_data(change),
+            Err(refusal) => Ok(Event::default().event("error").data(refusal.reason())),
+        };
+        Ok::<_, Infallible>(event.unwrap_or_else(|_| Event::default().event("error").data("MALFORMED_ANSWER")))
+    });
+    Sse::new(events).keep_alive(KeepAlive::default()).into_response()
 }
 
 async fn get_account(State(api): Shared, headers: HeaderMap, asked: Asked<v1::GetAccountRequest>) -> Response {
@@ -234,30 +244,6 @@ async fn get_quote(State(api): Shared, headers: HeaderMap, Path(instrument_id): 
     let api = &api;
     let read = |call| async move { api.get_quote(&call, v1::GetQuoteRequest { instrument_id }).await };
     reply(api, &access::GET_QUOTE, &headers, read).await
-}
-
-async fn get_risk_state(State(api): Shared, headers: HeaderMap) -> Response {
-    let api = &api;
-    let read = |call| async move { api.get_risk_state(&call, v1::GetRiskStateRequest {}).await };
-    reply(api, &access::GET_RISK_STATE, &headers, read).await
-}
-
-async fn halt(State(api): Shared, headers: HeaderMap, body: Body) -> Response {
-    let api = &api;
-    let halt = |call| async move { api.halt(&call, message(body)?).await };
-    reply(api, &access::HALT, &headers, halt).await
-}
-
-async fn propose_resume(State(api): Shared, headers: HeaderMap, body: Body) -> Response {
-    let api = &api;
-    let propose = |call| async move { api.propose_resume(&call, message(body)?).await };
-    reply(api, &access::PROPOSE_RESUME, &headers, propose).await
-}
-
-async fn confirm_resume(State(api): Shared, headers: HeaderMap, body: Body) -> Response {
-    let api = &api;
-    let confirm = |call| async move { api.confirm_resume(&call, message(body)?).await };
-    reply(api, &access::CONFIRM_RESUME, &headers, confirm).await
 }
 
 async fn list_agents(State(api): Shared, headers: HeaderMap, asked: Asked<v1::ListAgentsRequest>) -> Response {

@@ -78,11 +78,8 @@ pub enum CoreSubject {
         /// The worker's instance.
         worker: String,
     },
-    /// `control.ack.<epoch>.*`: all acks of an epoch.
-    ControlAcks {
-        /// The epoch.
-        epoch: i64,
-    },
+    /// `control.ack.>`: all acks.
+    ControlAcks,
 }
 
 /// Whom a question goes to.
@@ -179,7 +176,7 @@ impl fmt::Display for CoreSubject {
             Self::Ask(ask) => write!(f, "ask.{}", ask.name()),
             Self::ControlState => f.write_str("control.state"),
             Self::ControlAck { epoch, worker } => write!(f, "control.ack.{epoch}.{worker}"),
-            Self::ControlAcks { epoch } => write!(f, "control.ack.{epoch}.*"),
+            Self::ControlAcks => f.write_str("control.ack.>"),
         }
     }
 }

@@ -119,6 +119,9 @@ pub enum Agent {}
 /// Marks the name of a pool or strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pool {}
+/// Marks the id of a command, chosen by whoever gives it, so that a repeat is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Command {}
 /// Marks the code of a currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CurrencyCode {}
@@ -148,6 +151,11 @@ impl Kind for Agent {
 impl Kind for Pool {
     const NAME: &'static str = "pool";
 }
+impl Kind for Command {
+    const NAME: &'static str = "command";
+    /// It is a part of the request ids of the trades it causes.
+    const MAX_LENGTH: usize = 36;
+}
 impl Kind for CurrencyCode {
     const NAME: &'static str = "currency";
     const MAX_LENGTH: usize = 8;
@@ -169,6 +177,8 @@ pub type ExecutionId = Id<Execution>;
 pub type AgentId = Id<Agent>;
 /// A pool or strategy.
 pub type PoolId = Id<Pool>;
+/// A command to the guard; the same id is obeyed once.
+pub type CommandId = Id<Command>;
 /// A currency, e.g. `USD`.
 pub type Currency = Id<CurrencyCode>;
 

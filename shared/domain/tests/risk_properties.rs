@@ -12,8 +12,8 @@ use tragen_domain::{
     order::{OrderPrice, OrderTerms, Side, TimeInForce, TradeStatus},
     position::Position,
     risk::{
-        Executed, Limits, Order, Posted, PostedBalance, PostedPosition, Proposed, Record, Scope, ScopeState, State,
-        TradingState, check_invariants, check_touched, decide, decide_withdrawal,
+        Executed, Limits, Order, Posted, PostedBalance, PostedPosition, Proposed, Purpose, Record, Scope, ScopeState,
+        State, TradingState, check_invariants, check_touched, decide, decide_withdrawal, forbidden_orders,
     },
     tier::Tier,
     time::Timestamp,
@@ -171,14 +171,16 @@ impl World {
             changed_by: "test".to_owned(),
             reason: "test".to_owned(),
             changed_at: NOW,
+            resume_from: NOW,
         };
         self.apply_journaled(Record::ScopeChanged(change));
-        // The guard cancels what works when it tightens.
-        if state != TradingState::Active {
-            while !self.open.is_empty() {
-                self.close(0);
-            }
+        // The guard cancels what may not stand any more; reducing orders go on working.
+        let forbidden: Vec<OrderId> = forbidden_orders(&self.gate).map(|open| open.order.terms.id.clone()).collect();
+        for order in forbidden {
+            let index = self.open.iter().position(|open| open.terms.id == order).expect("it is open");
+            self.close(index);
         }
+        assert!(state != TradingState::Halted || self.open.is_empty(), "an order stands in a halt");
         let sizes = self.positions.iter().map(|(name, p)| (name.clone(), p.quantity.magnitude().expect("fits")));
         self.bound = (state != TradingState::Active).then(|| sizes.collect());
     }
@@ -222,6 +224,7 @@ impl World {
             trade: trade.clone(),
             agent: None,
             pool: None,
+            purpose: Purpose::Trade,
             valid_until: NOW,
             timeframe: None,
             tier: Tier::Standard,

@@ -8,8 +8,8 @@ use tragen_domain::{
     money::{Money, Price, Quantity},
     order::{OrderPrice, OrderTerms, Side, TimeInForce, TradeStatus},
     risk::{
-        Approved, Limits, Order, Posted, PostedBalance, Proposed, Record, Scope, ScopeState, State, TradingState,
-        decide,
+        Approved, Limits, Order, Posted, PostedBalance, Proposed, Purpose, Record, Scope, ScopeState, State,
+        TradingState, decide,
     },
     tier::Tier,
     time::Timestamp,
@@ -82,6 +82,7 @@ fn approved(trade: &str, side: Side, cents: i64, contracts: i64, time_in_force: 
         changed_by: String::new(),
         reason: String::new(),
         changed_at: NOW,
+        resume_from: NOW,
     };
     let cash = Money::from_micros(1_000_000_000_000);
     let posted = Posted {
@@ -114,6 +115,7 @@ fn approved(trade: &str, side: Side, cents: i64, contracts: i64, time_in_force: 
         },
         agent: None,
         pool: None,
+        purpose: Purpose::Trade,
         valid_until: NOW,
         timeframe: None,
         tier: Tier::Standard,

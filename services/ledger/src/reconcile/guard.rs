@@ -32,6 +32,10 @@ impl Reconciler {
                 Answer::AccountViews(views) => views,
                 other @ (Answer::State(_)
                 | Answer::Halt(_)
+                | Answer::ReducePositions(_)
+                | Answer::Flatten(_)
+                | Answer::ShutdownAgent(_)
+                | Answer::History(_)
                 | Answer::ProposeResume(_)
                 | Answer::ConfirmResume(_)
                 | Answer::Error(_)

@@ -51,6 +51,10 @@ impl Venue {
                 Answer::VenueFills(page) => page,
                 other @ (Answer::State(_)
                 | Answer::Halt(_)
+                | Answer::ReducePositions(_)
+                | Answer::Flatten(_)
+                | Answer::ShutdownAgent(_)
+                | Answer::History(_)
                 | Answer::ProposeResume(_)
                 | Answer::ConfirmResume(_)
                 | Answer::Error(_)

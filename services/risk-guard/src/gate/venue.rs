@@ -91,14 +91,14 @@ impl Gate {
     }
 
     /// Asks the venue about every order whose end is not known, and takes out those
-    /// of settled instruments.
+    /// that may not stand any more.
     pub(super) fn recover(&mut self) {
         let open: Vec<OrderId> = self.state.orders().map(|open| open.order.terms.id.clone()).collect();
         self.work.recoveries = open.len();
         for order in &open {
             self.ask_venue(Asked::Recover, order, None);
         }
-        self.cancel_settled();
+        self.cancel_forbidden();
     }
 
     /// Calls of the venue within the last minute, and how many failed.
@@ -124,7 +124,7 @@ impl Gate {
         match asked {
             Asked::Submit => self.work.submissions -= 1,
             Asked::Recover => self.work.recoveries -= 1,
-            Asked::Cancel => {}
+            Asked::Cancel => self.work.canceling.answered(&order),
         }
         let call = if answer.is_ok() { CallOutcome::Answered } else { CallOutcome::Failed };
         self.work.venue_calls.record(clock::boot_time().as_secs(), call);
@@ -297,6 +297,7 @@ impl Gate {
                 Err(_) => {
                     warn!("{} submissions are cut off unanswered", self.work.submissions);
                     self.work.at_venue = FuturesUnordered::new();
+                    self.work.canceling.forget();
                     self.work.submissions = 0;
                     self.recover();
                     break;

@@ -1,6 +1,11 @@
 //! Orders in the journal and in reports.
 
-use super::{Key, booking::booked_record, state_change};
+use super::{
+    Key,
+    booking::booked_record,
+    reduction::{reduction_ended, reduction_ordered},
+    state_change,
+};
 use tragen_contracts::{
     convert::{InvalidField, id, required},
     v1,
@@ -12,7 +17,7 @@ use tragen_domain::{
     market::{Quote, Timeframe},
     money::{Money, Price},
     order::{OrderTerms, Side, TradeStatus},
-    risk::{Booking, Executed, Order, Record},
+    risk::{Booking, Executed, Order, Purpose, Record},
     time::Timestamp,
 };
 
@@ -64,6 +69,8 @@ impl Ticket {
             timeframe: order.timeframe.map_or("", Timeframe::as_str).to_owned(),
             wallet_start_micros: order.wallet_start.map(|(start, _)| start.micros()),
             wallet_start_version: order.wallet_start.map_or(0, |(_, version)| version),
+            purpose: purpose_of(&order.purpose).into(),
+            reduction_id: order.purpose.reduction().map(ToString::to_string).unwrap_or_default(),
         };
         let meta = v1::Meta {
             event_id: self.causation_id.clone(),
@@ -93,6 +100,25 @@ pub(crate) fn approved_record(order: &Order, proposed: &v1::OrderProposed, quote
         timeframe: proposed.timeframe.clone(),
         wallet_start_micros: order.wallet_start.map(|(start, _)| start.micros()),
         wallet_start_version: order.wallet_start.map_or(0, |(_, version)| version),
+        purpose: purpose_of(&order.purpose).into(),
+        reduction_id: order.purpose.reduction().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+const fn purpose_of(purpose: &Purpose) -> v1::OrderPurpose {
+    match purpose {
+        Purpose::Trade => v1::OrderPurpose::Unspecified,
+        Purpose::Reduce(_) => v1::OrderPurpose::Reduce,
+        Purpose::Flatten(_) => v1::OrderPurpose::Flatten,
+    }
+}
+
+fn parse_purpose(approved: &v1::OrderApproved) -> Result<Purpose, InvalidField> {
+    let reduction = || id("reduction_id", &approved.reduction_id);
+    match approved.purpose() {
+        v1::OrderPurpose::Unspecified => Ok(Purpose::Trade),
+        v1::OrderPurpose::Reduce => Ok(Purpose::Reduce(reduction()?)),
+        v1::OrderPurpose::Flatten => Ok(Purpose::Flatten(reduction()?)),
     }
 }
 
@@ -113,6 +139,7 @@ fn parse_order(key: &Key, approved: &v1::OrderApproved, decided_at: Timestamp) -
         reference: quote.and_then(|quote| quote.reference_price()).unwrap_or(limit),
         agent,
         pool,
+        purpose: parse_purpose(approved)?,
         timeframe: timeframe(&approved.timeframe)?,
         wallet_start: approved
             .wallet_start_micros
@@ -162,6 +189,8 @@ pub(crate) fn journal_record(
         Kind::TermBegan(began) => {
             Ok(Record::TermBegan { known_trades_max: usize::try_from(began.known_trades_max).unwrap_or(usize::MAX) })
         }
+        Kind::ReductionOrdered(ordered) => reduction_ordered(ordered),
+        Kind::ReductionEnded(ended) => reduction_ended(ended),
         Kind::StateHashed(_) => return Ok(None),
     };
     changed.map(Some)

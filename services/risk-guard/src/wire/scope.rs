@@ -5,7 +5,7 @@ use tragen_contracts::{
     v1,
 };
 use tragen_domain::{
-    risk::{Record, Scope, ScopeState, TradingState},
+    risk::{Change, Record, Scope, ScopeState, TradingState},
     time::Timestamp,
 };
 
@@ -43,22 +43,68 @@ pub(crate) fn parse_scope(scope: Option<&v1::Scope>) -> Result<Scope, InvalidFie
     }
 }
 
-pub(crate) fn scope_state(state: &ScopeState) -> v1::ScopeState {
-    let (kind, id) = match &state.scope {
+pub(crate) fn scope(scope: &Scope) -> v1::Scope {
+    let (kind, id) = match scope {
         Scope::Global => (v1::ScopeKind::Global, String::new()),
         Scope::Pool(id) => (v1::ScopeKind::Pool, id.to_string()),
         Scope::Agent(id) => (v1::ScopeKind::Agent, id.to_string()),
         Scope::Instrument(id) => (v1::ScopeKind::Instrument, id.to_string()),
         Scope::Account(id) => (v1::ScopeKind::Account, id.to_string()),
     };
+    v1::Scope { kind: kind.into(), id }
+}
+
+pub(crate) fn scope_state(state: &ScopeState) -> v1::ScopeState {
     v1::ScopeState {
-        scope: Some(v1::Scope { kind: kind.into(), id }),
+        scope: Some(scope(&state.scope)),
         state: trading_state(state.state).into(),
         epoch: state.epoch,
         changed_by: state.changed_by.clone(),
         reason: state.reason.clone(),
         changed_at_micros: state.changed_at.micros(),
+        resume_from_micros: state.resume_from.micros(),
     }
+}
+
+/// The journal's form of a change of a scope.
+pub(crate) fn state_record(change: &ScopeState) -> v1::JournalRecord {
+    v1::JournalRecord {
+        meta: Some(v1::Meta {
+            event_id: format!("epoch-{}", change.epoch),
+            occurred_at_micros: change.changed_at.micros(),
+            ..v1::Meta::default()
+        }),
+        key: None,
+        kind: Some(v1::journal_record::Kind::StateChanged(scope_state(change))),
+    }
+}
+
+/// An entry of the history.
+pub(crate) fn risk_change(change: &Change) -> v1::RiskChange {
+    let state = change.state.map(trading_state);
+    v1::RiskChange {
+        epoch: change.epoch,
+        scope: Some(scope(&change.scope)),
+        state: state.unwrap_or_default().into(),
+        command_id: change.reduction.as_ref().map(ToString::to_string).unwrap_or_default(),
+        changed_by: change.changed_by.clone(),
+        reason: change.reason.clone(),
+        changed_at_micros: change.changed_at.micros(),
+    }
+}
+
+/// An entry of a kept history.
+pub(crate) fn read_change(change: &v1::RiskChange) -> Result<Change, InvalidField> {
+    let command = &change.command_id;
+    Ok(Change {
+        epoch: change.epoch,
+        scope: parse_scope(change.scope.as_ref())?,
+        state: parse_state(change.state)?,
+        reduction: (!command.is_empty()).then(|| id("command_id", command)).transpose()?,
+        changed_by: change.changed_by.clone(),
+        reason: change.reason.clone(),
+        changed_at: Timestamp::from_micros(change.changed_at_micros),
+    })
 }
 
 /// A journaled change of a scope.
@@ -71,5 +117,7 @@ pub(crate) fn state_change(state: &v1::ScopeState) -> Result<Record, InvalidFiel
         changed_by: state.changed_by.clone(),
         reason: state.reason.clone(),
         changed_at: Timestamp::from_micros(state.changed_at_micros),
+        // Older journals do not know it.
+        resume_from: Timestamp::from_micros(state.resume_from_micros.max(state.changed_at_micros)),
     }))
 }

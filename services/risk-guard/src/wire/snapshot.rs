@@ -3,7 +3,8 @@
 use super::{
     Ticket,
     order::{self, order_of},
-    scope::{scope_state, state_change},
+    reduction::{read_reduction, reduction_entry},
+    scope::{read_change, risk_change, scope_state, state_change},
 };
 use crate::{bookings::Untold, replica::Replica, reports::Kept, snapshot::SnapshotError};
 use prost::Message as _;
@@ -46,6 +47,11 @@ pub(crate) fn write_entries(entries: &Entries, out: &mut Vec<u8>) {
     for (agent, day, count) in &stored.agent_trades {
         put(Kind::AgentTrades(v1::AgentTrades { agent_id: agent.to_string(), day: *day, count: *count }));
     }
+    let commands = &stored.commands;
+    commands.reductions().for_each(|reduction| put(Kind::Reduction(reduction_entry(reduction))));
+    commands.changes().for_each(|change| put(Kind::Change(risk_change(change))));
+    let (minute, count) = commands.flattened();
+    put(Kind::Flattened(v1::FlattenedOrders { minute, count }));
     for stored in &stored.orders {
         // Whoever approves keeps a ticket until the journal has the end.
         if let Some(ticket) = entries.tickets.get(&stored.order.terms.id) {
@@ -123,6 +129,9 @@ fn take(entry: v1::SnapshotEntry, stored: &mut Stored, replica: &mut Replica) ->
         }
         Kind::SettledInstrumentId(instrument) => stored.settled.push(id("settled_instrument_id", &instrument)?),
         Kind::AgentTrades(own) => stored.agent_trades.push((id("agent_id", &own.agent_id)?, own.day, own.count)),
+        Kind::Reduction(entry) => stored.commands.restore_reduction(read_reduction(&entry)?),
+        Kind::Change(change) => stored.commands.restore_change(read_change(&change)?),
+        Kind::Flattened(own) => stored.commands.restore_flattened(own.minute, own.count),
         Kind::Order(order) => {
             let (order, ticket) = read_order(&order)?;
             replica.tickets.insert(order.order.terms.id.clone(), ticket);

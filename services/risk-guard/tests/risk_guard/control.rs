@@ -23,7 +23,12 @@ async fn workers(rig: &Rig, names: &[&str]) -> Shared<i64> {
                 };
                 let epoch = state.epoch;
                 *heard.lock().expect("not poisoned") = epoch;
-                let ack = v1::ControlAck { worker_id: worker.clone(), epoch, dropped_requests: 0 };
+                let ack = v1::ControlAck {
+                    worker_id: worker.clone(),
+                    epoch,
+                    dropped_requests: 2,
+                    ..v1::ControlAck::default()
+                };
                 bus.broadcast(&CoreSubject::ControlAck { epoch, worker: worker.clone() }, &ack).await?;
             }
         });
@@ -101,7 +106,8 @@ async fn a_resume_takes_two_people_and_one_level_at_a_time() {
     let propose = |reason: &str, target: v1::TradingState| {
         Question::ProposeResume(v1::ProposeResumeRequest { scope: None, target: target.into(), reason: reason.into() })
     };
-    let confirm = |token: &str| Question::ConfirmResume(v1::ConfirmResumeRequest { token: token.into() });
+    let confirm =
+        |token: &str| Question::ConfirmResume(v1::ConfirmResumeRequest { token: token.into(), ..Default::default() });
     let reason_of = |answer: Answer| {
         let Answer::Error(error) = answer else { panic!("{answer:?}") };
         error.reason

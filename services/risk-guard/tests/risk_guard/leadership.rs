@@ -54,6 +54,7 @@ async fn a_guard_that_has_not_seen_the_whole_journal_decides_nothing() {
         changed_by: "the other guard".into(),
         reason: "test".into(),
         changed_at_micros: 1,
+        resume_from_micros: 1,
     };
     let record = v1::JournalRecord { kind: Some(v1::journal_record::Kind::StateChanged(halted)), ..Default::default() };
     let batch = v1::JournalBatch { leader_id: "the other guard".into(), decided_at_micros: 1, records: vec![record] };

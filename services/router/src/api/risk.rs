@@ -1,13 +1,14 @@
-//! Stopping and resuming, asked of the leading guard.
+//! Stopping, reducing and resuming, asked of the leading guard.
 
 use super::{Api, Call};
 use crate::refusal::{Refusal, malformed_answer};
 use std::time::Duration;
 use tragen_bus::Ask;
 use tragen_contracts::v1::{
-    ConfirmResumeRequest, ConfirmResumeResponse, GetRiskStateRequest, GetRiskStateResponse, GuardAnswer, GuardQuestion,
-    HaltRequest, HaltResponse, ProposeResumeRequest, ProposeResumeResponse, guard_answer::Answer,
-    guard_question::Question,
+    ConfirmResumeRequest, ConfirmResumeResponse, FlattenRequest, FlattenResponse, GetRiskHistoryRequest,
+    GetRiskHistoryResponse, GetRiskStateRequest, GetRiskStateResponse, GuardAnswer, GuardQuestion, HaltRequest,
+    HaltResponse, ProposeResumeRequest, ProposeResumeResponse, ReducePositionsRequest, ReducePositionsResponse,
+    ShutdownAgentRequest, ShutdownAgentResponse, guard_answer::Answer, guard_question::Question,
 };
 
 /// How long the guard waits for the workers when the caller does not say, milliseconds.
@@ -34,15 +35,61 @@ impl Api {
         if request.reason.is_empty() {
             "UNSPECIFIED".clone_into(&mut request.reason);
         }
-        if request.wait_ms <= 0 {
-            request.wait_ms = HALT_WAIT_MS;
-        }
-        request.wait_ms = request.wait_ms.min(HALT_WAIT_MS_MAX);
-        // The gate closes at once; the answer comes when the workers have confirmed.
-        let workers = Duration::from_millis(u64::from(request.wait_ms.unsigned_abs()));
-        let Answer::Halt(answer) =
-            self.ask_guard(call, Question::Halt(request), self.config.ask_timeout() + workers).await?
-        else {
+        request.wait_ms = wait_ms(request.wait_ms);
+        let patience = self.with_workers(request.wait_ms);
+        let Answer::Halt(answer) = self.ask_guard(call, Question::Halt(request), patience).await? else {
+            return Err(malformed_answer());
+        };
+        Ok(answer)
+    }
+
+    /// `RiskControl/ShutdownAgent`.
+    pub(crate) async fn shutdown_agent(
+        &self,
+        call: &Call,
+        mut request: ShutdownAgentRequest,
+    ) -> Result<ShutdownAgentResponse, Refusal> {
+        request.wait_ms = wait_ms(request.wait_ms);
+        let patience = self.with_workers(request.wait_ms);
+        let question = Question::ShutdownAgent(request);
+        let Answer::ShutdownAgent(answer) = self.ask_guard(call, question, patience).await? else {
+            return Err(malformed_answer());
+        };
+        Ok(answer)
+    }
+
+    /// `RiskControl/ReducePositions`.
+    pub(crate) async fn reduce_positions(
+        &self,
+        call: &Call,
+        mut request: ReducePositionsRequest,
+    ) -> Result<ReducePositionsResponse, Refusal> {
+        request.wait_ms = wait_ms(request.wait_ms);
+        let patience = self.with_workers(request.wait_ms);
+        let question = Question::ReducePositions(request);
+        let Answer::ReducePositions(answer) = self.ask_guard(call, question, patience).await? else {
+            return Err(malformed_answer());
+        };
+        Ok(answer)
+    }
+
+    /// `RiskControl/Flatten`.
+    pub(crate) async fn flatten(&self, call: &Call, request: FlattenRequest) -> Result<FlattenResponse, Refusal> {
+        let question = Question::Flatten(request);
+        let Answer::Flatten(answer) = self.ask_guard(call, question, self.patience(call)).await? else {
+            return Err(malformed_answer());
+        };
+        Ok(answer)
+    }
+
+    /// `RiskControl/GetRiskHistory`.
+    pub(crate) async fn get_risk_history(
+        &self,
+        call: &Call,
+        request: GetRiskHistoryRequest,
+    ) -> Result<GetRiskHistoryResponse, Refusal> {
+        let question = Question::History(request);
+        let Answer::History(answer) = self.ask_guard(call, question, self.patience(call)).await? else {
             return Err(malformed_answer());
         };
         Ok(answer)
@@ -76,6 +123,11 @@ impl Api {
         Ok(answer)
     }
 
+    /// The gate closes at once; the answer comes when the workers have confirmed.
+    fn with_workers(&self, wait_ms: i32) -> Duration {
+        self.config.ask_timeout() + Duration::from_millis(u64::from(wait_ms.unsigned_abs()))
+    }
+
     pub(super) async fn ask_guard(
         &self,
         call: &Call,
@@ -93,5 +145,13 @@ impl Api {
             Some(answer) => Ok(answer),
             None => Err(malformed_answer()),
         }
+    }
+}
+
+const fn wait_ms(asked: i32) -> i32 {
+    match asked {
+        ..=0 => HALT_WAIT_MS,
+        HALT_WAIT_MS_MAX.. => HALT_WAIT_MS_MAX,
+        asked => asked,
     }
 }

@@ -158,7 +158,7 @@ async fn operations_are_for_operators() {
     expect_refusal("no letter", stage.operations().replay_dead_letter(replay).await, NotFound, "DEAD_LETTER_NOT_FOUND");
     let refused = stage.operations().get_status(stage.from("alice", v1::GetStatusRequest {})).await;
     expect_refusal("a trader", refused, PermissionDenied, "ROLE_REQUIRED");
-    let resume = with_token(&operator, v1::ConfirmResumeRequest { token: "x".to_owned() });
+    let resume = with_token(&operator, v1::ConfirmResumeRequest { token: "x".to_owned(), ..Default::default() });
     expect_refusal("an operator", stage.risk().confirm_resume(resume).await, PermissionDenied, "ROLE_REQUIRED");
 }
 
@@ -178,6 +178,10 @@ fn guard(question: v1::GuardQuestion) -> v1::guard_answer::Answer {
         }),
         Question::GetState(_) => Answer::State(v1::GetRiskStateResponse { epoch: 7, ..Default::default() }),
         Question::ProposeResume(_)
+        | Question::ReducePositions(_)
+        | Question::Flatten(_)
+        | Question::ShutdownAgent(_)
+        | Question::History(_)
         | Question::ProposeBooking(_)
         | Question::ConfirmBooking(_)
         | Question::AccountViews(_)
@@ -198,7 +202,7 @@ async fn a_halt_is_never_refused_for_its_form_and_the_guards_no_is_passed_on() {
     assert_eq!((halt.epoch, halt.missing_workers), (10_000, vec!["UNSPECIFIED".to_owned(), "eve".to_owned()]));
     let state = stage.risk().get_risk_state(with_token(&admin, v1::GetRiskStateRequest {})).await.expect("a state");
     assert_eq!(state.into_inner().epoch, 7);
-    let confirm = with_token(&admin, v1::ConfirmResumeRequest { token: "t".to_owned() });
+    let confirm = with_token(&admin, v1::ConfirmResumeRequest { token: "t".to_owned(), ..Default::default() });
     expect_refusal("too early", stage.risk().confirm_resume(confirm).await, Code::FailedPrecondition, "COOLDOWN");
     let propose = with_token(&admin, v1::ProposeResumeRequest::default());
     expect_refusal("another answer", stage.risk().propose_resume(propose).await, Code::Internal, "MALFORMED_ANSWER");

@@ -1,47 +1,105 @@
-//! `tragen risk`: stops and resumes trading. Stopping takes one person,
+//! `tragen risk`: stops, reduces and resumes trading. Tightening takes one person,
 //! resuming two.
 
 mod journal;
 mod known;
 mod replay;
+mod scope;
+mod shown;
 
-use super::ClientArgs;
+use super::{ClientArgs, pages};
 use crate::{
     Verdict,
-    api::{ask, within},
-    output::{Format, decimal, moment, print, word},
+    api::{Api, ask, within},
+    output::{Format, moment},
 };
-use clap::Subcommand;
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use scope::{parse_factor, parse_scope};
+use shown::{show_flattened, show_halt, show_history, show_reduced, show_state, state_line, state_word};
 use std::time::Duration;
+use tonic::Request;
 use tragen_contracts::v1::{self, ScopeKind};
 
 /// What to do about the trading state.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RiskCommand {
-    /// Every scope that is not active, and the workers.
-    #[command(after_help = "Example:\n  tragen risk status")]
+    /// Every scope that is not active, waiting resumes, reductions and the workers.
+    #[command(after_help = "Example:\n  tragen risk status -o json")]
     Status,
+    /// The state now and again whenever something changes, until Ctrl-C.
+    #[command(after_help = "Example:\n  tragen risk watch")]
+    Watch,
+    /// The last changes: who, when, why, in which epoch.
+    #[command(after_help = "Example:\n  tragen risk history --limit 20")]
+    History {
+        /// How many.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=1_000))]
+        limit: i32,
+    },
     /// Stops a scope at once; needs the role operator.
     #[command(after_help = "Example:\n  tragen risk halt --scope pool:scalper --reason \"prices look wrong\"")]
     Halt {
-        /// What: global, pool:NAME (scalper, swing, value, user or an agent's own pool), agent:ID, instrument:ID or
-        /// account:ID.
-        #[arg(long, default_value = "global", value_parser = parse_scope)]
-        scope: v1::Scope,
+        #[command(flatten)]
+        scope: ScopeArgs,
         /// Why.
         #[arg(long, default_value = "")]
         reason: String,
-        /// How long to wait for the workers, milliseconds.
-        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(i32).range(1..=10_000))]
-        wait_ms: i32,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Puts a scope into REDUCING and shrinks its positions; needs the role operator.
+    #[command(
+        after_help = "Examples:\n  tragen risk reduce --scope pool:scalper --factor 0.5 --reason \"too much risk\"\n  \
+                      tragen risk reduce --scope instrument:GBPUSD --factor 0 --reason \"get out\""
+    )]
+    Reduce {
+        #[command(flatten)]
+        scope: ScopeArgs,
+        /// What is left of every position, 0 (flat) to 1 (unchanged), rounded toward zero to the lot.
+        #[arg(long, value_parser = parse_factor)]
+        factor: i64,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        command: CommandArgs,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Flattens positions of an account, also while it is halted; needs the role risk_admin.
+    #[command(
+        after_help = "Example:\n  tragen risk flatten --account alice --instrument GBPUSD --reason \"margin call\""
+    )]
+    Flatten {
+        /// Whose positions.
+        #[arg(long)]
+        account: String,
+        /// Only this one.
+        #[arg(long, default_value = "")]
+        instrument: String,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        command: CommandArgs,
+    },
+    /// Stops a configured agent and cancels its orders; needs the role operator.
+    #[command(after_help = "Example:\n  tragen risk shutdown-agent s-1 --reason \"it trades too much\"")]
+    ShutdownAgent {
+        /// Which.
+        agent: String,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        wait: WaitArgs,
     },
     /// First step of a resume by one level; needs the role risk_admin.
     #[command(after_help = "Example:\n  tragen risk propose-resume --scope global --reason \"the feed is back\"")]
     ProposeResume {
-        /// What: global, pool:NAME (scalper, swing, value, user or an agent's own pool), agent:ID, instrument:ID or
-        /// account:ID.
-        #[arg(long, default_value = "global", value_parser = parse_scope)]
-        scope: v1::Scope,
+        #[command(flatten)]
+        scope: ScopeArgs,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -56,7 +114,48 @@ pub(crate) enum RiskCommand {
     ConfirmResume {
         /// What `propose-resume` has printed.
         proposal: String,
+        /// The hash of the evidence you have looked at; refused when the proposal has another one.
+        #[arg(long, default_value = "")]
+        evidence: String,
     },
+}
+
+/// What a command is about.
+#[derive(Debug, Args)]
+pub(crate) struct ScopeArgs {
+    /// What: global, pool:NAME (scalper, swing, value, user or an agent's own pool), agent:ID, instrument:ID or
+    /// account:ID.
+    #[arg(long, default_value = "global", value_parser = parse_scope)]
+    scope: v1::Scope,
+}
+
+/// Names a command, so that a repeat changes nothing.
+#[derive(Debug, Args)]
+pub(crate) struct CommandArgs {
+    /// Up to 36 letters, digits, - and _; the same id again changes nothing [default: a new one].
+    #[arg(long)]
+    command_id: Option<String>,
+}
+
+/// How long to wait for the workers.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// How long to wait for the workers, milliseconds.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    wait_ms: i32,
+}
+
+impl CommandArgs {
+    fn id(self) -> String {
+        self.command_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string())
+    }
+}
+
+impl WaitArgs {
+    /// A question that is answered when the workers have confirmed.
+    fn ask<T>(&self, question: T) -> Request<T> {
+        within(question, Duration::from_millis(u64::from(self.wait_ms.unsigned_abs()) + 5_000))
+    }
 }
 
 impl RiskCommand {
@@ -67,124 +166,95 @@ impl RiskCommand {
             return args.run(format).await;
         }
         let api = client.connect().await?;
-        let mut risk = api.risk();
         match self {
             Self::Replay(_) => {}
             Self::Status => {
-                show_state(format, &risk.get_risk_state(ask(v1::GetRiskStateRequest {})).await?.into_inner())?;
+                let state = api.risk().get_risk_state(ask(v1::GetRiskStateRequest {})).await?.into_inner();
+                show_state(format, &state)?;
             }
-            Self::Halt { scope, reason, wait_ms } => {
-                let patience = Duration::from_millis(u64::from(wait_ms.unsigned_abs()) + 5_000);
-                let question = v1::HaltRequest { scope: Some(scope.clone()), reason, wait_ms };
-                show_halt(format, &scope, &risk.halt(within(question, patience)).await?.into_inner())?;
-                if let Some(warning) = known::warning(&api, &scope).await {
-                    eprintln!("{warning}");
-                }
+            Self::Watch => watch(&api, format).await?,
+            Self::History { limit } => history(&api, format, limit).await?,
+            Self::Halt { scope: ScopeArgs { scope }, reason, wait } => {
+                let question = v1::HaltRequest { scope: Some(scope.clone()), reason, wait_ms: wait.wait_ms };
+                let answer = api.risk().halt(wait.ask(question)).await?.into_inner();
+                show_halt(format, &scope, &answer)?;
+                warn(&api, &scope).await;
             }
-            Self::ProposeResume { scope, reason } => {
-                let question = v1::ProposeResumeRequest { scope: Some(scope), target: 0, reason };
-                let answer = risk.propose_resume(ask(question)).await?.into_inner();
-                let fields = [
-                    ("proposal", answer.token.clone()),
-                    ("target", word(answer.target().as_str_name(), "TRADING_STATE_")),
-                    ("epoch", answer.epoch.to_string()),
-                    ("expires", moment(answer.expires_at.as_ref().map_or(0, |at| at.seconds))),
-                    ("next", format!("somebody else: tragen risk confirm-resume {}", answer.token)),
-                ];
-                format.record(&answer, &fields)?;
+            Self::Reduce { scope: ScopeArgs { scope }, factor, reason, command, wait } => {
+                let question = v1::ReducePositionsRequest {
+                    scope: Some(scope.clone()),
+                    factor_ppm: factor,
+                    reason,
+                    command_id: command.id(),
+                    wait_ms: wait.wait_ms,
+                };
+                let answer = api.risk().reduce_positions(wait.ask(question)).await?.into_inner();
+                show_reduced(format, &answer)?;
+                warn(&api, &scope).await;
             }
-            Self::ConfirmResume { proposal } => {
-                let question = v1::ConfirmResumeRequest { token: proposal };
-                let answer = risk.confirm_resume(ask(question)).await?.into_inner();
-                let state = word(answer.state().as_str_name(), "TRADING_STATE_");
-                format.record(&answer, &[("state", state), ("epoch", answer.epoch.to_string())])?;
+            Self::Flatten { account, instrument, reason, command } => {
+                let (account_id, instrument_id, command_id) = (account, instrument, command.id());
+                let question = v1::FlattenRequest { account_id, instrument_id, reason, command_id };
+                show_flattened(format, &api.risk().flatten(ask(question)).await?.into_inner())?;
+            }
+            Self::ShutdownAgent { agent, reason, wait } => {
+                let scope = v1::Scope { kind: ScopeKind::Agent.into(), id: agent.clone() };
+                let question = v1::ShutdownAgentRequest { agent_id: agent, reason, wait_ms: wait.wait_ms };
+                let answer = api.risk().shutdown_agent(wait.ask(question)).await?.into_inner();
+                show_halt(format, &scope, &answer.halt.context("the answer has no halt")?)?;
+                warn(&api, &scope).await;
+            }
+            Self::ProposeResume { scope: ScopeArgs { scope }, reason } => propose(&api, format, scope, reason).await?,
+            Self::ConfirmResume { proposal, evidence } => {
+                let question = v1::ConfirmResumeRequest { token: proposal, evidence_hash: evidence };
+                let answer = api.risk().confirm_resume(ask(question)).await?.into_inner();
+                format
+                    .record(&answer, &[("state", state_word(answer.state())), ("epoch", answer.epoch.to_string())])?;
             }
         }
         Ok(Verdict::Good)
     }
 }
 
-fn show_state(format: Format, answer: &v1::GetRiskStateResponse) -> anyhow::Result<()> {
+async fn propose(api: &Api, format: Format, scope: v1::Scope, reason: String) -> anyhow::Result<()> {
+    let question = v1::ProposeResumeRequest { scope: Some(scope), target: 0, reason };
+    let answer = api.risk().propose_resume(ask(question)).await?.into_inner();
     let fields = [
-        ("global", word(answer.global_state().as_str_name(), "TRADING_STATE_")),
+        ("proposal", answer.token.clone()),
+        ("target", state_word(answer.target())),
         ("epoch", answer.epoch.to_string()),
-        ("journal", answer.journal_sequence.to_string()),
-        ("open orders", answer.open_orders.to_string()),
-        ("held", format!("{} USD", decimal(answer.held_micros))),
-        ("workers", answer.workers.join(" ")),
+        ("expires", moment(answer.expires_at.as_ref().map_or(0, |at| at.seconds))),
+        ("evidence", answer.evidence.join("; ")),
+        ("hash", answer.evidence_hash.clone()),
+        ("next", format!("somebody else: tragen risk confirm-resume {}", answer.token)),
     ];
-    format.record(answer, &fields)?;
-    if format == Format::Table && !answer.scopes.is_empty() {
-        print("")?;
-        let headers = ["SCOPE", "STATE", "EPOCH", "SINCE", "BY", "REASON"];
-        format.list("scopes", &answer.scopes, &headers, scope_row)?;
+    format.record(&answer, &fields)
+}
+
+async fn watch(api: &Api, format: Format) -> anyhow::Result<()> {
+    let mut states = api.risk().watch_risk(Request::new(v1::WatchRiskRequest {})).await?.into_inner();
+    while let Some(answer) = states.message().await? {
+        let state = answer.state.context("the answer has no state")?;
+        format.event(&state, || state_line(&state))?;
     }
-    Ok(())
+    anyhow::bail!("the API has ended the stream of states")
 }
 
-fn show_halt(format: Format, scope: &v1::Scope, answer: &v1::HaltResponse) -> anyhow::Result<()> {
-    let scope = scope_text(scope);
-    let next = format!("a risk_admin: tragen risk propose-resume --scope {scope} --reason ...");
-    let fields = [
-        ("scope", scope),
-        ("state", "HALTED".to_owned()),
-        ("epoch", answer.epoch.to_string()),
-        ("journal", answer.journal_sequence.to_string()),
-        ("gate closed", format!("after {} us", answer.gate_closed_micros)),
-        ("workers", format!("{} of {} have confirmed", answer.confirmed_workers, answer.total_workers)),
-        ("missing", answer.missing_workers.join(" ")),
-        ("canceled", format!("{} orders", answer.canceled_orders)),
-        ("next", next),
-    ];
-    format.record(answer, &fields)
+async fn history(api: &Api, format: Format, limit: i32) -> anyhow::Result<()> {
+    let mut risk = api.risk();
+    let changes = pages(limit, async |page_size, page_token: String| {
+        let before_epoch = page_token.parse().unwrap_or(0);
+        let page =
+            risk.get_risk_history(ask(v1::GetRiskHistoryRequest { before_epoch, page_size })).await?.into_inner();
+        let next = if page.next_before_epoch == 0 { String::new() } else { page.next_before_epoch.to_string() };
+        Ok((page.changes, next))
+    });
+    show_history(format, &changes.await?)
 }
 
-fn scope_row(state: &v1::ScopeState) -> Vec<String> {
-    vec![
-        state.scope.as_ref().map(scope_text).unwrap_or_default(),
-        word(state.state().as_str_name(), "TRADING_STATE_"),
-        state.epoch.to_string(),
-        moment(state.changed_at_micros / 1_000_000),
-        state.changed_by.clone(),
-        state.reason.clone(),
-    ]
-}
-
-const KINDS: [(&str, ScopeKind); 4] = [
-    ("pool", ScopeKind::Pool),
-    ("agent", ScopeKind::Agent),
-    ("instrument", ScopeKind::Instrument),
-    ("account", ScopeKind::Account),
-];
-
-fn parse_scope(text: &str) -> Result<v1::Scope, String> {
-    if text == "global" {
-        return Ok(v1::Scope { kind: ScopeKind::Global.into(), id: String::new() });
-    }
-    let expected = || "expected global, pool:NAME, agent:ID, instrument:ID or account:ID".to_owned();
-    let (name, id) = text.split_once(':').filter(|(_, id)| !id.is_empty()).ok_or_else(expected)?;
-    let (_, kind) = KINDS.into_iter().find(|(known, _)| *known == name).ok_or_else(expected)?;
-    Ok(v1::Scope { kind: kind.into(), id: id.to_owned() })
-}
-
-fn scope_text(scope: &v1::Scope) -> String {
-    match KINDS.into_iter().find(|(_, kind)| *kind == scope.kind()) {
-        Some((name, _)) => format!("{name}:{}", scope.id),
-        None => "global".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scopes_are_written_as_they_are_read() {
-        for text in ["global", "pool:scalper", "agent:a1", "instrument:GBPUSD", "account:alice"] {
-            assert_eq!(parse_scope(text).map(|scope| scope_text(&scope)), Ok(text.to_owned()));
-        }
-        for bad in ["", "pool", "pool:", "planet:earth", "GLOBAL"] {
-            assert!(parse_scope(bad).is_err(), "{bad}");
-        }
+/// A scope that is the name of nothing is obeyed, and said.
+async fn warn(api: &Api, scope: &v1::Scope) {
+    if let Some(warning) = known::warning(api, scope).await {
+        eprintln!("{warning}");
     }
 }

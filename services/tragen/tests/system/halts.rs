@@ -102,7 +102,7 @@ async fn resume(platform: &Platform, target: v1::TradingState) {
     let request = v1::ProposeResumeRequest { scope: None, target: 0, reason: "drill over".into() };
     let proposal = first.risk.propose_resume(request).await.expect("proposed").into_inner();
     assert_eq!(proposal.target(), target);
-    let confirm = v1::ConfirmResumeRequest { token: proposal.token };
+    let confirm = v1::ConfirmResumeRequest { token: proposal.token, evidence_hash: proposal.evidence_hash };
     first.risk.confirm_resume(confirm.clone()).await.expect_err("the same person");
     let resumed = second.risk.confirm_resume(confirm).await.expect("confirmed").into_inner();
     assert_eq!(resumed.state(), target);

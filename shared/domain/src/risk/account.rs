@@ -2,7 +2,7 @@
 //! orders hold, and fills that the ledger has not posted yet.
 
 use super::{
-    Exposure, Order, Posted,
+    Exposure, Order, Posted, Scope,
     exposure::{Owners, Part},
     hold::side_hold,
     pace::{Pace, Recent},
@@ -363,6 +363,17 @@ impl Holding {
 
     pub(super) fn orders_of(&self, side: Side) -> impl Iterator<Item = &OpenOrder> {
         self.orders.iter().filter(move |order| order.order.terms.side == side)
+    }
+
+    /// Whether an agent or a pool has ever ordered it. A position belongs to everyone
+    /// who has: the venue does not tell whose part of it a fill was.
+    #[must_use]
+    pub fn is_traded_by(&self, scope: &Scope) -> bool {
+        match scope {
+            Scope::Agent(agent) => self.owners.agents.contains(agent),
+            Scope::Pool(pool) => self.owners.pools.contains(pool),
+            Scope::Global | Scope::Instrument(_) | Scope::Account(_) => false,
+        }
     }
 
     /// `repeat_ms`: how long it is remembered to notice repeats, if at all.

@@ -1,7 +1,7 @@
 //! What is proposed, and the order that only the gate can make of it.
 
 use crate::{
-    id::{AccountId, AgentId, PoolId, TradeId},
+    id::{AccountId, AgentId, CommandId, PoolId, TradeId},
     instrument::SettlementTerms,
     market::Timeframe,
     money::{Money, Price},
@@ -29,6 +29,29 @@ impl<T> Deref for Approved<T> {
     }
 }
 
+/// What an order is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// What its account or agent wants.
+    #[default]
+    Trade,
+    /// A step of this reduction toward its target, proposed by a worker.
+    Reduce(CommandId),
+    /// A step of this reduction in the operator's flatten lane, which is open under HALTED too.
+    Flatten(CommandId),
+}
+
+impl Purpose {
+    /// The reduction that it serves.
+    #[must_use]
+    pub const fn reduction(&self) -> Option<&CommandId> {
+        match self {
+            Self::Trade => None,
+            Self::Reduce(id) | Self::Flatten(id) => Some(id),
+        }
+    }
+}
+
 /// An order somebody would like to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposed {
@@ -48,6 +71,8 @@ pub struct Proposed {
     pub tier: Tier,
     /// How sure the agent is, parts per million, where it says so.
     pub confidence_ppm: Option<u32>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// Decided later than this, it is denied.
     pub valid_until: Timestamp,
     /// Most accepted orders of the agent in one UTC day; `None` for no limit.
@@ -80,6 +105,8 @@ pub struct Order {
     /// What the wallet began with at the decision, and the ledger's version it is known
     /// from; `None` where there is no wallet floor.
     pub wallet_start: Option<(Money, i64)>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// Buying power it takes at approval, >= 0.
     pub hold: Money,
     /// When it was decided.

@@ -5,11 +5,11 @@
 //! market tells (instruments, quotes), the limits of today's configuration with what is
 //! counted for them, and proposals that wait for a second person, which no journal has.
 
-use super::{KnownTrade, OpenOrder, Order, Scope, ScopeState, State, TradingState};
+use super::{Driver, KnownTrade, OpenOrder, Order, Purpose, Reduction, Scope, ScopeState, State, TradingState};
 use crate::order::{OrderPrice, Side, TimeInForce};
 
 /// Version of the form below; a hash of another version cannot be compared.
-pub const CANONICAL_VERSION: u32 = 1;
+pub const CANONICAL_VERSION: u32 = 2;
 
 impl State {
     /// Gives `sink` the bytes, piece by piece. Sorted, every text with its length, numbers
@@ -39,6 +39,7 @@ impl State {
             scopes,
             epoch,
             agent_trades,
+            commands,
             resumes: _,
             bookings: _,
         } = self;
@@ -63,6 +64,12 @@ impl State {
         orders.sort_by(|a, b| a.terms.id.cmp(&b.terms.id));
         out.count(orders.len());
         orders.into_iter().for_each(|order| out.order(order));
+        // Ended reductions and the history are kept as long as today's configuration says.
+        let open: Vec<&Reduction> = self.open_reductions().collect();
+        out.count(open.len());
+        open.into_iter().for_each(|reduction| out.reduction(reduction));
+        out.number(commands.flattened.0);
+        out.number(i64::from(commands.flattened.1));
         out.count(*known_max);
         for (trade, known) in known.iter() {
             out.text(trade.as_str());
@@ -94,8 +101,8 @@ impl<S: FnMut(&[u8])> Out<S> {
         (self.0)(text.as_bytes());
     }
 
-    fn scope_state(&mut self, state: &ScopeState) {
-        let (kind, id) = match &state.scope {
+    fn scope(&mut self, scope: &Scope) {
+        let (kind, id) = match scope {
             Scope::Global => (0, ""),
             Scope::Pool(id) => (1, id.as_str()),
             Scope::Agent(id) => (2, id.as_str()),
@@ -104,6 +111,30 @@ impl<S: FnMut(&[u8])> Out<S> {
         };
         self.number(kind);
         self.text(id);
+    }
+
+    fn reduction(&mut self, reduction: &Reduction) {
+        self.text(reduction.id.as_str());
+        self.scope(&reduction.scope);
+        self.text(reduction.instrument.as_ref().map_or("", |id| id.as_str()));
+        let driver = match reduction.driver {
+            Driver::Workers => 0,
+            Driver::Operator => 1,
+        };
+        for number in [reduction.factor_ppm, driver, reduction.epoch, reduction.ordered_at.micros()] {
+            self.number(number);
+        }
+        self.count(reduction.targets.len());
+        for target in &reduction.targets {
+            self.text(target.account.as_str());
+            self.text(target.instrument.as_str());
+            self.number(target.from.micros());
+            self.number(target.target.micros());
+        }
+    }
+
+    fn scope_state(&mut self, state: &ScopeState) {
+        self.scope(&state.scope);
         self.number(match state.state {
             TradingState::Active => 0,
             TradingState::Reducing => 1,
@@ -113,6 +144,7 @@ impl<S: FnMut(&[u8])> Out<S> {
         self.text(&state.changed_by);
         self.text(&state.reason);
         self.number(state.changed_at.micros());
+        self.number(state.resume_from.micros());
     }
 
     fn order(&mut self, order: &Order) {
@@ -123,6 +155,12 @@ impl<S: FnMut(&[u8])> Out<S> {
         for text in [order.agent.as_ref().map(|id| id.as_str()), order.pool.as_ref().map(|id| id.as_str())] {
             self.text(text.unwrap_or_default());
         }
+        self.number(match &order.purpose {
+            Purpose::Trade => 0,
+            Purpose::Reduce(_) => 1,
+            Purpose::Flatten(_) => 2,
+        });
+        self.text(order.purpose.reduction().map_or("", |id| id.as_str()));
         let side = match terms.side {
             Side::Buy => 0,
             Side::Sell => 1,

@@ -54,7 +54,7 @@ pub fn decide(state: &State, proposed: &Proposed, now: Timestamp) -> Result<Appr
 
     let ramp_ppm = state.ramp_ppm(proposed, now);
     let priced = market::check_market(state, instrument, proposed, ramp_ppm, now)?;
-    states::check_states(state, proposed)?;
+    states::check_states(state, proposed, now)?;
     agent::check_agent(state, proposed, now)?;
 
     let account = state.account(&proposed.account).ok_or(Denied::plain(Reason::NoBalance))?;
@@ -113,6 +113,7 @@ impl Case<'_> {
             reference: priced.reference,
             agent: proposed.agent.clone(),
             pool: proposed.pool.clone(),
+            purpose: proposed.purpose.clone(),
             timeframe: proposed.timeframe,
             wallet_start: if has_floor { Some(start?) } else { None },
             hold: Money::ZERO,

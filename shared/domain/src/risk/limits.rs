@@ -1,5 +1,6 @@
 //! The numbers the gate decides with.
 
+use super::CommandLimits;
 use super::{RepeatedOrders, Rules};
 use crate::{
     id::{AccountId, InstrumentId},
@@ -51,6 +52,8 @@ pub struct Limits {
     pub repeated_order_ms: i64,
     /// How long limits take to open after a resume, milliseconds; 0 for at once.
     pub ramp_ms: i64,
+    /// Of operators' commands.
+    pub commands: CommandLimits,
 }
 
 /// Instruments that move together: as one they may be so much of the house's capital.
@@ -84,6 +87,7 @@ impl Default for Limits {
             repeated_orders: RepeatedOrders::Warn,
             repeated_order_ms: 1_000,
             ramp_ms: 300_000,
+            commands: CommandLimits::default(),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! What changes the gate's state. The journal, the executions and the ledger's
 //! facts are made of these; replaying them gives the same state.
 
-use super::{LimitChange, Order, ScopeState};
+use super::{LimitChange, Order, Reduction, ScopeState};
 use crate::{
     execution::Fill,
-    id::{AccountId, Currency, ExecutionId, InstrumentId, OrderId, TradeId},
+    id::{AccountId, CommandId, Currency, ExecutionId, InstrumentId, OrderId, TradeId},
     instrument::{Instrument, SettlementTerms},
     market::Quote,
     money::{Money, Price, Quantity},
     order::{Side, TradeStatus},
+    time::Timestamp,
 };
 
 /// One change.
@@ -50,6 +51,15 @@ pub enum Record {
     ScopeChanged(ScopeState),
     /// A limit was set to another value.
     LimitChanged(Box<LimitChange>),
+    /// Targets of positions were fixed.
+    ReductionOrdered(Box<Reduction>),
+    /// Every position of a reduction is at its target.
+    ReductionEnded {
+        /// The reduction.
+        id: CommandId,
+        /// When.
+        at: Timestamp,
+    },
     /// Something was booked by hand.
     Booked {
         /// The instrument that is settled by it and trades no more.

@@ -1,7 +1,7 @@
 //! Loosening takes two people, one level at a time, and nothing may have
-//! changed in between.
+//! changed in between: neither a state anywhere nor the evidence the first one saw.
 
-use super::{Scope, ScopeState, State, TradingState, scope::short};
+use super::{Confirmer, Scope, ScopeState, State, TradingState, forbidden_orders, scope::short};
 use crate::time::Timestamp;
 
 /// A resume waiting for its second person.
@@ -21,6 +21,8 @@ pub struct ResumeProposal {
     pub epoch: i64,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// What it is based on, see [`resume_evidence`]; the second person is to look at the same.
+    pub evidence: Vec<String>,
 }
 
 /// Why a resume is refused.
@@ -38,6 +40,9 @@ pub enum ResumeRefused {
     /// Something changed since the proposal.
     #[error("the trading state has changed since the proposal")]
     EpochChanged,
+    /// What was shown with the proposal is not so any more.
+    #[error("the evidence has changed since the proposal")]
+    EvidenceChanged,
     /// The scope must stay tightened for a while.
     #[error("the cooldown has {left_ms} ms left")]
     Cooldown {
@@ -70,6 +75,7 @@ impl ResumeRefused {
             Self::ProposalExpired => "PROPOSAL_EXPIRED",
             Self::SamePrincipal => "SAME_PRINCIPAL",
             Self::EpochChanged => "EPOCH_CHANGED",
+            Self::EvidenceChanged => "EVIDENCE_CHANGED",
             Self::Cooldown { .. } => "COOLDOWN",
             Self::NotTightened => "NOT_TIGHTENED",
             Self::NotOneLevel => "NOT_ONE_LEVEL",
@@ -106,6 +112,7 @@ pub fn propose_resume(
         return Err(ResumeRefused::TooManyProposals { limit });
     }
     let proposal = ResumeProposal {
+        evidence: resume_evidence(state, &scope),
         token,
         scope,
         target,
@@ -135,14 +142,19 @@ pub fn confirm_resume(
         state.resumes.remove(index);
         return Err(ResumeRefused::ProposalExpired);
     }
-    if proposal.principal == principal {
-        return Err(ResumeRefused::SamePrincipal);
+    match state.limits().commands.resume_confirmer {
+        Confirmer::Another if proposal.principal == principal => return Err(ResumeRefused::SamePrincipal),
+        Confirmer::Another | Confirmer::Anyone => {}
     }
     if proposal.epoch != state.epoch() {
         state.resumes.remove(index);
         return Err(ResumeRefused::EpochChanged);
     }
     check_cooldown(state, &proposal.scope, now)?;
+    if proposal.evidence != resume_evidence(state, &proposal.scope) {
+        state.resumes.remove(index);
+        return Err(ResumeRefused::EvidenceChanged);
+    }
     let proposal = state.resumes.remove(index);
     Ok(ScopeState {
         scope: proposal.scope,
@@ -151,11 +163,41 @@ pub fn confirm_resume(
         changed_by: format!("{}+{principal}", proposal.principal),
         reason: proposal.reason,
         changed_at: now,
+        // The next level has to prove itself as long.
+        resume_from: now.plus_millis(state.limits().resume_cooldown_ms),
     })
+}
+
+/// What a resume of `scope` is judged by, a sentence each: the state and who set it why,
+/// orders that should be gone, and reductions that are not through.
+#[must_use]
+pub fn resume_evidence(state: &State, scope: &Scope) -> Vec<String> {
+    let mut evidence = Vec::new();
+    if let Some(entry) = state.scope(scope) {
+        let (is, by, why) = (entry.state.as_str(), &entry.changed_by, &entry.reason);
+        evidence.push(format!("{scope} is {is} since {} by {by}: {why}", entry.changed_at));
+    }
+    let standing = forbidden_orders(state).filter(|open| open.order.is_in(scope)).count();
+    evidence.push(format!("{standing} orders that must be canceled still stand"));
+    let reductions = state.open_reductions().filter(|reduction| reduction.scope == *scope);
+    evidence.extend(reductions.map(|reduction| {
+        let (id, positions) = (&reduction.id, reduction.targets.len());
+        format!("reduction {id} of {positions} positions is under way")
+    }));
+    evidence
 }
 
 fn check_cooldown(state: &State, scope: &Scope, now: Timestamp) -> Result<(), ResumeRefused> {
     let Some(current) = state.scope(scope) else { return Ok(()) };
-    let left_ms = state.limits().resume_cooldown_ms.saturating_sub(now.millis_since(current.changed_at));
+    // Rounded up: not a microsecond early.
+    let left_micros = current.resume_from.micros().saturating_sub(now.micros());
+    let left_ms = left_micros.saturating_add(999).div_euclid(1_000);
     if left_ms > 0 { Err(ResumeRefused::Cooldown { left_ms }) } else { Ok(()) }
+}
+
+impl State {
+    /// Resumes that wait for their second person at `now`.
+    pub fn resumes(&self, now: Timestamp) -> impl Iterator<Item = &ResumeProposal> {
+        self.resumes.iter().filter(move |proposal| proposal.expires_at >= now)
+    }
 }

@@ -14,11 +14,21 @@ pub enum TradingState {
     Active,
     /// Only orders that shrink a position.
     Reducing,
-    /// No orders; cancels only.
+    /// No orders; cancels only, and the operator's flatten lane.
     Halted,
 }
 
 impl TradingState {
+    /// As written on the wire, without the enum's prefix.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Reducing => "REDUCING",
+            Self::Halted => "HALTED",
+        }
+    }
+
     /// One level milder; `None` for the mildest.
     #[must_use]
     pub const fn milder(self) -> Option<Self> {
@@ -72,6 +82,8 @@ pub struct ScopeState {
     pub reason: String,
     /// When.
     pub changed_at: Timestamp,
+    /// It is not loosened before this.
+    pub resume_from: Timestamp,
 }
 
 /// Longest reason kept, characters: every state travels to every worker.
@@ -80,6 +92,11 @@ pub(super) const REASON_CHARS_MAX: usize = 200;
 /// The beginning of a reason: a halt is never refused for its form.
 pub(super) fn short(reason: &str) -> String {
     reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
+}
+
+/// Empty is recorded as UNSPECIFIED.
+pub(super) fn reason_or_unspecified(reason: &str) -> String {
+    if reason.is_empty() { "UNSPECIFIED".to_owned() } else { short(reason) }
 }
 
 /// The change that puts `scope` into `state` now; to be journaled, then applied.
@@ -94,13 +111,17 @@ pub fn tighten(
     now: Timestamp,
 ) -> ScopeState {
     let to = to.max(state.state_of(&scope));
+    // A shorter cooldown never ends an earlier one.
+    let before = state.scope(&scope).map_or(now, |entry| entry.resume_from);
+    let resume_from = before.max(now.plus_millis(state.limits().resume_cooldown_ms));
     ScopeState {
         scope,
         state: to,
         epoch: state.epoch() + 1,
         changed_by: changed_by.to_owned(),
-        reason: if reason.is_empty() { "UNSPECIFIED".to_owned() } else { short(reason) },
+        reason: reason_or_unspecified(reason),
         changed_at: now,
+        resume_from,
     }
 }
 
@@ -108,15 +129,31 @@ impl Proposed {
     pub(super) fn scopes(&self) -> impl Iterator<Item = Scope> {
         scopes(&self.account, &self.terms.instrument, self.agent.as_ref(), self.pool.as_ref())
     }
+
+    /// The most severe state of every scope it belongs to.
+    #[must_use]
+    pub fn effective_state(&self, state: &State) -> TradingState {
+        strictest(state, self.scopes())
+    }
 }
 
 impl Order {
+    /// The most severe state of every scope it belongs to.
+    #[must_use]
+    pub fn effective_state(&self, state: &State) -> TradingState {
+        strictest(state, scopes(&self.account, &self.terms.instrument, self.agent.as_ref(), self.pool.as_ref()))
+    }
+
     /// Whether the order belongs to `scope`.
     #[must_use]
     pub fn is_in(&self, scope: &Scope) -> bool {
         let (agent, pool) = (self.agent.as_ref(), self.pool.as_ref());
         scopes(&self.account, &self.terms.instrument, agent, pool).any(|own| own == *scope)
     }
+}
+
+fn strictest(state: &State, scopes: impl Iterator<Item = Scope>) -> TradingState {
+    scopes.map(|scope| state.state_of(&scope)).max().unwrap_or(TradingState::Halted)
 }
 
 fn scopes(

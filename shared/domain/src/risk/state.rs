@@ -1,8 +1,8 @@
 //! The gate's memory and how records change it.
 
 use super::{
-    AccountState, BookingProposal, Executed, Holding, House, Known, KnownTrade, LimitName, Limits, Order, Posted,
-    Proposed, Record, ResumeProposal, Scope, ScopeState, TradingState, Unposted, pace::Pace, ramp::Ramps,
+    AccountState, BookingProposal, Commands, Executed, Holding, House, Known, KnownTrade, LimitName, Limits, Order,
+    Posted, Proposed, Record, ResumeProposal, Scope, ScopeState, TradingState, Unposted, pace::Pace, ramp::Ramps,
 };
 use crate::{
     id::{AccountId, AgentId, ExecutionId, InstrumentId, MatchId, OrderId, TradeId},
@@ -72,6 +72,7 @@ pub struct State {
     pub(super) epoch: i64,
     /// Approved orders of each agent on the UTC day of its last one.
     pub(super) agent_trades: HashMap<AgentId, (i64, u32)>,
+    pub(super) commands: Commands,
     pub(super) resumes: Vec<ResumeProposal>,
     pub(super) bookings: Vec<BookingProposal>,
 }
@@ -282,6 +283,7 @@ impl State {
             Record::ScopeChanged(change) => {
                 self.epoch = self.epoch.max(change.epoch);
                 self.ramps.note(&change, self.state_of(&change.scope), self.limits.ramp_ms);
+                self.commands.remember(&change, &self.limits.commands);
                 match change.state {
                     TradingState::Active => self.scopes.remove(&change.scope),
                     TradingState::Reducing | TradingState::Halted => self.scopes.insert(change.scope.clone(), change),
@@ -291,6 +293,15 @@ impl State {
             Record::LimitChanged(change) => {
                 // Checked before it was journaled; one that makes no sense any more changes nothing.
                 let _ = self.limits.rules.set(change.name, &change.id, change.value);
+                Ok(())
+            }
+            Record::ReductionOrdered(reduction) => {
+                self.epoch = self.epoch.max(reduction.epoch);
+                self.commands.order(*reduction, &self.limits.commands);
+                Ok(())
+            }
+            Record::ReductionEnded { id, at } => {
+                self.commands.end(&id, at);
                 Ok(())
             }
             Record::Booked { settled } => {
@@ -333,6 +344,7 @@ impl State {
             let count = self.agent_trades(agent, order.decided_at) + 1;
             self.agent_trades.insert(agent.clone(), (order.decided_at.utc_day(), count));
         }
+        self.commands.count(&order);
         let in_flight = KnownTrade::InFlight(order.terms.id.clone());
         self.known.set(order.trade.clone(), in_flight, self.known_max);
         let (account, instrument) = (order.account.clone(), order.terms.instrument.clone());

@@ -1,7 +1,7 @@
 //! The state as it is kept in a snapshot: what the journal and the executions have told.
 //! Balances and positions are asked of the ledger again, quotes of the market.
 
-use super::{KnownTrade, Limits, OpenOrder, Order, ScopeState, State, Unposted};
+use super::{Commands, KnownTrade, Limits, OpenOrder, Order, ScopeState, State, Unposted};
 use crate::{
     id::{AccountId, AgentId, Currency, ExecutionId, InstrumentId, OrderId, TradeId},
     money::{Money, Overflow, Quantity},
@@ -18,6 +18,8 @@ pub struct Stored {
     pub settled: Vec<InstrumentId>,
     /// Approved orders of each agent: the UTC day of the last one, and how many on that day.
     pub agent_trades: Vec<(AgentId, i64, u32)>,
+    /// Operators' commands.
+    pub commands: Commands,
     /// Orders without an end in the journal, in no order.
     pub orders: Vec<StoredOrder>,
     /// Most decided trades that are remembered.
@@ -72,6 +74,7 @@ impl State {
             scopes,
             epoch,
             agent_trades,
+            commands,
             resumes: _,
             bookings: _,
         } = self;
@@ -81,6 +84,7 @@ impl State {
             settled: settled.iter().cloned().collect(),
             agent_trades: agent_trades.iter().map(|(agent, (day, count))| (agent.clone(), *day, *count)).collect(),
             known_max: *known_max,
+            commands: commands.clone(),
             told: told.iter().map(|(trade, _)| trade.clone()).collect(),
             ..Stored::default()
         };
@@ -120,6 +124,7 @@ impl State {
         state.settled = stored.settled.into_iter().collect();
         state.agent_trades = stored.agent_trades.into_iter().map(|(id, day, count)| (id, (day, count))).collect();
         state.known_max = stored.known_max;
+        state.commands = stored.commands;
         for (trade, order) in stored.known {
             state.known.restore(trade, order.map_or(KnownTrade::Finished, KnownTrade::InFlight));
         }

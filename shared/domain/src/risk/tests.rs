@@ -1,6 +1,8 @@
 //! Every check of the gate at its limit and one beyond it.
 
+mod commands;
 mod limits;
+mod states;
 
 use super::*;
 use crate::{
@@ -62,6 +64,7 @@ fn state() -> State {
         changed_by: "test".to_owned(),
         reason: "test".to_owned(),
         changed_at: NOW,
+        resume_from: NOW,
     };
     let records = [
         Record::ScopeChanged(active),
@@ -122,6 +125,7 @@ fn named(trade: &str, instrument: &str, side: Side, price: &str, quantity: &str)
         },
         agent: Some(id("a1")),
         pool: Some(id("value")),
+        purpose: Purpose::Trade,
         valid_until: NOW,
         timeframe: None,
         tier: Tier::Standard,
@@ -547,6 +551,7 @@ fn a_resume_needs_two_people_one_level_and_an_unchanged_state() {
     assert_eq!(state.state_of(&Scope::Global), TradingState::Reducing);
     assert_eq!(confirm_resume(&mut state, "token", "bob", end), Err(ResumeRefused::ProposalUnknown));
 
+    let mut state = self::state();
     state.limits_mut().resume_cooldown_ms = 1_000;
     tightened(&mut state, Scope::Global, TradingState::Reducing);
     let soon = NOW.plus_millis(999);

@@ -1,7 +1,7 @@
 //! Whether a scope is the name of something. A halt is never refused for it: a
 //! pool may get its first agent tomorrow, and a listing may fail today.
 
-use super::{super::pages, scope_text};
+use super::{super::pages, scope::scope_text};
 use crate::api::{Api, ask};
 use std::collections::BTreeSet;
 use tragen_contracts::v1::{self, ScopeKind};

@@ -1,27 +1,61 @@
-//! Trading states of every scope of the order, and the arithmetic of reducing a
-//! position.
+//! What each trading state lets through. The arithmetic of REDUCING counts pending
+//! orders, so a position neither grows nor changes its sign, whatever fills in
+//! whatever order.
 
 use crate::{
-    money::Quantity,
-    risk::{DenialReason as Reason, Denied, Proposed, Scope, State, TradingState},
+    money::{Overflow, Quantity},
+    risk::{DenialReason as Reason, Denied, Proposed, Purpose, State, TradingState},
+    time::Timestamp,
 };
 
-pub(super) fn check_states(state: &State, proposed: &Proposed) -> Result<(), Denied> {
+/// Whether the states of all scopes of `proposed` let it through.
+///
+/// | state | trade | step of a reduction | flatten lane |
+/// |---|---|---|---|
+/// | ACTIVE | yes; if reduce-only, what closes | toward its target | toward its target |
+/// | REDUCING | what closes | toward its target | toward its target |
+/// | HALTED | no | no | toward its target |
+///
+/// "What closes" is at most the position less every pending order of the same side.
+pub(super) fn check_states(state: &State, proposed: &Proposed, now: Timestamp) -> Result<(), Denied> {
     if state.epoch() == 0 {
         return Err(Denied::plain(Reason::RiskStateUnknown));
     }
-    let strictest = proposed.scopes().map(|scope: Scope| state.state_of(&scope)).max();
+    if matches!(proposed.purpose, Purpose::Flatten(_)) {
+        let (limit, done) = (state.limits().commands.flatten_orders_per_minute_max, state.flatten_orders(now));
+        if done >= limit {
+            return Err(Denied::new(Reason::TradingHalted, limit.into(), i64::from(done) + 1));
+        }
+    }
     let terms = &proposed.terms;
-    let must_reduce = match strictest.unwrap_or(TradingState::Halted) {
-        TradingState::Halted => return Err(Denied::plain(Reason::TradingHalted)),
-        TradingState::Reducing => Some(Reason::TradingReducing),
-        TradingState::Active => terms.is_reduce_only.then_some(Reason::InsufficientPosition),
+    let must_reduce = match (proposed.effective_state(state), &proposed.purpose) {
+        (TradingState::Halted, Purpose::Flatten(_)) => Reason::TradingHalted,
+        (TradingState::Halted, Purpose::Trade | Purpose::Reduce(_)) => {
+            return Err(Denied::plain(Reason::TradingHalted));
+        }
+        (TradingState::Reducing, Purpose::Trade | Purpose::Reduce(_) | Purpose::Flatten(_)) => Reason::TradingReducing,
+        (TradingState::Active, Purpose::Reduce(_) | Purpose::Flatten(_)) => Reason::InsufficientPosition,
+        (TradingState::Active, Purpose::Trade) if terms.is_reduce_only => Reason::InsufficientPosition,
+        (TradingState::Active, Purpose::Trade) => return Ok(()),
     };
-    let Some(reason) = must_reduce else { return Ok(()) };
-    let holding = state.account(&proposed.account).and_then(|account| account.holding(&terms.instrument));
-    let reducible = holding.map_or(Ok(Quantity::ZERO), |holding| holding.reducible(terms.side))?;
-    if terms.quantity > reducible {
-        return Err(Denied::new(reason, reducible.micros(), terms.quantity.micros()));
+    let closable = closable(state, proposed)?;
+    if terms.quantity > closable {
+        return Err(Denied::new(must_reduce, closable.micros(), terms.quantity.micros()));
     }
     Ok(())
+}
+
+/// How much `proposed` may close at most, with everything pending filled.
+fn closable(state: &State, proposed: &Proposed) -> Result<Quantity, Overflow> {
+    let instrument = &proposed.terms.instrument;
+    let holding = state.account(&proposed.account).and_then(|account| account.holding(instrument));
+    let Some(holding) = holding else { return Ok(Quantity::ZERO) };
+    let reducible = holding.reducible(proposed.terms.side)?;
+    let Some(id) = proposed.purpose.reduction() else { return Ok(reducible) };
+    let reduction = state.reduction(id).filter(|reduction| reduction.ended_at.is_none());
+    let target = reduction.and_then(|reduction| reduction.target(&proposed.account, instrument));
+    match target.filter(|target| target.side() == proposed.terms.side) {
+        Some(target) => Ok(reducible.min(target.orderable(holding)?)),
+        None => Ok(Quantity::ZERO),
+    }
 }

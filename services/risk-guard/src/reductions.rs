@@ -1,0 +1,433 @@
+//! Reductions on their way: ordered, driven, told of and ended. Workers get their
+//! next orders with their leases; those of the flatten lane the guard makes itself.
+
+use crate::{
+    command::{Code, refusal},
+    config::now,
+    control::{control_state, tell},
+    gate::{Ended, Gate},
+    halt::{Asked, Reply, count},
+    wire::{Key, denial, driver, ended_record, ordered_record, parse_scope, scope, trading_state},
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tracing::info;
+use tragen_contracts::{
+    convert::{InvalidField, id},
+    v1::{self, guard_answer::Answer},
+};
+use tragen_domain::{
+    id::{AccountId, CommandId, InstrumentId, OrderId, TradeId},
+    order::{OrderPrice, OrderTerms, TimeInForce},
+    risk::{
+        DenialReason, Denied, Driver, KnownTrade, Proposed, Purpose, Record, Reduce, Reduction, ReductionRefused,
+        Scope, Slice, Target, TradingState, decide, order_reduction,
+    },
+    tier::Tier,
+};
+
+/// Most orders toward targets that are looked for at once.
+const SLICES_AT_ONCE: usize = 512;
+/// Most slices in one answer to a worker.
+const SLICES_IN_ANSWER: usize = 64;
+/// A slice that was handed out and not proposed is handed out again after this.
+const HAND_OUT_AGAIN: Duration = Duration::from_secs(1);
+/// A trade that was not proposed within this never will be: proposals do not live so long.
+const FORGET_AFTER: Duration = Duration::from_secs(60);
+/// Most positions in one answer.
+const POSITIONS_TOLD: usize = 1_000;
+/// Who proposes in the flatten lane.
+const OPERATOR: &str = "operator";
+
+/// Slices that wait for a worker; clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Slices(Arc<Mutex<VecDeque<v1::ReductionSlice>>>);
+
+/// The trades that serve targets, so that a slice has one name however often it is told.
+#[derive(Debug, Default)]
+pub(crate) struct Named(HashMap<(CommandId, AccountId, InstrumentId), Name>);
+
+#[derive(Debug, Clone)]
+struct Name {
+    request_id: String,
+    trade: TradeId,
+    named_at: Instant,
+    handed_at: Option<Instant>,
+}
+
+impl Slices {
+    /// Some of what waits; nobody else gets it until it is found wanting again.
+    pub(crate) fn hand_out(&self) -> Vec<v1::ReductionSlice> {
+        let mut waiting = self.lock();
+        let some = waiting.len().min(SLICES_IN_ANSWER);
+        waiting.drain(..some).collect()
+    }
+
+    fn replace(&self, slices: VecDeque<v1::ReductionSlice>) {
+        *self.lock() = slices;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<v1::ReductionSlice>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gate {
+    /// Puts a scope into REDUCING and fixes the targets of its positions.
+    ///
+    /// # Errors
+    /// [`Ended`] when the journal could not be written: the answer is not given then.
+    pub(crate) async fn reduce_positions(
+        &mut self,
+        principal: &str,
+        request: &v1::ReducePositionsRequest,
+        received: Instant,
+        reply: Reply,
+    ) -> Result<(), Ended> {
+        let wanted = match wanted_by_workers(principal, request) {
+            Ok(wanted) => wanted,
+            Err(bad) => {
+                let _ = reply.send(refusal(Code::InvalidArgument, bad.reason, bad.to_string()));
+                return Ok(());
+            }
+        };
+        let (command, scope) = (wanted.id.clone(), wanted.scope.clone());
+        let reduction = match order_reduction(&self.state, wanted, now()) {
+            // The change of the scope comes first.
+            Ok(Some(reduction)) => Reduction { epoch: reduction.epoch + 1, ..reduction },
+            Ok(None) => {
+                let state = trading_state(self.state.state_of(&scope)).into();
+                let reduction = self.reduction_status_of(&command);
+                let known = v1::ReducePositionsResponse { reduction, state, is_repeat: true, ..Default::default() };
+                let _ = reply.send(answered(Answer::ReducePositions(known)));
+                return Ok(());
+            }
+            Err(refused) => {
+                let _ = reply.send(refused_reduction(refused));
+                return Ok(());
+            }
+        };
+        info!("{principal} reduces {} positions of {scope}: command {command}", reduction.targets.len());
+        let asked = Asked { principal, reason: &request.reason, received, wait_ms: request.wait_ms };
+        let mut closed = self.close(&scope, TradingState::Reducing, &asked, Some(reduction)).await?;
+        let reduction = self.reduction_status_of(&command);
+        self.context.spawn("answer-reduce", async move {
+            let confirmed = closed.confirmed().await;
+            let response = v1::ReducePositionsResponse {
+                reduction,
+                state: trading_state(closed.state).into(),
+                canceled_orders: count(closed.canceled),
+                confirmed_workers: count(confirmed.workers),
+                total_workers: count(confirmed.workers + confirmed.missing.len()),
+                missing_workers: confirmed.missing,
+                is_repeat: false,
+            };
+            let _ = reply.send(answered(Answer::ReducePositions(response)));
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Flattens positions of one account in the operator's lane; no state changes by it.
+    ///
+    /// # Errors
+    /// [`Ended`] when the journal could not be written: the answer is not given then.
+    pub(crate) async fn flatten(
+        &mut self,
+        principal: &str,
+        request: &v1::FlattenRequest,
+    ) -> Result<v1::GuardAnswer, Ended> {
+        let wanted = match wanted_by_operator(principal, request) {
+            Ok(wanted) => wanted,
+            Err(bad) => return Ok(refusal(Code::InvalidArgument, bad.reason, bad.to_string())),
+        };
+        let command = wanted.id.clone();
+        let ordered = match order_reduction(&self.state, wanted, now()) {
+            Ok(ordered) => ordered,
+            Err(refused) => return Ok(refused_reduction(refused)),
+        };
+        let is_repeat = ordered.is_none();
+        if let Some(reduction) = ordered {
+            info!("{principal} flattens {} positions of {}", reduction.targets.len(), request.account_id);
+            let ordered_at = reduction.ordered_at;
+            self.journal.append(vec![ordered_record(&reduction)], ordered_at).await?;
+            self.apply(Record::ReductionOrdered(Box::new(reduction)))?;
+            let told = control_state(&self.state, &self.journal.leader_id);
+            self.control.send_replace(told.clone());
+            let bus = self.bus.clone();
+            self.context.spawn("flatten", async move {
+                tell(&bus, &told).await;
+                Ok(())
+            });
+            self.cancel_forbidden();
+            self.drive_reductions().await?;
+        }
+        let reduction = self.reduction_status_of(&command);
+        Ok(answered(Answer::Flatten(v1::FlattenResponse { reduction, is_repeat })))
+    }
+
+    /// Makes or hands out the next orders toward every target, and ends what is through.
+    ///
+    /// # Errors
+    /// [`Ended`] when the journal could not be written.
+    pub(crate) async fn drive_reductions(&mut self) -> Result<(), Ended> {
+        if self.state.open_reductions().next().is_none() {
+            return Ok(());
+        }
+        self.end_reductions().await?;
+        self.work.named.forget_old();
+        let mut own = Vec::new();
+        let mut handed = VecDeque::new();
+        for (reduction, target, slice) in self.wanted_slices() {
+            let purpose = match reduction.driver {
+                Driver::Workers => Purpose::Reduce(reduction.id.clone()),
+                Driver::Operator => Purpose::Flatten(reduction.id.clone()),
+            };
+            let name = self.work.named.name(&reduction.id, &target, self.journal.last);
+            // Its outcome is on its way, or it is done and the next slice gets a name of its own.
+            match name.as_ref().map(|name| self.state.known(&name.trade)) {
+                Some(None) => {}
+                Some(Some(KnownTrade::Finished)) => {
+                    self.work.named.forget(&reduction.id, &target);
+                    continue;
+                }
+                Some(Some(KnownTrade::InFlight(_))) | None => continue,
+            }
+            let Some(name) = name else { continue };
+            let proposed = proposed(&name.trade, purpose, &target, slice);
+            if decide(&self.state, &proposed, now()).is_err() {
+                continue;
+            }
+            match reduction.driver {
+                Driver::Operator => own.push((key_of(&target, &name), proposed, reduction.reason.clone())),
+                Driver::Workers if self.work.named.may_hand_out(&reduction.id, &target) => {
+                    handed.push_back(v1::ReductionSlice {
+                        reduction_id: reduction.id.to_string(),
+                        account_id: target.account.to_string(),
+                        instrument_id: target.instrument.to_string(),
+                        side: v1::Side::from(slice.side).into(),
+                        quantity_micros: slice.quantity.micros(),
+                        request_id: name.request_id,
+                    });
+                }
+                Driver::Workers => {}
+            }
+        }
+        if !handed.is_empty() {
+            self.slices.replace(handed);
+        }
+        self.take_own(own, OPERATOR).await
+    }
+
+    /// What can be ordered now, at most [`SLICES_AT_ONCE`].
+    fn wanted_slices(&self) -> Vec<(Reduction, Target, Slice)> {
+        let mut wanted = Vec::new();
+        for reduction in self.state.open_reductions() {
+            // The targets stay behind: only what tells of the command is needed.
+            let head = Reduction { targets: Vec::new(), ..reduction.clone() };
+            for target in &reduction.targets {
+                if let Ok(Some(slice)) = target.next_slice(&self.state) {
+                    wanted.push((head.clone(), target.clone(), slice));
+                }
+                if wanted.len() >= SLICES_AT_ONCE {
+                    return wanted;
+                }
+            }
+        }
+        wanted
+    }
+
+    async fn end_reductions(&mut self) -> Result<(), Ended> {
+        let at = now();
+        let done = self.state.open_reductions().filter(|own| own.is_done(&self.state).unwrap_or(false));
+        let done: Vec<_> = done.map(|own| (own.id.clone(), ended_record(own, at))).collect();
+        if done.is_empty() {
+            return Ok(());
+        }
+        let (ids, records): (Vec<CommandId>, Vec<_>) = done.into_iter().unzip();
+        self.journal.append(records, at).await?;
+        for id in ids {
+            info!("reduction {id} is through");
+            self.apply(Record::ReductionEnded { id, at })?;
+        }
+        self.control.send_replace(control_state(&self.state, &self.journal.leader_id));
+        Ok(())
+    }
+
+    fn reduction_status_of(&self, command: &CommandId) -> Option<v1::ReductionStatus> {
+        self.state.reduction(command).map(|reduction| self.reduction_status(reduction))
+    }
+
+    /// Those under way and the last ended ones, newest first.
+    pub(crate) fn reduction_statuses(&self) -> Vec<v1::ReductionStatus> {
+        let mut newest: Vec<&Reduction> = self.state.reductions().collect();
+        newest.sort_by_key(|reduction| std::cmp::Reverse(reduction.epoch));
+        newest.into_iter().map(|reduction| self.reduction_status(reduction)).collect()
+    }
+
+    fn reduction_status(&self, reduction: &Reduction) -> v1::ReductionStatus {
+        let mut positions = Vec::new();
+        let mut done = reduction.targets.len();
+        if reduction.ended_at.is_none() {
+            let progresses = reduction.targets.iter().map(|target| (target, target.progress(&self.state)));
+            let open = progresses.filter(|(_, progress)| !progress.is_ok_and(|progress| progress.is_done));
+            for (target, progress) in open {
+                done -= 1;
+                let Ok(progress) = progress else { continue };
+                if positions.len() < POSITIONS_TOLD {
+                    positions.push(v1::PositionProgress {
+                        account_id: target.account.to_string(),
+                        instrument_id: target.instrument.to_string(),
+                        from_micros: target.from.micros(),
+                        target_micros: target.target.micros(),
+                        current_micros: progress.current.micros(),
+                        open_micros: progress.open.micros(),
+                        blocked: if progress.open.is_zero() { self.blocked(reduction, target) } else { None },
+                    });
+                }
+            }
+        }
+        v1::ReductionStatus {
+            command_id: reduction.id.to_string(),
+            scope: Some(scope(&reduction.scope)),
+            factor_ppm: reduction.factor_ppm,
+            driver: driver(reduction.driver).into(),
+            ordered_by: reduction.ordered_by.clone(),
+            reason: reduction.reason.clone(),
+            ordered_at_micros: reduction.ordered_at.micros(),
+            ended_at_micros: reduction.ended_at.map_or(0, |at| at.micros()),
+            total_positions: count(reduction.targets.len()),
+            done_positions: count(done),
+            positions,
+            epoch: reduction.epoch,
+        }
+    }
+
+    /// Why the next order toward a target would be denied now.
+    fn blocked(&self, reduction: &Reduction, target: &Target) -> Option<v1::Denial> {
+        let Ok(Some(slice)) = target.next_slice(&self.state) else {
+            // Everything but a price is known of what is held.
+            return Some(denial(Denied { reason: DenialReason::NoReferencePrice, limit: 0, observed: 0 }));
+        };
+        let purpose = match reduction.driver {
+            Driver::Workers => Purpose::Reduce(reduction.id.clone()),
+            Driver::Operator => Purpose::Flatten(reduction.id.clone()),
+        };
+        let asking = TradeId::new("what-if").ok()?;
+        decide(&self.state, &proposed(&asking, purpose, target, slice), now()).err().map(denial)
+    }
+}
+
+impl Named {
+    /// The name of the slice toward a target: the one it has, or a new one. `journaled` only
+    /// grows, over all terms, so that no name is given twice.
+    fn name(&mut self, id: &CommandId, target: &Target, journaled: u64) -> Option<Name> {
+        let place = (id.clone(), target.account.clone(), target.instrument.clone());
+        if let Some(name) = self.0.get(&place) {
+            return Some(name.clone());
+        }
+        let request_id = format!("reduce-{id}-{}-{journaled}", target.instrument);
+        let name = format!("{}/{request_id}", target.account);
+        let trade = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string();
+        let trade = TradeId::new(trade).ok()?;
+        let name = Name { request_id, trade, named_at: Instant::now(), handed_at: None };
+        self.0.insert(place, name.clone());
+        Some(name)
+    }
+
+    fn forget(&mut self, id: &CommandId, target: &Target) {
+        self.0.remove(&(id.clone(), target.account.clone(), target.instrument.clone()));
+    }
+
+    fn forget_old(&mut self) {
+        self.0.retain(|_, name| name.named_at.elapsed() < FORGET_AFTER);
+    }
+
+    /// Whether it waits for a worker; it is with one for a while then.
+    fn may_hand_out(&mut self, id: &CommandId, target: &Target) -> bool {
+        let place = (id.clone(), target.account.clone(), target.instrument.clone());
+        let Some(name) = self.0.get_mut(&place) else { return false };
+        if name.handed_at.is_some_and(|at| at.elapsed() < HAND_OUT_AGAIN) {
+            return false;
+        }
+        name.handed_at = Some(Instant::now());
+        true
+    }
+}
+
+fn proposed(trade: &TradeId, purpose: Purpose, target: &Target, slice: Slice) -> Proposed {
+    Proposed {
+        trade: trade.clone(),
+        account: target.account.clone(),
+        terms: OrderTerms {
+            id: OrderId::new(format!("{trade}-o")).expect("a trade's id and two letters are an id"),
+            instrument: target.instrument.clone(),
+            side: slice.side,
+            price: OrderPrice::Market,
+            quantity: slice.quantity,
+            time_in_force: TimeInForce::Ioc,
+            is_reduce_only: true,
+        },
+        agent: None,
+        pool: None,
+        timeframe: None,
+        tier: Tier::Standard,
+        confidence_ppm: None,
+        purpose,
+        valid_until: now(),
+        trades_per_day_max: None,
+    }
+}
+
+fn key_of(target: &Target, name: &Name) -> Key {
+    let sent = v1::TradeKey {
+        trade_id: name.trade.to_string(),
+        request_id: name.request_id.clone(),
+        account_id: target.account.to_string(),
+        tier: v1::Tier::Standard.into(),
+        created_at_micros: now().micros(),
+        ..v1::TradeKey::default()
+    };
+    Key { trade: name.trade.clone(), account: target.account.clone(), sent }
+}
+
+fn wanted_by_workers(principal: &str, request: &v1::ReducePositionsRequest) -> Result<Reduce, InvalidField> {
+    Ok(Reduce {
+        id: id("command_id", &request.command_id)?,
+        scope: parse_scope(request.scope.as_ref())?,
+        instrument: None,
+        factor_ppm: request.factor_ppm,
+        driver: Driver::Workers,
+        ordered_by: principal.to_owned(),
+        reason: request.reason.clone(),
+    })
+}
+
+fn wanted_by_operator(principal: &str, request: &v1::FlattenRequest) -> Result<Reduce, InvalidField> {
+    let instrument = &request.instrument_id;
+    Ok(Reduce {
+        id: id("command_id", &request.command_id)?,
+        scope: Scope::Account(id("account_id", &request.account_id)?),
+        instrument: (!instrument.is_empty()).then(|| id("instrument_id", instrument)).transpose()?,
+        factor_ppm: 0,
+        driver: Driver::Operator,
+        ordered_by: principal.to_owned(),
+        reason: request.reason.clone(),
+    })
+}
+
+fn answered(answer: Answer) -> v1::GuardAnswer {
+    v1::GuardAnswer { answer: Some(answer) }
+}
+
+fn refused_reduction(refused: ReductionRefused) -> v1::GuardAnswer {
+    let code = match refused {
+        ReductionRefused::FactorOutOfRange { .. } | ReductionRefused::CommandReused => Code::InvalidArgument,
+        ReductionRefused::TooManyReductions { .. } => Code::ResourceExhausted,
+        ReductionRefused::TooManyPositions { .. } | ReductionRefused::OutOfRange => Code::FailedPrecondition,
+    };
+    refusal(code, refused.as_str(), refused.to_string())
+}

@@ -1,0 +1,62 @@
+//! Which open orders a trading state no longer lets stand, and who may cancel one.
+
+use super::{Holding, KnownTrade, OpenOrder, Purpose, State, TradingState};
+use crate::{
+    id::{AccountId, TradeId},
+    money::Overflow,
+};
+
+/// Every open order that may not stand any more, in no order; they are to be canceled:
+/// all of halted scopes but those of the flatten lane, those of reducing scopes that could
+/// open or grow a position, those in the way of a reduction, and all of what is settled.
+pub fn forbidden_orders(state: &State) -> impl Iterator<Item = &OpenOrder> {
+    state.orders().filter(|open| is_forbidden(state, open))
+}
+
+fn is_forbidden(state: &State, open: &OpenOrder) -> bool {
+    let order = &open.order;
+    if state.is_settled(&order.terms.instrument) || order.is_in_the_way(state) {
+        return true;
+    }
+    match order.effective_state(state) {
+        TradingState::Active => false,
+        TradingState::Halted => !matches!(order.purpose, Purpose::Flatten(_)),
+        TradingState::Reducing => {
+            let holding = state.account(&order.account).and_then(|own| own.holding(&order.terms.instrument));
+            // A sum that does not fit proves nothing, so the order goes.
+            holding.is_some_and(|holding| is_increasing(state, holding, open).unwrap_or(true))
+        }
+    }
+}
+
+/// Whether `open` could open or grow the position. Orders of other scopes stay whatever
+/// they do, so what they may close is not there for the orders that must reduce; of these
+/// the oldest come first.
+fn is_increasing(state: &State, holding: &Holding, open: &OpenOrder) -> Result<bool, Overflow> {
+    let side = open.order.terms.side;
+    let must_reduce = |other: &OpenOrder| other.order.effective_state(state) == TradingState::Reducing;
+    let mut left = holding.closable(side)?;
+    for other in holding.orders_of(side).filter(|other| !must_reduce(other)) {
+        left = left.minus(other.remaining())?;
+    }
+    for other in holding.orders_of(side).filter(|other| must_reduce(other)) {
+        let fits = other.remaining() <= left;
+        if other.order.terms.id == open.order.terms.id {
+            return Ok(!fits);
+        }
+        if fits {
+            left = left.minus(other.remaining())?;
+        }
+    }
+    Ok(false)
+}
+
+/// The working order of `trade`, if it belongs to `account`: whoever placed an order may
+/// cancel it, in every trading state; others change nothing.
+#[must_use]
+pub fn order_to_cancel<'a>(state: &'a State, trade: &TradeId, account: &AccountId) -> Option<&'a OpenOrder> {
+    match state.known(trade)? {
+        KnownTrade::InFlight(order) => state.order(order).filter(|open| open.order.account == *account),
+        KnownTrade::Finished => None,
+    }
+}
