@@ -5,7 +5,7 @@ use futures::{StreamExt as _, future::BoxFuture};
 use prost::Message as _;
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::{Duration, Instant},
@@ -29,7 +29,9 @@ struct World {
     bus: Bus,
     context: Context,
     is_guard_alive: Arc<AtomicBool>,
-    epoch: Arc<AtomicI64>,
+    /// The epoch and what is halted in it, always together.
+    halted: Arc<Mutex<(i64, Vec<v1::ScopeState>)>>,
+    slices: Arc<Mutex<Vec<v1::ReductionSlice>>>,
     held_micros: Arc<AtomicI64>,
 }
 
@@ -53,7 +55,8 @@ async fn rig(workers: usize) -> Rig {
         bus: bus.clone(),
         context: context.clone(),
         is_guard_alive: Arc::new(AtomicBool::new(true)),
-        epoch: Arc::new(AtomicI64::new(1)),
+        halted: Arc::new(Mutex::new((1, Vec::new()))),
+        slices: Arc::default(),
         held_micros: Arc::new(AtomicI64::new(0)),
     };
     world.speak_for_the_others().await;
@@ -96,7 +99,8 @@ impl World {
             Box::pin(async move {
                 // An answer to another question is as good as none.
                 let nonce = if world.is_guard_alive.load(Ordering::SeqCst) { question.nonce } else { 0 };
-                v1::LeaseAnswer { nonce, state: Some(world.state(&[])), valid_for_ms: 1_000, slices: Vec::new() }
+                let slices = world.slices.lock().expect("not poisoned").clone();
+                v1::LeaseAnswer { nonce, state: Some(world.state()), valid_for_ms: 1_000, slices }
             })
         };
         self.bus.answer(&self.context, Ask::Lease, lease).await.expect("listening");
@@ -112,9 +116,25 @@ impl World {
         self.bus.answer(&self.context, Ask::Market, market).await.expect("listening");
     }
 
-    fn state(&self, scopes: &[v1::ScopeState]) -> v1::ControlState {
-        let epoch = self.epoch.load(Ordering::SeqCst);
-        v1::ControlState { epoch, scopes: scopes.to_vec(), leader_id: "test".into(), reduction_ids: Vec::new() }
+    fn state(&self) -> v1::ControlState {
+        let (epoch, scopes) = self.halted.lock().expect("not poisoned").clone();
+        v1::ControlState { epoch, scopes, leader_id: "test".into(), reduction_ids: Vec::new() }
+    }
+
+    /// Halts a scope with the next epoch and tells the workers.
+    async fn halt(&self, kind: v1::ScopeKind, id: &str) {
+        {
+            let mut halted = self.halted.lock().expect("not poisoned");
+            halted.0 += 1;
+            halted.1 = vec![v1::ScopeState {
+                scope: Some(v1::Scope { kind: kind.into(), id: id.into() }),
+                state: v1::TradingState::Halted.into(),
+                epoch: halted.0,
+                reason: "drill".into(),
+                ..v1::ScopeState::default()
+            }];
+        }
+        self.bus.broadcast(&CoreSubject::ControlState, &self.state()).await.expect("sent");
     }
 
     fn ledger_answer(&self, question: &v1::LedgerQuestion) -> v1::LedgerAnswer {
@@ -330,17 +350,8 @@ async fn a_mandate_buys_the_outcome_below_its_fair_price_within_the_budget() {
 async fn a_halted_worker_confirms_and_proposes_no_order() {
     let mut rig = rig(1).await;
     let mut acks = rig.world.bus.listen::<v1::ControlAck>(&CoreSubject::ControlAcks).await.expect("listening");
-    rig.world.epoch.store(2, Ordering::SeqCst);
-    let scope = v1::Scope { kind: v1::ScopeKind::Global.into(), id: String::new() };
-    let halted = v1::ScopeState {
-        scope: Some(scope),
-        state: v1::TradingState::Halted.into(),
-        epoch: 2,
-        reason: "drill".into(),
-        ..v1::ScopeState::default()
-    };
     let started = Instant::now();
-    rig.world.bus.broadcast(&CoreSubject::ControlState, &rig.world.state(&[halted])).await.expect("sent");
+    rig.world.halt(v1::ScopeKind::Global, "").await;
     let ack = tokio::time::timeout(PATIENCE, acks.next()).await.expect("in time").expect("an ack");
     assert!(started.elapsed() < Duration::from_secs(1));
     assert_eq!(ack.epoch, 2);
@@ -408,5 +419,74 @@ async fn agents_trade_a_signal_once_however_many_workers_see_the_bar() {
     }
     let bars = rig.world.bus.last_sequence(Stream::Bars).await.expect("readable");
     assert_eq!(bars, 61);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_agent_is_counted_and_not_evaluated() {
+    let mut rig = rig(1).await;
+    rig.world.put_instrument().await;
+    rig.world.put_agent("a1").await;
+    rig.world.put_agent("a2").await;
+    let mut acks = rig.world.bus.listen::<v1::ControlAck>(&CoreSubject::ControlAcks).await.expect("listening");
+    // The registry is read beside: told again with the next epoch until it is there.
+    let started = Instant::now();
+    loop {
+        assert!(started.elapsed() < PATIENCE, "the worker knows its agents");
+        rig.world.halt(v1::ScopeKind::Agent, "a1").await;
+        let ack = tokio::time::timeout(PATIENCE, acks.next()).await.expect("in time").expect("an ack");
+        assert!(ack.stopped_agents <= 1, "only one is stopped: {ack:?}");
+        if ack.stopped_agents == 1 {
+            break;
+        }
+    }
+    for number in 0..60 {
+        rig.world.bar(number, 1_500_000 + (number % 2) * 200).await;
+    }
+    rig.world.bar(60, 1_499_500).await;
+    let proposal = rig.next_one().await;
+    assert_eq!(order_of(&proposal).agent_id, "a2");
+    let more = rig.next(Duration::from_millis(500)).await;
+    assert!(more.is_empty(), "{more:?}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slice_becomes_the_same_reduce_only_order_whoever_gets_it() {
+    let mut rig = rig(2).await;
+    let slice = v1::ReductionSlice {
+        reduction_id: "c-1".into(),
+        account_id: "alice".into(),
+        instrument_id: "GBPUSD".into(),
+        side: v1::Side::Sell.into(),
+        quantity_micros: 5_000_000,
+        request_id: "reduce-c-1-GBPUSD-7".into(),
+    };
+    rig.world.slices.lock().expect("not poisoned").push(slice);
+    let mut orders = Vec::new();
+    while orders.len() < 4 {
+        let proposals = rig.next(PATIENCE).await;
+        assert!(!proposals.is_empty(), "both workers propose it again and again");
+        orders.extend(proposals.into_iter().map(|proposal| {
+            let order = order_of(&proposal);
+            let terms = order.terms.clone().expect("terms");
+            assert_eq!((order.reduction_id.as_str(), order.agent.as_str()), ("c-1", "liveTradingAgent"));
+            assert!(terms.is_reduce_only && terms.order_type() == v1::OrderType::Market);
+            assert_eq!((terms.side(), terms.quantity_micros), (v1::Side::Sell, 5_000_000));
+            let key = proposal.key.expect("a key");
+            assert_eq!(terms.order_id, format!("{}-o", key.trade_id));
+            (key.trade_id, key.request_id, key.account_id)
+        }));
+    }
+    orders.dedup();
+    assert_eq!(orders.len(), 1, "one trade, so the guard decides once: {orders:?}");
+
+    rig.world.halt(v1::ScopeKind::Account, "alice").await;
+    // What was on its way may still come; then nothing more does.
+    rig.next(Duration::from_millis(700)).await;
+    let started = Instant::now();
+    while !rig.next(Duration::from_millis(700)).await.is_empty() {
+        assert!(started.elapsed() < PATIENCE, "a halted account is not reduced by workers");
+    }
     rig.stop().await;
 }

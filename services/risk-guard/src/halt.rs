@@ -63,7 +63,7 @@ impl Gate {
         };
         let asked = Asked { principal, reason: &request.reason, received, wait_ms: request.wait_ms };
         let closed = self.close(&scope, TradingState::Halted, &asked, None).await?;
-        self.answer_closed(closed, reply, |response| Answer::Halt(response));
+        self.answer_closed(closed, reply, Answer::Halt);
         Ok(())
     }
 

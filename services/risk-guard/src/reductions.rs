@@ -66,8 +66,15 @@ impl Slices {
         waiting.drain(..some).collect()
     }
 
-    fn replace(&self, slices: VecDeque<v1::ReductionSlice>) {
-        *self.lock() = slices;
+    /// What does not fit is found wanting again.
+    fn add(&self, slices: Vec<v1::ReductionSlice>) {
+        let mut waiting = self.lock();
+        let room = SLICES_AT_ONCE.saturating_sub(waiting.len());
+        waiting.extend(slices.into_iter().take(room));
+    }
+
+    fn clear(&self) {
+        self.lock().clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<v1::ReductionSlice>> {
@@ -175,12 +182,13 @@ impl Gate {
     /// [`Ended`] when the journal could not be written.
     pub(crate) async fn drive_reductions(&mut self) -> Result<(), Ended> {
         if self.state.open_reductions().next().is_none() {
+            self.slices.clear();
             return Ok(());
         }
         self.end_reductions().await?;
         self.work.named.forget_old();
         let mut own = Vec::new();
-        let mut handed = VecDeque::new();
+        let mut handed = Vec::new();
         for (reduction, target, slice) in self.wanted_slices() {
             let purpose = match reduction.driver {
                 Driver::Workers => Purpose::Reduce(reduction.id.clone()),
@@ -204,7 +212,7 @@ impl Gate {
             match reduction.driver {
                 Driver::Operator => own.push((key_of(&target, &name), proposed, reduction.reason.clone())),
                 Driver::Workers if self.work.named.may_hand_out(&reduction.id, &target) => {
-                    handed.push_back(v1::ReductionSlice {
+                    handed.push(v1::ReductionSlice {
                         reduction_id: reduction.id.to_string(),
                         account_id: target.account.to_string(),
                         instrument_id: target.instrument.to_string(),
@@ -216,9 +224,7 @@ impl Gate {
                 Driver::Workers => {}
             }
         }
-        if !handed.is_empty() {
-            self.slices.replace(handed);
-        }
+        self.slices.add(handed);
         self.take_own(own, OPERATOR).await
     }
 

@@ -57,5 +57,5 @@ pub use resume::{ResumeProposal, ResumeRefused, confirm_resume, propose_resume, 
 pub use rules::{LimitChange, LimitName, Rules, RulesError};
 pub use scope::{Scope, ScopeState, TradingState, tighten};
 pub use state::{OpenOrder, State};
-pub use stored::{Stored, StoredOrder};
+pub use stored::{Stored, StoredOrder, StoredOwners};
 pub use venue_calls::{CallCounts, CallOutcome, VenueCalls};

@@ -17,9 +17,10 @@ use tragen_domain::{
     execution::Fill,
     id::{OrderId, TradeId},
     instrument::SettlementTerms,
+    market::Timeframe,
     money::{Money, Price, Quantity},
     order::Side,
-    risk::{Limits, Record, State, Stored, StoredOrder, Unposted},
+    risk::{Limits, Record, State, Stored, StoredOrder, StoredOwners, Unposted},
     time::Timestamp,
 };
 
@@ -69,6 +70,7 @@ pub(crate) fn write_entries(entries: &Entries, out: &mut Vec<u8>) {
         let trade_ids = told.iter().map(ToString::to_string).collect();
         put(Kind::Told(v1::KnownTrades { trade_ids, order_ids: Vec::new() }));
     }
+    stored.owners.iter().filter_map(owners_entry).for_each(|entry| put(Kind::Owners(entry)));
     for (account, instrument, unposted) in &stored.unposted {
         put(Kind::Unposted(v1::UnpostedFill {
             account_id: account.to_string(),
@@ -148,6 +150,7 @@ fn take(entry: v1::SnapshotEntry, stored: &mut Stored, replica: &mut Replica) ->
                 stored.told.push(id("trade_ids", trade)?);
             }
         }
+        Kind::Owners(own) => stored.owners.push(read_owners(&own)?),
         Kind::Unposted(fill) => {
             let side = v1::Side::try_from(fill.side).unwrap_or_default();
             let unposted = Unposted {
@@ -180,6 +183,26 @@ fn take(entry: v1::SnapshotEntry, stored: &mut Stored, replica: &mut Replica) ->
         }
     }
     Ok(())
+}
+
+fn owners_entry(own: &StoredOwners) -> Option<v1::HoldingOwners> {
+    let (account, instrument) = own.holding.as_ref()?;
+    Some(v1::HoldingOwners {
+        account_id: account.to_string(),
+        instrument_id: instrument.to_string(),
+        pools: own.pools.iter().map(ToString::to_string).collect(),
+        agent_ids: own.agents.iter().map(ToString::to_string).collect(),
+        timeframes: own.timeframes.iter().map(|own| own.as_str().to_owned()).collect(),
+    })
+}
+
+fn read_owners(own: &v1::HoldingOwners) -> Result<StoredOwners, InvalidField> {
+    Ok(StoredOwners {
+        holding: Some((id("account_id", &own.account_id)?, id("instrument_id", &own.instrument_id)?)),
+        pools: own.pools.iter().map(|pool| id("pools", pool)).collect::<Result<_, _>>()?,
+        agents: own.agent_ids.iter().map(|agent| id("agent_ids", agent)).collect::<Result<_, _>>()?,
+        timeframes: own.timeframes.iter().filter_map(|own| Timeframe::parse(own)).collect(),
+    })
 }
 
 fn order_entry(stored: &StoredOrder, ticket: &Ticket) -> v1::SnapshotOrder {

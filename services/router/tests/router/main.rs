@@ -13,6 +13,7 @@ mod lanes;
 mod rates;
 mod reads;
 mod repeats;
+mod risk;
 mod served;
 mod stage;
 mod trace;

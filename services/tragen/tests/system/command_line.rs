@@ -72,6 +72,27 @@ async fn commands_print_and_end_as_they_say() {
     check(&run(&up, &olga, "costs"), 0, "USD since");
     check(&run(&up, &olga, "risk halt --scope instrument:GBPUSD --reason test"), 0, "have confirmed");
     check(&run(&up, &olga, "risk status"), 0, "instrument:GBPUSD");
+    check(&run(&up, &olga, "risk reduce --scope account:bob --factor 0.5 --command-id c-1"), 0, "REDUCING");
+    check(&run(&up, &olga, "risk reduce --scope account:bob --factor 0.5 --command-id c-1"), 0, "known already");
+    check(&run(&up, &olga, "risk reduce --scope account:bob --factor 0.1 --command-id c-1"), 1, "COMMAND_REUSED");
+    check(&run(&up, &olga, "risk reduce --factor 2"), 2, "2 is not a share from 0 (flat) to 1 (unchanged)");
+    check(&run(&up, &olga, "risk flatten --account bob"), 1, "this needs the role risk_admin");
+    let rita = up.token("rita", Role::RiskAdmin);
+    check(&run(&up, &rita, "risk flatten --account bob --command-id f-1"), 0, "0 of 0 are at their target");
+    check(&run(&up, &rita, "risk flatten --account a.b"), 1, "account_id");
+    check(&run(&up, &olga, "risk shutdown-agent s-1 --reason wild"), 0, "agent:s-1");
+    let history = json(&run(&up, &olga, "risk history -o json"));
+    let told: Vec<&str> = history["changes"]
+        .as_array()
+        .expect("changes")
+        .iter()
+        .map(|c| &c["reason"])
+        .filter_map(Value::as_str)
+        .collect();
+    assert_eq!(told, ["wild", "UNSPECIFIED", "UNSPECIFIED", "UNSPECIFIED", "test", "first start"], "{history}");
+    check(&run(&up, &olga, "risk history --limit 1"), 0, "wild");
+    check(&run(&up, &rita, "risk propose-resume --scope agent:s-1 --reason calm"), 0, "agent:s-1 is HALTED since");
+    check(&run(&up, &olga, "risk status"), 0, "calm");
     let unknown = run(&up, &olga, "risk halt --scope pool:scalping --reason test");
     check(&unknown, 0, "warning: nothing named pool:scalping is known; known pools: scalper, swing, user, value");
     let said = String::from_utf8_lossy(&unknown.stdout);

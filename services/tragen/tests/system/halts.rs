@@ -140,3 +140,71 @@ async fn a_trader_cannot_halt_and_a_withdrawal_cannot_take_what_an_order_holds()
     platform.stop();
     platform.verify();
 }
+
+/// Contracts of the instrument that the account holds in the books.
+async fn held(caller: &mut crate::rig::Caller) -> i64 {
+    let question = v1::ListPositionsRequest { page_size: 10, ..v1::ListPositionsRequest::default() };
+    let positions = caller.accounts.list_positions(question).await.expect("positions").into_inner().positions;
+    let own = positions.iter().find(|position| position.instrument_id == INSTRUMENT);
+    own.map_or(0, |position| position.quantity_micros / 1_000_000)
+}
+
+async fn wait_for_end(caller: &mut crate::rig::Caller, command: &str) {
+    let ended = async {
+        loop {
+            let state = caller.risk.get_risk_state(v1::GetRiskStateRequest {}).await.expect("a state").into_inner();
+            let own = state.reductions.iter().find(|own| own.command_id == command).expect("known");
+            if own.ended_at_micros != 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(crate::rig::PATIENCE, ended).await.expect("every position is at its target");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_is_halved_by_workers_and_flattened_under_a_halt() {
+    let mut platform = Platform::all_in_one(&[]).await;
+    let mut alice = platform.trader("alice", 1_000_000).await;
+    while held(&mut alice).await < 101 {
+        let (left, ask) = (101 - held(&mut alice).await, alice.quote(INSTRUMENT).await.ask_price_micros);
+        alice.place_surely(&order(v1::Side::Buy, left, ask)).await;
+    }
+    let mut operator = platform.caller("olga", Role::Operator);
+    let scope = Some(v1::Scope { kind: v1::ScopeKind::Account.into(), id: "alice".into() });
+    let request = v1::ReducePositionsRequest {
+        scope: scope.clone(),
+        factor_ppm: 500_000,
+        reason: "drill".into(),
+        command_id: "half".into(),
+        wait_ms: 2_000,
+    };
+    let reduced = operator.risk.reduce_positions(request.clone()).await.expect("reducing").into_inner();
+    assert_eq!((reduced.state(), reduced.confirmed_workers), (v1::TradingState::Reducing, 1), "{reduced:?}");
+    wait_for_end(&mut operator, "half").await;
+    assert!(operator.risk.reduce_positions(request).await.expect("known").into_inner().is_repeat);
+    let ask = alice.quote(INSTRUMENT).await.ask_price_micros;
+    let denied = alice.place_surely(&order(v1::Side::Buy, 1, ask)).await;
+    assert_eq!(denied.denial.as_ref().map(v1::Denial::code), Some(v1::DenialCode::TradingReducing));
+
+    let halt = v1::HaltRequest { scope, reason: "drill".into(), wait_ms: 2_000 };
+    operator.risk.halt(halt).await.expect("halted");
+    let request = v1::FlattenRequest {
+        account_id: "alice".into(),
+        reason: "drill".into(),
+        command_id: "flat".into(),
+        ..v1::FlattenRequest::default()
+    };
+    operator.risk.flatten(request.clone()).await.expect_err("not for operators");
+    let mut admin = platform.caller("rita", Role::RiskAdmin);
+    let flattening = admin.risk.flatten(request).await.expect("flattening").into_inner();
+    // The books may be a moment behind, the guard is not.
+    let from = flattening.reduction.expect("a reduction").positions.first().map_or(0, |own| own.from_micros);
+    assert!(from == 50_000_000 || from == 0, "{from}");
+    wait_for_end(&mut admin, "flat").await;
+    let flat = async { while held(&mut alice).await != 0 {} };
+    tokio::time::timeout(crate::rig::PATIENCE, flat).await.expect("the books are flat");
+    platform.stop();
+    platform.verify();
+}

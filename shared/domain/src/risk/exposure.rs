@@ -101,6 +101,10 @@ impl Exposure {
 }
 
 impl Owners {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.pools.is_empty() && self.agents.is_empty() && self.timeframes.is_empty()
+    }
+
     pub(super) fn add(&mut self, pool: Option<&PoolId>, agent: Option<&AgentId>, timeframe: Option<Timeframe>) {
         add_once(&mut self.pools, pool.cloned());
         add_once(&mut self.agents, agent.cloned());

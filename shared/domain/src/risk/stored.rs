@@ -1,9 +1,10 @@
 //! The state as it is kept in a snapshot: what the journal and the executions have told.
 //! Balances and positions are asked of the ledger again, quotes of the market.
 
-use super::{Commands, KnownTrade, Limits, OpenOrder, Order, ScopeState, State, Unposted};
+use super::{Commands, KnownTrade, Limits, OpenOrder, Order, ScopeState, State, Unposted, exposure::Owners};
 use crate::{
-    id::{AccountId, AgentId, Currency, ExecutionId, InstrumentId, OrderId, TradeId},
+    id::{AccountId, AgentId, Currency, ExecutionId, InstrumentId, OrderId, PoolId, TradeId},
+    market::Timeframe,
     money::{Money, Overflow, Quantity},
 };
 
@@ -29,10 +30,25 @@ pub struct Stored {
     pub known: Vec<(TradeId, Option<OrderId>)>,
     /// Trades that only the executions know.
     pub told: Vec<TradeId>,
+    /// Who has ordered what: limits and reductions by agent and pool need it for ever.
+    pub owners: Vec<StoredOwners>,
     /// Fills that the ledger has not posted, oldest first for each account and instrument.
     pub unposted: Vec<(AccountId, InstrumentId, Unposted)>,
     /// Money held for withdrawals: whose, for which, of which currency, how much.
     pub withdrawals: Vec<(AccountId, TradeId, Currency, Money)>,
+}
+
+/// Everybody who has ever ordered in one holding.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredOwners {
+    /// Whose holding, and of what.
+    pub holding: Option<(AccountId, InstrumentId)>,
+    /// Pools.
+    pub pools: Vec<PoolId>,
+    /// Configured agents.
+    pub agents: Vec<AgentId>,
+    /// Timeframes of their signals.
+    pub timeframes: Vec<Timeframe>,
 }
 
 /// An order without an end in the journal.
@@ -102,6 +118,11 @@ impl State {
         }));
         for (id, account) in accounts {
             for (instrument, holding) in account.holdings() {
+                if !holding.owners.is_empty() {
+                    let Owners { pools, agents, timeframes } = holding.owners.clone();
+                    let holding = Some((id.clone(), instrument.clone()));
+                    stored.owners.push(StoredOwners { holding, pools, agents, timeframes });
+                }
                 let unposted = holding.unposted().iter().cloned();
                 stored.unposted.extend(unposted.map(|unposted| (id.clone(), instrument.clone(), unposted)));
             }
@@ -130,6 +151,13 @@ impl State {
         }
         for trade in stored.told {
             state.told.restore(trade, KnownTrade::Finished);
+        }
+        for StoredOwners { holding, pools, agents, timeframes } in stored.owners {
+            let Some((account, instrument)) = holding else { continue };
+            let owners = Owners { pools, agents, timeframes };
+            state.tracked(&account, std::slice::from_ref(&instrument), |account| {
+                account.change(&instrument, None, |holding| holding.owners = owners)
+            })?;
         }
         for (account, instrument, unposted) in stored.unposted {
             let terms = unposted.settlement.clone();

@@ -524,47 +524,6 @@ fn accounts_are_read_in_order() {
 }
 
 #[test]
-fn a_resume_needs_two_people_one_level_and_an_unchanged_state() {
-    let mut state = state();
-    let propose = |state: &mut State, target, reason: &str, now| {
-        propose_resume(state, Scope::Global, target, ("ann", reason), "token".to_owned(), now)
-    };
-    assert_eq!(propose(&mut state, None, "ok", NOW), Err(ResumeRefused::NotTightened));
-    tightened(&mut state, Scope::Global, TradingState::Halted);
-    assert_eq!(propose(&mut state, None, " ", NOW), Err(ResumeRefused::ReasonMissing));
-    assert_eq!(propose(&mut state, Some(TradingState::Active), "ok", NOW), Err(ResumeRefused::NotOneLevel));
-    let proposal = propose(&mut state, None, "ok", NOW).expect("proposed");
-    assert_eq!((proposal.target, proposal.epoch), (TradingState::Reducing, 2));
-
-    let end = proposal.expires_at;
-    assert_eq!(end, NOW.plus_millis(120_000));
-    assert_eq!(confirm_resume(&mut state, "other", "bob", NOW), Err(ResumeRefused::ProposalUnknown));
-    assert_eq!(confirm_resume(&mut state, "token", "ann", NOW), Err(ResumeRefused::SamePrincipal));
-    let late = Timestamp::from_micros(end.micros() + 1);
-    assert_eq!(confirm_resume(&mut state.clone(), "token", "bob", late), Err(ResumeRefused::ProposalExpired));
-    let mut changed = state.clone();
-    tightened(&mut changed, Scope::Account(id("bob")), TradingState::Halted);
-    assert_eq!(confirm_resume(&mut changed, "token", "bob", end), Err(ResumeRefused::EpochChanged));
-    let change = confirm_resume(&mut state, "token", "bob", end).expect("confirmed");
-    assert_eq!((change.epoch, change.changed_by.as_str()), (3, "ann+bob"));
-    state.apply(Record::ScopeChanged(change)).expect("fits");
-    assert_eq!(state.state_of(&Scope::Global), TradingState::Reducing);
-    assert_eq!(confirm_resume(&mut state, "token", "bob", end), Err(ResumeRefused::ProposalUnknown));
-
-    let mut state = self::state();
-    state.limits_mut().resume_cooldown_ms = 1_000;
-    tightened(&mut state, Scope::Global, TradingState::Reducing);
-    let soon = NOW.plus_millis(999);
-    assert_eq!(propose(&mut state, None, "ok", soon), Err(ResumeRefused::Cooldown { left_ms: 1 }));
-    assert!(propose(&mut state, None, "ok", NOW.plus_millis(1_000)).is_ok());
-    state.limits_mut().resume_proposals_max = 1;
-    assert_eq!(
-        propose(&mut state, None, "ok", NOW.plus_millis(1_000)),
-        Err(ResumeRefused::TooManyProposals { limit: 1 })
-    );
-}
-
-#[test]
 fn finished_trades_are_forgotten_first() {
     let mut state = state();
     state.apply(Record::TermBegan { known_trades_max: 2 }).expect("fits");

@@ -188,6 +188,47 @@ fn the_flatten_lane_is_open_under_halted_toward_its_target_and_within_its_own_li
 }
 
 #[test]
+fn a_resume_needs_two_people_one_level_and_an_unchanged_state() {
+    let mut state = state();
+    let propose = |state: &mut State, target, reason: &str, now| {
+        propose_resume(state, Scope::Global, target, ("ann", reason), "token".to_owned(), now)
+    };
+    assert_eq!(propose(&mut state, None, "ok", NOW), Err(ResumeRefused::NotTightened));
+    tightened(&mut state, Scope::Global, TradingState::Halted);
+    assert_eq!(propose(&mut state, None, " ", NOW), Err(ResumeRefused::ReasonMissing));
+    assert_eq!(propose(&mut state, Some(TradingState::Active), "ok", NOW), Err(ResumeRefused::NotOneLevel));
+    let proposal = propose(&mut state, None, "ok", NOW).expect("proposed");
+    assert_eq!((proposal.target, proposal.epoch), (TradingState::Reducing, 2));
+
+    let end = proposal.expires_at;
+    assert_eq!(end, NOW.plus_millis(120_000));
+    assert_eq!(confirm_resume(&mut state, "other", "bob", NOW), Err(ResumeRefused::ProposalUnknown));
+    assert_eq!(confirm_resume(&mut state, "token", "ann", NOW), Err(ResumeRefused::SamePrincipal));
+    let late = Timestamp::from_micros(end.micros() + 1);
+    assert_eq!(confirm_resume(&mut state.clone(), "token", "bob", late), Err(ResumeRefused::ProposalExpired));
+    let mut changed = state.clone();
+    tightened(&mut changed, Scope::Account(id("bob")), TradingState::Halted);
+    assert_eq!(confirm_resume(&mut changed, "token", "bob", end), Err(ResumeRefused::EpochChanged));
+    let change = confirm_resume(&mut state, "token", "bob", end).expect("confirmed");
+    assert_eq!((change.epoch, change.changed_by.as_str()), (3, "ann+bob"));
+    state.apply(Record::ScopeChanged(change)).expect("fits");
+    assert_eq!(state.state_of(&Scope::Global), TradingState::Reducing);
+    assert_eq!(confirm_resume(&mut state, "token", "bob", end), Err(ResumeRefused::ProposalUnknown));
+
+    let mut state = super::state();
+    state.limits_mut().resume_cooldown_ms = 1_000;
+    tightened(&mut state, Scope::Global, TradingState::Reducing);
+    let soon = NOW.plus_millis(999);
+    assert_eq!(propose(&mut state, None, "ok", soon), Err(ResumeRefused::Cooldown { left_ms: 1 }));
+    assert!(propose(&mut state, None, "ok", NOW.plus_millis(1_000)).is_ok());
+    state.limits_mut().resume_proposals_max = 1;
+    assert_eq!(
+        propose(&mut state, None, "ok", NOW.plus_millis(1_000)),
+        Err(ResumeRefused::TooManyProposals { limit: 1 })
+    );
+}
+
+#[test]
 fn a_resume_ends_when_its_evidence_changes() {
     let mut state = state();
     let order = approve(&mut state, &named("t1", "P", Side::Buy, "0.4", "1"));
@@ -219,6 +260,27 @@ fn a_later_tightening_never_shortens_a_cooldown() {
     let almost = Timestamp::from_micros(NOW.micros() + 9_999_999);
     assert_eq!(propose(almost), Err(ResumeRefused::Cooldown { left_ms: 1 }));
     assert!(propose(NOW.plus_millis(10_000)).is_ok());
+}
+
+#[test]
+fn a_snapshot_keeps_commands_the_history_and_who_has_ordered() {
+    let mut state = state();
+    state.apply(posted("1000", 2, &[("P", "10")])).expect("fits");
+    let first = approve(&mut state, &named("t1", "P", Side::Buy, "0.4", "1"));
+    fill(&mut state, &first, 1, "0.4", "1", TradeStatus::Filled);
+    state.apply(Record::Closed { order: first.terms.id, trade: first.trade }).expect("fits");
+    order(&mut state, wanted("c1", Scope::Agent(id("a1")), 500_000));
+    tightened(&mut state, Scope::Global, TradingState::Halted);
+    let bytes = |state: &State| {
+        let mut bytes = Vec::new();
+        state.canonical(|piece| bytes.extend_from_slice(piece));
+        bytes
+    };
+    let restored = State::restore(state.limits().clone(), state.stored()).expect("sound");
+    assert_eq!(restored.commands, state.commands);
+    assert_eq!(bytes(&restored), bytes(&state));
+    let holding = restored.account(&id("alice")).and_then(|own| own.holding(&id("P"))).expect("a holding");
+    assert!(holding.is_traded_by(&Scope::Agent(id("a1"))) && holding.is_traded_by(&Scope::Pool(id("value"))));
 }
 
 #[test]
