@@ -25,7 +25,7 @@ use tragen_bus::{
     Ask, Bus, BusError, StartAt, Stream,
     usage::{Usage, Work},
 };
-use tragen_contracts::{convert, v1};
+use tragen_contracts::{convert, trade_id, v1};
 use tragen_domain::{
     agents::{rebalance::rebalance, signal::Signal},
     instrument::Instrument,
@@ -34,6 +34,7 @@ use tragen_domain::{
     order::{OrderPrice, OrderTerms, TimeInForce},
 };
 use tragen_host::{Context, clock};
+use uuid::{Builder, Uuid};
 
 /// What autonomous trading needs of the rest of the worker.
 #[derive(Clone)]
@@ -166,18 +167,27 @@ impl Desk {
     }
 }
 
+/// The same bar gives every worker the same request: whoever proposes it a second time changes nothing.
 fn trade_key(agent: &ConfiguredAgent, bar: &Bar) -> v1::TradeKey {
-    let request_id = format!("{}-{}-{}", agent.id, bar.timeframe.as_str(), bar.start.micros() / 1_000_000);
-    let request_id = format!("{request_id}-{}", bar.instrument);
-    let name = format!("{}/{request_id}", agent.account);
+    let request_id = request_id(agent, bar).to_string();
     v1::TradeKey {
-        trade_id: uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string(),
+        trade_id: trade_id(agent.account.as_str(), &request_id).to_string(),
         request_id,
         account_id: agent.account.to_string(),
         tier: v1::Tier::Standard.into(),
         payload_hash: bytes::Bytes::new(),
         created_at_micros: clock::now_micros(),
     }
+}
+
+/// A UUIDv7 as of any other request, made at the bar's start; the rest is a hash of agent, timeframe and instrument.
+fn request_id(agent: &ConfiguredAgent, bar: &Bar) -> Uuid {
+    let name = format!("{}-{}-{}", agent.id, bar.timeframe.as_str(), bar.instrument);
+    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).into_bytes();
+    let mut rest = [0; 10];
+    rest.copy_from_slice(&hash[..10]);
+    let millis = u64::try_from(bar.start.micros() / 1_000).unwrap_or(0);
+    Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
 }
 
 fn rationale(agent: &ConfiguredAgent, signal: &Signal) -> String {

@@ -14,8 +14,13 @@
 //! bus to its fact; `--kills` kills a process of the ledger that often under load and reports how
 //! long a new one takes to post again.
 
+mod post_rate {
+    pub(crate) mod commits;
+}
+
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
+use post_rate::commits::Commits;
 use prost::Message as _;
 use std::{
     collections::HashMap,
@@ -25,10 +30,10 @@ use tragen_bus::{
     Bus, Follower, PublishOptions, StartAt, Stream, Subject,
     server::{NatsServer, Sync, find_binary},
 };
-use tragen_contracts::v1;
+use tragen_contracts::{trade_id, v1};
 use tragen_host::{Lifecycle, trace::Spans};
 use tragen_ledger::{Config, ShardConfig, VerifyOptions};
-use uuid::Uuid;
+use uuid::{Builder, NoContext, Timestamp, Uuid};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -58,6 +63,7 @@ async fn main() -> anyhow::Result<()> {
     if let Ok(nats_url) = std::env::var(SERVED) {
         return serve(&nats_url, &load).await;
     }
+    let commits = Commits::listen()?;
     let folder = tempfile::tempdir().context("making a folder for the bus")?;
     let nats = NatsServer::start(&find_binary()?, folder.path(), Sync::Always).await?;
     let bus = Bus::connect(nats.url(), "post-rate").await?;
@@ -68,18 +74,19 @@ async fn main() -> anyhow::Result<()> {
     let ledger = start(&bus, &load, Config::default().batch_items_max).await?;
     let funding = measured.post(&bus, load.accounts, adjustment).await?;
     println!("{system}: {} accounts funded, {funding} a second", load.accounts);
-    stop(ledger).await?;
 
-    let salt = Uuid::new_v4();
+    let salt = Uuid::now_v7();
     let report = |number| fill(salt, number, &load);
     match load.rate {
         None if load.kills > 0 => {
+            stop(ledger).await?;
             publish(&bus, (0..load.fills, load.message_items()), &report).await?;
             let pauses = measured.killed(nats.url(), &load).await?;
             println!("{system}: ms from the start of a new process to its first fact: {pauses:?}");
         }
         None => {
             // Published before the ledger runs, so that only the ledger is measured.
+            stop(ledger).await?;
             publish(&bus, (0..load.fills, load.message_items()), &report).await?;
             let started = Instant::now();
             let ledger = start(&bus, &load, load.batch_items_max).await?;
@@ -89,11 +96,13 @@ async fn main() -> anyhow::Result<()> {
             stop(ledger).await?;
         }
         Some(rate) => {
-            let ledger = start(&bus, &load, load.batch_items_max).await?;
+            commits.clear();
             let latencies = measured.paced(&bus, load.fills, rate, &report).await?;
             let at = |quantile| latencies.value_at_quantile(quantile) / 1_000;
             let (p50, p99, most) = (at(0.5), at(0.99), latencies.max() / 1_000);
             println!("{system}: {rate} fills/s offered, ms from the bus to the fact: p50 {p50}, p99 {p99}, max {most}");
+            let (p50, p99, most) = (commits.millis_at(0.5), commits.millis_at(0.99), commits.millis_at(1.0));
+            println!("{system}: ms of a commit: p50 {p50:.1}, p99 {p99:.1}, max {most:.1}");
             stop(ledger).await?;
         }
     }
@@ -259,6 +268,10 @@ impl Measured {
     ) -> anyhow::Result<Histogram<u64>> {
         const EVERY: Duration = Duration::from_millis(5);
         let items = (rate / 200).max(1);
+        let mut numbers: HashMap<String, u64> = HashMap::new();
+        for number in 0..count {
+            numbers.insert(report(number).key.unwrap_or_default().trade_id, number);
+        }
         let begin = Instant::now();
         let due = |number: u64| EVERY * u32::try_from(number / items).unwrap_or(u32::MAX);
         let publishing = async {
@@ -268,10 +281,6 @@ impl Measured {
             }
             anyhow::Ok(())
         };
-        let mut numbers: HashMap<String, u64> = HashMap::new();
-        for number in 0..count {
-            numbers.insert(report(number).key.unwrap_or_default().trade_id, number);
-        }
         let mut latencies = Histogram::new(3)?;
         let listening = async {
             let mut told = 0;
@@ -310,14 +319,23 @@ async fn publish(
     Ok(())
 }
 
+/// As clients make them: ten a millisecond from when `salt` was made on.
+fn request_id(salt: Uuid, number: u64) -> Uuid {
+    let (seconds, nanos) = salt.get_timestamp().unwrap_or(Timestamp::from_unix(NoContext, 0, 0)).to_unix();
+    let millis = seconds * 1_000 + u64::from(nanos) / 1_000_000 + number / 10;
+    let hash = Uuid::new_v5(&salt, &number.to_be_bytes()).into_bytes();
+    let mut rest = [0; 10];
+    rest.copy_from_slice(&hash[..10]);
+    Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
+}
+
 fn account_id(number: u64) -> String {
     format!("account-{number}")
 }
 
 fn key(account_id: String, request_id: String) -> v1::TradeKey {
-    let name = format!("{account_id}/{request_id}");
     v1::TradeKey {
-        trade_id: Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string(),
+        trade_id: trade_id(&account_id, &request_id).to_string(),
         request_id,
         account_id,
         tier: v1::Tier::Standard.into(),
@@ -347,7 +365,7 @@ fn adjustment(number: u64) -> v1::ExecutionReport {
 fn fill(salt: Uuid, number: u64, load: &Load) -> v1::ExecutionReport {
     // A fixed permutation of the accounts, so that neighbours in time are not neighbours in the index.
     let account = number.wrapping_mul(7_919) % load.accounts;
-    let key = key(account_id(account), format!("{}-{number}", salt.simple()));
+    let key = key(account_id(account), request_id(salt, number).to_string());
     let market = if load.is_hot { 0 } else { number % 20 };
     let trade = v1::TradeReport {
         terms: Some(v1::OrderTerms {

@@ -10,7 +10,7 @@ mod statement;
 use crate::{
     config::Config,
     facts,
-    intake::{currency, trade_id_of},
+    intake::currency,
     metrics as names,
     slot::Directory,
     store::{
@@ -30,6 +30,7 @@ use tracing::warn;
 use tragen_bus::{Ask, Bus, NoAnswer};
 use tragen_contracts::{
     convert::{self, InvalidField},
+    trade_id,
     v1::{self, ledger_answer::Answer, ledger_question::Question},
 };
 use tragen_domain::{
@@ -137,7 +138,7 @@ impl Answers {
         let trade_id = match request.key {
             Some(v1::get_trade_request::Key::TradeId(trade_id)) => Uuid::try_parse(&trade_id)
                 .map_err(|_| not_found("TRADE_NOT_FOUND", format!("there is no trade {trade_id}")))?,
-            Some(v1::get_trade_request::Key::RequestId(request_id)) => trade_id_of(account.as_str(), &request_id),
+            Some(v1::get_trade_request::Key::RequestId(request_id)) => trade_id(account.as_str(), &request_id),
             None => return Err(invalid(&InvalidField::new("key", "FIELD_MISSING", "one of the ids must be set"))),
         };
         let wanted = Wanted { kind: "get_trade", account, currency: None, min_version: 0 };

@@ -144,7 +144,7 @@ pub(crate) fn keys_of(items: &[Item]) -> Keys {
 
 /// Decides `items` in their order.
 pub(crate) fn decide(items: &[Item], known: Known, frame: Frame<'_>) -> Decision {
-    let mut batch = Batch::new(known, frame);
+    let mut batch = Batch::new(known, frame, items.len());
     let outcomes: Vec<_> = items.iter().map(|item| batch.take(item)).collect();
     batch.close(outcomes)
 }
@@ -177,8 +177,6 @@ struct Batch<'a> {
     before: ShardRow,
     shard: ShardRow,
     trades: HashMap<Uuid, TradeRow>,
-    /// Trades that were stored before this batch.
-    stored_trades: HashSet<Uuid>,
     cash: HashMap<Uuid, CashRow>,
     /// Known and new executions: id to trade.
     execution_ids: HashMap<String, Uuid>,
@@ -188,6 +186,8 @@ struct Batch<'a> {
     drawn: HashMap<String, i64>,
     books: Surroundings,
     touched_trades: HashSet<Uuid>,
+    /// Those among them that nobody knew, by their sequence.
+    new_trades: Vec<Uuid>,
     touched_wallets: BTreeSet<(String, String)>,
     touched_positions: BTreeSet<(String, String)>,
     /// Those among the touched that nobody knew.
@@ -209,9 +209,10 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(known: Known, frame: Frame<'a>) -> Self {
-        let mut executions: HashMap<Uuid, Vec<ExecutionRow>> = HashMap::new();
-        let mut execution_ids = HashMap::new();
+    /// Room for what `items` trades usually need: rows are large, growing step by step would copy them often.
+    fn new(known: Known, frame: Frame<'a>, items: usize) -> Self {
+        let mut executions: HashMap<Uuid, Vec<ExecutionRow>> = HashMap::with_capacity(items);
+        let mut execution_ids = HashMap::with_capacity(items);
         for row in known.executions {
             execution_ids.insert(row.execution_id.clone(), row.trade_id);
             executions.entry(row.trade_id).or_default().push(row);
@@ -219,34 +220,36 @@ impl<'a> Batch<'a> {
         let before = known.shard.clone();
         // A clock that is set back must not reorder what is read by its time.
         let now = frame.now.max(before.posted_at);
+        let mut trades = HashMap::with_capacity(items + known.trades.len());
+        trades.extend(known.trades.into_iter().map(|row| (row.trade_id, row)));
         Self {
             frame,
             now,
             before,
             shard: known.shard,
-            stored_trades: known.trades.iter().map(|row| row.trade_id).collect(),
-            trades: known.trades.into_iter().map(|row| (row.trade_id, row)).collect(),
+            trades,
             cash: known.cash.into_iter().map(|row| (row.trade_id, row)).collect(),
             execution_ids,
             executions,
             drawn: known.drawn,
             books: Surroundings::new(known.wallets, known.positions),
-            touched_trades: HashSet::new(),
+            touched_trades: HashSet::with_capacity(items),
+            new_trades: Vec::with_capacity(items),
             touched_wallets: BTreeSet::new(),
             touched_positions: BTreeSet::new(),
             new_wallets: HashSet::new(),
             new_positions: HashSet::new(),
-            new_executions: Vec::new(),
+            new_executions: Vec::with_capacity(items),
             new_cash: HashSet::new(),
-            new_transfers: Vec::new(),
+            new_transfers: Vec::with_capacity(2 * items),
             new_payouts: Vec::new(),
             checkpoints: Vec::new(),
             new_settlements: Vec::new(),
             rejected: Vec::new(),
             arrivals: Vec::new(),
             frozen: Vec::new(),
-            tell: Vec::new(),
-            told: HashMap::new(),
+            tell: Vec::with_capacity(items),
+            told: HashMap::with_capacity(items),
         }
     }
 
@@ -294,12 +297,10 @@ impl<'a> Batch<'a> {
         let facts = self.facts();
         let batch = self.link();
         let touched = std::mem::take(&mut self.touched_trades);
-        let (mut new_trades, mut changed_trades) = (Vec::with_capacity(touched.len()), Vec::new());
-        for row in touched.iter().filter_map(|id| self.trades.remove(id)) {
-            let rows = if self.stored_trades.contains(&row.trade_id) { &mut changed_trades } else { &mut new_trades };
-            rows.push(row);
-        }
-        new_trades.sort_unstable_by_key(|row| row.sequence);
+        let mut new_trades = Vec::with_capacity(self.new_trades.len());
+        new_trades.extend(self.new_trades.iter().filter_map(|id| self.trades.remove(id)));
+        // What is left was stored before.
+        let mut changed_trades: Vec<_> = touched.iter().filter_map(|id| self.trades.remove(id)).collect();
         changed_trades.sort_unstable_by_key(|row| row.sequence);
         let mut cash: Vec<_> = self.new_cash.iter().filter_map(|id| self.cash.remove(id)).collect();
         cash.sort_unstable_by_key(|row| row.posting_sequence);
@@ -307,9 +308,10 @@ impl<'a> Batch<'a> {
             self.shard.posted_at = self.now;
         }
         let new_executions = std::mem::take(&mut self.new_executions);
+        let mut executions = Vec::with_capacity(new_executions.len());
         let new_execution =
             |(trade_id, place): (Uuid, usize)| self.executions.get_mut(&trade_id)?.get_mut(place).map(std::mem::take);
-        let executions = new_executions.into_iter().filter_map(new_execution).collect();
+        executions.extend(new_executions.into_iter().filter_map(new_execution));
         let (new_wallets, changed_wallets): (Vec<_>, Vec<_>) =
             self.touched_wallets.iter().partition(|key| self.new_wallets.contains(*key));
         let (new_positions, changed_positions): (Vec<_>, Vec<_>) =
@@ -447,8 +449,7 @@ impl<'a> Batch<'a> {
     }
 
     fn wallet(&self, account_id: &str, currency: &str) -> Wallet {
-        let wallet = self.books.wallets.get(&(account_id.to_owned(), currency.to_owned()));
-        wallet.map(WalletRow::wallet).unwrap_or_default()
+        self.books.wallet(account_id, currency).map(WalletRow::wallet).unwrap_or_default()
     }
 
     /// The next link of the hash chain over the new transfers.

@@ -2,10 +2,13 @@
 //! every batch. Only the owner of a shard changes its books, so what it
 //! remembers is what is stored, or what is about to be.
 
+mod newest;
+
 use crate::store::{
     Changes, Keys, Known,
     rows::{CashRow, ExecutionRow, PositionRow, TradeRow, WalletRow},
 };
+use newest::Newest;
 use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
@@ -22,17 +25,17 @@ struct Memory<K, V> {
     half_max: usize,
 }
 
-impl<K: Eq + Hash + Clone, V> Memory<K, V> {
+impl<K: Eq + Hash, V> Memory<K, V> {
     fn new(rows_max: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), half_max: rows_max / 2 }
     }
 
-    fn get(&mut self, key: &K) -> Option<&V> {
+    fn get(&mut self, key: &K) -> Option<&mut V> {
         if !self.young.contains_key(key) {
-            let value = self.old.remove(key)?;
-            self.put(key.clone(), value);
+            let (key, value) = self.old.remove_entry(key)?;
+            self.put(key, value);
         }
-        self.young.get(key)
+        self.young.get_mut(key)
     }
 
     fn put(&mut self, key: K, value: V) {
@@ -110,17 +113,20 @@ pub(crate) struct Cache {
     wallets: Memory<String, Vec<WalletRow>>,
     /// A position; `None` when there is none.
     positions: Memory<(String, String), Option<PositionRow>>,
+    /// Which trades need not be looked up.
+    newest: Newest,
     /// The last two batches, newest last: the one before the newest may still be committing.
     recent: [Recent; 2],
     rows_max: usize,
 }
 
 impl Cache {
-    /// Keeps about `rows_max` wallets and as many positions.
+    /// Keeps about `rows_max` wallets, and as many positions and names of trades.
     pub(crate) fn new(rows_max: usize) -> Self {
         Self {
             wallets: Memory::new(rows_max),
             positions: Memory::new(rows_max),
+            newest: Newest::new(rows_max),
             recent: [Recent::default(), Recent::default()],
             rows_max,
         }
@@ -131,36 +137,41 @@ impl Cache {
         *self = Self::new(self.rows_max);
     }
 
-    /// Takes out of `keys` what is remembered; the rest must be read.
-    pub(crate) fn recall(&mut self, keys: &mut Keys) -> Known {
+    /// How many of the newest trade ids it wants to be told; `None` when it knows them.
+    pub(crate) fn wanted_trade_ids(&self) -> Option<usize> {
+        self.newest.wanted()
+    }
+
+    /// Takes the `wanted` newest trade ids of the books, all of them if there are fewer.
+    pub(crate) fn know_trade_ids(&mut self, ids: Vec<Uuid>, wanted: usize) {
+        self.newest.fill(ids.into_iter(), wanted);
+    }
+
+    /// What is remembered of `asked`, and what is left to be read.
+    pub(crate) fn recall(&mut self, asked: &Keys) -> (Known, Keys) {
         let mut known = Known::default();
-        let mut seen = HashSet::new();
-        keys.account_ids.retain(|account_id| {
-            if !seen.insert(account_id.clone()) {
-                return false;
-            }
+        let mut keys = Keys {
+            trade_ids: asked.trade_ids.iter().filter(|id| !self.newest.lacks(id)).copied().collect(),
+            cash_ids: asked.cash_ids.clone(),
+            execution_ids: asked.execution_ids.clone(),
+            corrected: asked.corrected.clone(),
+            ..Keys::default()
+        };
+        let mut seen = HashSet::with_capacity(asked.account_ids.len());
+        for account_id in asked.account_ids.iter().filter(|account_id| seen.insert(*account_id)) {
             match self.wallets.get(account_id) {
-                Some(wallets) => {
-                    known.wallets.extend(wallets.iter().cloned());
-                    false
-                }
-                None => true,
+                Some(wallets) => known.wallets.extend(wallets.iter().cloned()),
+                None => keys.account_ids.push(account_id.clone()),
             }
-        });
-        let mut seen = HashSet::new();
-        keys.positions.retain(|key| {
-            if !seen.insert(key.clone()) {
-                return false;
-            }
+        }
+        let mut seen = HashSet::with_capacity(asked.positions.len());
+        for key in asked.positions.iter().filter(|key| seen.insert(*key)) {
             match self.positions.get(key) {
-                Some(position) => {
-                    known.positions.extend(position.clone());
-                    false
-                }
-                None => true,
+                Some(position) => known.positions.extend(position.clone()),
+                None => keys.positions.push(key.clone()),
             }
-        });
-        known
+        }
+        (known, keys)
     }
 
     /// Remembers what was read for `keys`, and adds it to `known`; what is remembered
@@ -242,14 +253,20 @@ impl Cache {
     /// Remembers what a decided batch changes.
     pub(crate) fn remember(&mut self, changes: &Arc<Changes>) {
         for row in changes.wallets() {
-            let mut rows = self.wallets.get(&row.account_id).cloned().unwrap_or_default();
-            rows.retain(|known| known.currency != row.currency);
-            rows.push(row.clone());
-            self.wallets.put(row.account_id.clone(), rows);
+            match self.wallets.get(&row.account_id) {
+                Some(rows) => match rows.iter_mut().find(|known| known.currency == row.currency) {
+                    Some(known) => known.clone_from(row),
+                    None => rows.push(row.clone()),
+                },
+                None => self.wallets.put(row.account_id.clone(), vec![row.clone()]),
+            }
         }
         for row in changes.positions() {
             let key = (row.account_id.clone(), row.instrument_id.clone());
             self.positions.put(key, Some(row.clone()));
+        }
+        for row in &changes.new_trades {
+            self.newest.add(row.trade_id);
         }
         let [_, newest] = std::mem::take(&mut self.recent);
         self.recent = [newest, Recent::new(Arc::clone(changes))];

@@ -4,6 +4,7 @@
 
 use crate::{
     intake::{LEDGER_VENUE, arrival_id},
+    pair::Pair,
     publish::HandedOn,
     store::{
         Known,
@@ -34,6 +35,16 @@ impl Surroundings {
         Self { wallets, positions }
     }
 
+    /// What an account holds in a currency.
+    pub(crate) fn wallet(&self, account_id: &str, currency: &str) -> Option<&WalletRow> {
+        self.wallets.get(&(account_id, currency) as &dyn Pair)
+    }
+
+    /// What an account holds of an instrument.
+    pub(crate) fn position(&self, account_id: &str, instrument_id: &str) -> Option<&PositionRow> {
+        self.positions.get(&(account_id, instrument_id) as &dyn Pair)
+    }
+
     /// The fact of a trade; `execution_ids` are those it tells of.
     pub(crate) fn trade_fact(
         &self,
@@ -43,8 +54,8 @@ impl Surroundings {
         traceparent: &str,
         causation_id: &str,
     ) -> v1::LedgerFact {
-        let wallet = self.wallets.get(&(row.account_id.clone(), row.currency.clone()));
-        let position = self.positions.get(&(row.account_id.clone(), row.instrument_id.clone()));
+        let wallet = self.wallet(&row.account_id, &row.currency);
+        let position = self.position(&row.account_id, &row.instrument_id);
         v1::LedgerFact {
             meta: Some(meta(shard, row.fact_sequence, traceparent, causation_id, row.updated_at)),
             sequence: row.fact_sequence,
@@ -61,7 +72,7 @@ impl Surroundings {
 
     /// The fact of cash that moved outside of trading.
     pub(crate) fn cash_fact(&self, shard: u16, row: &CashRow, traceparent: &str, causation_id: &str) -> v1::LedgerFact {
-        let wallet = self.wallets.get(&(row.account_id.clone(), row.currency.clone()));
+        let wallet = self.wallet(&row.account_id, &row.currency);
         v1::LedgerFact {
             meta: Some(meta(shard, row.fact_sequence, traceparent, causation_id, row.posted_at)),
             sequence: row.fact_sequence,
@@ -94,8 +105,8 @@ impl Surroundings {
         traceparent: &str,
         causation_id: &str,
     ) -> v1::LedgerFact {
-        let wallet = self.wallets.get(&(row.account_id.clone(), row.currency.clone()));
-        let position = self.positions.get(&(row.account_id.clone(), row.instrument_id.clone()));
+        let wallet = self.wallet(&row.account_id, &row.currency);
+        let position = self.position(&row.account_id, &row.instrument_id);
         v1::LedgerFact {
             meta: Some(meta(shard, row.fact_sequence, traceparent, causation_id, row.posted_at)),
             sequence: row.fact_sequence,

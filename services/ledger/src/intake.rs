@@ -6,7 +6,7 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tragen_contracts::{
     convert::{self, InvalidField},
-    v1,
+    trade_id, v1,
 };
 use tragen_domain::{
     execution::Fill,
@@ -135,7 +135,7 @@ impl Item {
         let currency = currency("currency", &request.currency)?;
         let amount = positive("amount_micros", request.amount_micros)?;
         // A deposit has ids of its own: a trade or withdrawal with the same request id is another matter.
-        let trade_id = trade_id_of(account_id, &format!("deposit/{}", request.request_id));
+        let trade_id = trade_id(account_id, &format!("deposit/{}", request.request_id));
         let meta = v1::Meta {
             event_id: trade_id.to_string(),
             traceparent: traceparent.clone(),
@@ -211,11 +211,6 @@ impl Item {
     pub(crate) fn raw_key(&self) -> v1::TradeKey {
         self.report.key.clone().unwrap_or_default()
     }
-}
-
-/// The trade id of a request: the same for ever.
-pub(crate) fn trade_id_of(account_id: &str, request_id: &str) -> Uuid {
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{account_id}/{request_id}").as_bytes())
 }
 
 /// The id of the receiver's side of what `trade_id` sends.

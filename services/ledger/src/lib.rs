@@ -20,6 +20,7 @@ mod facts;
 mod intake;
 mod metrics;
 mod move_slot;
+mod pair;
 mod publish;
 mod reconcile;
 mod shard;

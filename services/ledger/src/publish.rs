@@ -106,8 +106,8 @@ impl Publisher {
                 }
                 committed = self.queue.recv() => committed,
             };
-            let Some(committed) = committed else { return Ok(()) };
-            is_cut_off = is_cut_off || !self.publish(&committed).await;
+            let Some(mut committed) = committed else { return Ok(()) };
+            is_cut_off = is_cut_off || !self.publish(&mut committed).await;
             if is_cut_off {
                 // Stopping without a bus: the facts are told again by whoever starts next, in their order.
                 for delivery in &committed.deliveries {
@@ -127,15 +127,16 @@ impl Publisher {
     }
 
     /// False only when the shard is given up before everything is out.
-    async fn publish(&mut self, committed: &Committed) -> bool {
+    async fn publish(&mut self, committed: &mut Committed) -> bool {
         failpoint::pass("before_publish");
         // First: facts that are told are not looked at again, what they tell of must be on its way by then.
         if !self.hand_on(&committed.handed_on, &committed.deliveries).await {
             return false;
         }
         failpoint::pass("after_hand_on_before_facts");
+        let mut messages = messages_of(std::mem::take(&mut committed.facts), self.limits.message_bytes_max);
         loop {
-            match self.tell(&committed.facts, committed.fact_sequence, false, &committed.deliveries).await {
+            match self.tell(&mut messages, committed.fact_sequence, false, &committed.deliveries).await {
                 Telling::Done => break,
                 Telling::Stopped => return false,
                 Telling::Gap => {
@@ -151,30 +152,27 @@ impl Publisher {
         true
     }
 
-    /// Publishes `facts`; with them everything up to `sequence` is told.
+    /// Publishes facts; with them everything up to `sequence` is told.
     async fn tell(
         &mut self,
-        facts: &[v1::LedgerFact],
+        messages: &mut [v1::LedgerFactBatch],
         sequence: i64,
         is_again: bool,
         waiting: &[Delivery<v1::ExecutionBatch>],
     ) -> Telling {
-        let mut rest = facts;
-        while !rest.is_empty() {
-            let (message, after) = cut(rest, self.limits.message_bytes_max);
-            rest = after;
-            let newest = if rest.is_empty() { sequence } else { message.last().map_or(0, |fact| fact.sequence) };
+        let last = messages.len().saturating_sub(1);
+        for (place, message) in messages.iter_mut().enumerate() {
+            let newest = if place == last { sequence } else { message.facts.last().map_or(0, |fact| fact.sequence) };
             // What is told again says how far it has come, not how far it was.
-            let told_up_to = if is_again { newest } else { self.told_up_to.max(newest) };
-            let batch = v1::LedgerFactBatch { facts: message.to_vec(), told_up_to };
+            message.told_up_to = if is_again { newest } else { self.told_up_to.max(newest) };
             let subject = Subject::LedgerFacts(self.books.shard);
-            match self.send(&subject, &batch, Some(self.newest_on_bus), waiting).await {
+            match self.send(&subject, message, Some(self.newest_on_bus), waiting).await {
                 Ok(place) => self.newest_on_bus = place,
                 Err(other) => return other,
             }
-            self.told_up_to = self.told_up_to.max(told_up_to);
+            self.told_up_to = self.told_up_to.max(message.told_up_to);
             failpoint::pass("between_fact_messages");
-            counter!(names::FACTS).increment(u64::try_from(message.len()).unwrap_or(0));
+            counter!(names::FACTS).increment(u64::try_from(message.facts.len()).unwrap_or(0));
         }
         gauge!(names::PUBLISHED, "shard" => self.books.shard.to_string())
             .set(f64::from(u32::try_from(self.told_up_to).unwrap_or(u32::MAX)));
@@ -302,7 +300,8 @@ impl Publisher {
                     if !self.hand_on(&sent_on, &[]).await {
                         return Telling::Stopped;
                     }
-                    match self.tell(&facts, to, true, &[]).await {
+                    let mut messages = messages_of(facts, self.limits.message_bytes_max);
+                    match self.tell(&mut messages, to, true, &[]).await {
                         Telling::Done => {}
                         ended @ (Telling::Gap | Telling::Stopped) => return ended,
                     }
@@ -404,6 +403,17 @@ pub(crate) fn alert(
 }
 
 /// The first `parts` that fit into `bytes_max`, and the rest; a larger one goes alone.
+/// Messages that fit, with all of `facts` in their order.
+fn messages_of(mut facts: Vec<v1::LedgerFact>, bytes_max: usize) -> Vec<v1::LedgerFactBatch> {
+    let mut messages = Vec::new();
+    while !facts.is_empty() {
+        let (fitting, _) = cut(&facts, bytes_max);
+        let rest = facts.split_off(fitting.len());
+        messages.push(v1::LedgerFactBatch { facts: std::mem::replace(&mut facts, rest), told_up_to: 0 });
+    }
+    messages
+}
+
 fn cut<M: prost::Message>(parts: &[M], bytes_max: usize) -> (&[M], &[M]) {
     let mut bytes = 0;
     let fits = parts.iter().take_while(|part| {
@@ -425,5 +435,8 @@ mod tests {
         assert_eq!([first(20), first(1), first(1_000)], [2, 1, 5]);
         assert_eq!(cut(&facts, 20).1.len(), 3);
         assert_eq!(cut::<v1::LedgerFact>(&[], 10).0.len(), 0);
+        let lengths =
+            |bytes_max| messages_of(facts.clone(), bytes_max).iter().map(|m| m.facts.len()).collect::<Vec<_>>();
+        assert_eq!((lengths(20), lengths(1_000)), (vec![2, 2, 1], vec![5]));
     }
 }

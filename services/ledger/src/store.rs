@@ -151,6 +151,16 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
+    /// Whether there is nothing to look up.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { trade_ids, cash_ids, fill_ids: _, execution_ids, corrected: _, account_ids, positions } = self;
+        trade_ids.is_empty()
+            && cash_ids.is_empty()
+            && execution_ids.is_empty()
+            && account_ids.is_empty()
+            && positions.is_empty()
+    }
+
     /// Looks up every execution, wherever it may belong. Without, one that belongs to another trade is
     /// refused by the database.
     pub(crate) fn with_fills(mut self) -> Self {
@@ -188,6 +198,7 @@ const TRADES: Sql = Sql::new(
     "SELECT * FROM trade WHERE trade_id IN (SELECT unhex(value) FROM json_each($1))",
     "SELECT * FROM trade WHERE trade_id = ANY($1)",
 );
+const NEWEST_TRADE_IDS: Sql = Sql::same("SELECT trade_id FROM trade ORDER BY trade_id DESC LIMIT $1");
 const CASH: Sql = Sql::new(
     "SELECT * FROM cash_movement WHERE trade_id IN (SELECT unhex(value) FROM json_each($1))",
     "SELECT * FROM cash_movement WHERE trade_id = ANY($1)",
@@ -466,6 +477,13 @@ impl Store {
     pub(crate) async fn load(&self, keys: Keys) -> Result<Known, StoreError> {
         let known = known(&self.books.primary, keys).await?;
         if known.shard.epoch == self.epoch { Ok(known) } else { Err(StoreError::Fenced { own: self.epoch }) }
+    }
+
+    /// The newest trades, at most `limit` of them.
+    pub(crate) async fn newest_trade_ids(&self, limit: usize) -> Result<Vec<Uuid>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows: Vec<(Uuid,)> = self.books.primary.rows(NEWEST_TRADE_IDS, &[Arg::Int(limit)]).await?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
     /// Every market that is decided.

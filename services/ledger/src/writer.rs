@@ -273,9 +273,13 @@ impl Writer {
 
     async fn prepare_for(&mut self, items: &mut [Item], asked: Keys) -> Result<Prepared, StoreError> {
         let started = Instant::now();
-        let mut keys = asked.clone();
-        let mut known = self.cache.recall(&mut keys);
-        let read = self.store.load(keys.clone()).await?;
+        if let Some(wanted) = self.cache.wanted_trade_ids() {
+            let ids = self.store.newest_trade_ids(wanted).await?;
+            self.cache.know_trade_ids(ids, wanted);
+        }
+        let (mut known, keys) = self.cache.recall(&asked);
+        // With nothing to read, the commit is what tells whether the shard is still ours.
+        let read = if keys.is_empty() { Known::default() } else { self.store.load(keys.clone()).await? };
         self.cache.merge(&keys, &asked, read, &mut known);
         known.shard = self.shard.clone();
         let spans = self.spans(items, &known);

@@ -69,9 +69,9 @@ impl Errand {
 
 /// The id of the trade that `account` asks for with `request_id`.
 pub(crate) fn trade_id(account: &AccountId, request_id: &str) -> Result<TradeId, Refusal> {
-    let name = format!("{account}/{request_id}");
-    let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string();
-    TradeId::new(id).map_err(|_| Refusal::new(Code::Internal, "TRADE_ID_INVALID", "the trade has no valid id"))
+    let id = tragen_contracts::trade_id(account.as_str(), request_id);
+    TradeId::new(id.to_string())
+        .map_err(|_| Refusal::new(Code::Internal, "TRADE_ID_INVALID", "the trade has no valid id"))
 }
 
 impl Api {

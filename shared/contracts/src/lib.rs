@@ -2,6 +2,9 @@
 //! protobuf and the domain's checked types.
 
 pub mod convert;
+mod trade_id;
+
+pub use trade_id::trade_id;
 
 /// Messages and services of package `tragen.v1`, generated from `proto/`.
 pub mod v1 {

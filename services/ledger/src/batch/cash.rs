@@ -241,8 +241,7 @@ impl Batch<'_> {
     fn correct_execution(&mut self, item: &Item, key: &Key, of: &ExecutionRow, note: &Note) -> Result<Outcome, String> {
         let (venue, side, fill, terms) = parts_of(of)?;
         let wallet = self.wallet(key.account.as_str(), &of.currency);
-        let position_key = (of.account_id.clone(), of.instrument_id.clone());
-        let position = self.books.positions.get(&position_key).cloned();
+        let position = self.books.position(&of.account_id, &of.instrument_id).cloned();
         let position = position.unwrap_or_else(|| flat(&of.account_id, &of.instrument_id, &terms));
         let held = (wallet, position.position());
         let drawn = self.drawn_for(of);

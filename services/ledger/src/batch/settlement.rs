@@ -41,8 +41,8 @@ impl Batch<'_> {
 
     /// Pays what `settlement` is worth to one account; nothing when it holds nothing.
     pub(super) fn payout(&mut self, item: &Item, key: &Key, settlement: &SettlementAction) -> Result<Outcome, String> {
-        let position_key = (key.account.to_string(), settlement.instrument.to_string());
-        let Some(row) = self.books.positions.get(&position_key).filter(|row| row.quantity != 0).cloned() else {
+        let held = self.books.position(key.account.as_str(), settlement.instrument.as_str());
+        let Some(row) = held.filter(|row| row.quantity != 0).cloned() else {
             return Ok(Outcome::Known);
         };
         let terms = terms_of(row.style, &row.currency)?;

@@ -51,6 +51,7 @@ impl Batch<'_> {
         }
         if known.is_none() {
             self.shard.trade_sequence += 1;
+            self.new_trades.push(trade_id);
         }
         row.account_version = match &staged {
             Some(staged) => staged.wallet.version,
@@ -76,8 +77,8 @@ impl Batch<'_> {
         let venue: VenueId = convert::id("venue", &item.venue).map_err(|error| error.to_string())?;
         let (account_id, currency) = (key.account.as_str(), settlement.currency.as_str());
         let instrument_id = terms.instrument.as_str();
-        let wallet = self.books.wallets.get(&(account_id.to_owned(), currency.to_owned()));
-        let position = self.books.positions.get(&(account_id.to_owned(), instrument_id.to_owned()));
+        let wallet = self.books.wallet(account_id, currency);
+        let position = self.books.position(account_id, instrument_id);
         if let Some(held) = position {
             check_same_terms(held, settlement)?;
         }

@@ -358,6 +358,8 @@ fn all_there(updated: u64, rows: usize) -> Result<(), StoreError> {
     Err(StoreError::unavailable(anyhow::anyhow!("{rows} rows were to be changed, {updated} are there")))
 }
 
+/// The numbers of all rows travel as one array, row after row: each array that UNNEST spreads costs the server
+/// about a tenth of the whole statement.
 async fn update_wallets(
     transaction: &mut Transaction<'static, Postgres>,
     rows: &[WalletRow],
@@ -365,18 +367,16 @@ async fn update_wallets(
     if rows.is_empty() {
         return Ok(());
     }
+    let numbers = rows.iter().flat_map(|r| [r.cash, r.margin, r.version, i64::from(r.is_frozen)]);
     let updated = sqlx::query(
-        "UPDATE wallet SET cash = new.cash, margin = new.margin, version = new.version, is_frozen = new.is_frozen
-         FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[])
-            AS new (account_id, currency, cash, margin, version, is_frozen)
+        "UPDATE wallet SET cash = $3[4 * place - 3], margin = $3[4 * place - 2], version = $3[4 * place - 1],
+            is_frozen = $3[4 * place] <> 0
+         FROM UNNEST($1::text[], $2::text[]) WITH ORDINALITY AS new (account_id, currency, place)
          WHERE wallet.account_id = new.account_id AND wallet.currency = new.currency",
     )
     .bind(column(rows, |r| r.account_id.as_str()))
     .bind(column(rows, |r| r.currency.as_str()))
-    .bind(column(rows, |r| r.cash))
-    .bind(column(rows, |r| r.margin))
-    .bind(column(rows, |r| r.version))
-    .bind(column(rows, |r| r.is_frozen))
+    .bind(numbers.collect::<Vec<_>>())
     .execute(&mut **transaction)
     .await?;
     all_there(updated.rows_affected(), rows.len())
@@ -389,26 +389,21 @@ async fn update_positions(
     if rows.is_empty() {
         return Ok(());
     }
+    let numbers = rows.iter().flat_map(|r| {
+        [r.style.into(), r.quantity, r.entry_notional, r.margin, r.realized_pnl, r.fees, r.account_version]
+    });
     let updated = sqlx::query(
-        "UPDATE position SET currency = new.currency, style = new.style, quantity = new.quantity,
-            entry_notional = new.entry_notional, margin = new.margin, realized_pnl = new.realized_pnl,
-            fees = new.fees, account_version = new.account_version
-         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[],
-            $8::bigint[], $9::bigint[], $10::bigint[])
-            AS new (account_id, instrument_id, currency, style, quantity, entry_notional, margin, realized_pnl, fees,
-                account_version)
+        "UPDATE position SET currency = new.currency, style = $4[7 * place - 6], quantity = $4[7 * place - 5],
+            entry_notional = $4[7 * place - 4], margin = $4[7 * place - 3], realized_pnl = $4[7 * place - 2],
+            fees = $4[7 * place - 1], account_version = $4[7 * place]
+         FROM UNNEST($1::text[], $2::text[], $3::text[]) WITH ORDINALITY
+            AS new (account_id, instrument_id, currency, place)
          WHERE position.account_id = new.account_id AND position.instrument_id = new.instrument_id",
     )
     .bind(column(rows, |r| r.account_id.as_str()))
     .bind(column(rows, |r| r.instrument_id.as_str()))
     .bind(column(rows, |r| r.currency.as_str()))
-    .bind(column(rows, |r| r.style))
-    .bind(column(rows, |r| r.quantity))
-    .bind(column(rows, |r| r.entry_notional))
-    .bind(column(rows, |r| r.margin))
-    .bind(column(rows, |r| r.realized_pnl))
-    .bind(column(rows, |r| r.fees))
-    .bind(column(rows, |r| r.account_version))
+    .bind(numbers.collect::<Vec<i64>>())
     .execute(&mut **transaction)
     .await?;
     all_there(updated.rows_affected(), rows.len())

@@ -3,6 +3,8 @@
 //! written with prepared statements on the writer's own connection, a row in
 //! about two microseconds.
 
+mod checkpoint;
+
 use super::{
     Changes, StoreError,
     rows::{PositionRow, SettlementRow, ShardRow, SlotRow, TradeRow, WalletRow},
@@ -10,6 +12,7 @@ use super::{
     table::{Row, Sink},
 };
 use anyhow::Context as _;
+use checkpoint::Checkpoint;
 use rusqlite::{CachedStatement, Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use std::{
@@ -24,9 +27,9 @@ use uuid::Uuid;
 const CACHE_KIB: &str = "-65536";
 /// The same for the writing one: the touched parts of the indexes stay in memory.
 const WRITER_CACHE_KIB: &str = "-262144";
-/// Pages of the write-ahead log after which it is copied into the file: a page that many
-/// batches change is then copied once. With random keys most pages are changed again soon.
-const CHECKPOINT_PAGES: i64 = 32_768;
+/// Pages of the write-ahead log after which a connection copies it into the file by itself, should nobody
+/// have done it before: see [`checkpoint`].
+const CHECKPOINT_PAGES: &str = "32768";
 /// Statements kept prepared.
 const STATEMENTS: usize = 32;
 /// The first version without the bug that could spoil a WAL that several connections use.
@@ -45,6 +48,7 @@ fn options(url: &str, wait: Duration) -> anyhow::Result<SqliteConnectOptions> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(wait)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("cache_size", CACHE_KIB))
 }
 
@@ -109,14 +113,19 @@ pub(crate) fn connect(url: &str, is_writing: bool, wait: Duration) -> anyhow::Re
 
 /// The writing connection; a clone is the same one.
 #[derive(Debug, Clone)]
-pub(super) struct Writer(Arc<Mutex<Option<Connection>>>);
+pub(super) struct Writer {
+    connection: Arc<Mutex<Option<Connection>>>,
+    checkpoint: Checkpoint,
+}
 
 impl Writer {
     pub(super) async fn open(url: &str, wait: Duration) -> Result<Self, StoreError> {
         let url = url.to_owned();
-        let opened = tokio::task::spawn_blocking(move || connect(&url, true, wait)).await;
-        match opened {
-            Ok(Ok(connection)) => Ok(Self(Arc::new(Mutex::new(Some(connection))))),
+        let connect = move || anyhow::Ok((connect(&url, true, wait)?, connect(&url, true, wait)?));
+        match tokio::task::spawn_blocking(connect).await {
+            Ok(Ok((connection, beside))) => {
+                Ok(Self { connection: Arc::new(Mutex::new(Some(connection))), checkpoint: Checkpoint::new(beside) })
+            }
             Ok(Err(error)) => Err(StoreError::unavailable(error)),
             Err(panic) => Err(StoreError::unavailable(anyhow::Error::new(panic))),
         }
@@ -150,18 +159,25 @@ impl Writer {
 
     /// True when another writer has taken over.
     pub(super) async fn commit(&self, changes: Arc<Changes>) -> Result<bool, StoreError> {
-        self.run(move |connection| commit(connection, &changes)).await
+        let checkpoint = self.checkpoint.clone();
+        self.run(move |connection| {
+            let is_fenced = commit(connection, &changes)?;
+            checkpoint.after_commit(connection);
+            Ok(is_fenced)
+        })
+        .await
     }
 
     pub(super) fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.checkpoint.close();
     }
 
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let shared = Arc::clone(&self.0);
+        let shared = Arc::clone(&self.connection);
         let done = tokio::task::spawn_blocking(move || {
             let mut connection = shared.lock().unwrap_or_else(PoisonError::into_inner);
             match connection.as_mut() {

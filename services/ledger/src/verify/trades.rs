@@ -8,9 +8,8 @@ use super::{
     record::Trade,
     sequence::{Added, Sequence},
 };
-use crate::intake::trade_id_of;
 use std::collections::HashMap;
-use tragen_contracts::v1;
+use tragen_contracts::{trade_id, v1};
 use tragen_domain::{ledger::settled_status, money::Quantity, order::TradeStatus};
 use uuid::Uuid;
 
@@ -241,7 +240,7 @@ impl Trades {
 
 /// What is wrong with a row by itself.
 fn problem_of(row: &Trade<'_>) -> Option<String> {
-    if row.trade_id != trade_id_of(row.account_id, row.request_id) {
+    if row.trade_id != trade_id(row.account_id, row.request_id) {
         return Some("its id is not that of its account and request".to_owned());
     }
     let status = v1::TradeStatus::try_from(row.status).ok().and_then(|status| TradeStatus::try_from(status).ok());

@@ -73,16 +73,15 @@ impl Work {
         slots: &Slots,
         (own, directory): (u16, &Directory),
     ) {
-        let raw_account = |report: &v1::ExecutionReport| report.key.clone().unwrap_or_default().account_id;
         let subject = delivery.subject().strip_prefix("exec.").unwrap_or_default();
         // `exec.<venue>` is seen by every shard; what was handed on is seen by this one only, and must not be lost.
         let (venue, is_handed_on) = match subject.split_once('.') {
             Some((venue, _)) => (venue.to_owned(), true),
             None => (subject.to_owned(), false),
         };
-        let must_wait = |report: &v1::ExecutionReport| match slots.place(&raw_account(report)) {
+        let must_wait = |report: &v1::ExecutionReport| match slots.place(account_of(report)) {
             Place::Leaving { .. } => true,
-            Place::Elsewhere => directory.shard_of(&raw_account(report)) == own,
+            Place::Elsewhere => directory.shard_of(account_of(report)) == own,
             Place::Here | Place::Gone { .. } => false,
         };
         if is_handed_on && delivery.message.reports.iter().any(must_wait) {
@@ -99,8 +98,7 @@ impl Work {
                 }
                 continue;
             }
-            let account_id = raw_account(&report);
-            let to = match slots.place(&account_id) {
+            let to = match slots.place(account_of(&report)) {
                 Place::Here => {
                     self.items.push(Item::report(report, &venue, delivery.deliveries));
                     continue;
@@ -108,7 +106,7 @@ impl Work {
                 Place::Leaving { .. } => own,
                 // Its new keeper may have passed over it while the slot was not his yet.
                 Place::Gone { to, at } if is_handed_on || delivery.published_micros < at + GONE_MARGIN_MICROS => to,
-                Place::Elsewhere if is_handed_on => directory.shard_of(&account_id),
+                Place::Elsewhere if is_handed_on => directory.shard_of(account_of(&report)),
                 Place::Gone { .. } | Place::Elsewhere => continue,
             };
             counter!(names::HANDED_ON).increment(1);
@@ -116,6 +114,10 @@ impl Work {
         }
         self.deliveries.push(delivery);
     }
+}
+
+fn account_of(report: &v1::ExecutionReport) -> &str {
+    report.key.as_ref().map_or("", |key| key.account_id.as_str())
 }
 
 fn is_settlement(report: &v1::ExecutionReport) -> bool {

@@ -306,9 +306,8 @@ pub(crate) fn cash_of(fact: &v1::LedgerFact) -> v1::CashPosted {
 
 /// Who asks for what under which name.
 pub(crate) fn key(account: &str, request_id: &str) -> v1::TradeKey {
-    let name = format!("{account}/{request_id}");
     v1::TradeKey {
-        trade_id: uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).hyphenated().to_string(),
+        trade_id: tragen_contracts::trade_id(account, request_id).hyphenated().to_string(),
         request_id: request_id.to_owned(),
         account_id: account.to_owned(),
         tier: v1::Tier::Standard.into(),

@@ -32,8 +32,7 @@ async fn a_sending_passes_the_guard_once_and_shows_the_sender_his_own_account() 
     for other in [sending(&id, "bob", 6_000_000), sending(&id, "carol", 5_000_000)] {
         expect_refusal("another sending", send(&stage, other).await, AlreadyExists, "REQUEST_ID_REUSED");
     }
-    let name = format!("alice/send/{id}");
-    let trade_id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string();
+    let trade_id = tragen_contracts::trade_id("alice", &format!("send/{id}")).to_string();
     assert!(stage.books.lock().expect("books").facts.contains_key(&trade_id), "its id follows from the request's");
     let withdrawal = WithdrawRequest { request_id: id, amount_micros: 5_000_000, currency: String::new() };
     let withdrawn = stage.accounts().withdraw(stage.from("alice", withdrawal)).await;

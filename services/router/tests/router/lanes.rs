@@ -60,8 +60,7 @@ async fn a_request_carries_what_the_services_behind_need() {
     let delivery = lane.next().await.expect("a message");
     let [request] = delivery.message.requests.as_slice() else { panic!("not one request") };
     let (key, meta) = (request.key.as_ref().expect("a key"), request.meta.as_ref().expect("an envelope"));
-    let name = format!("alice/{id}");
-    assert_eq!(key.trade_id, uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string());
+    assert_eq!(key.trade_id, tragen_contracts::trade_id("alice", &id).to_string());
     assert_eq!(
         (key.request_id.as_str(), key.account_id.as_str(), key.tier()),
         (id.as_str(), "alice", v1::Tier::Standard)

@@ -20,7 +20,7 @@ pub(crate) enum Told {
 
 /// The id of what `account` asks for under `request`, 32 hex digits.
 pub(crate) fn trade_id(account: &str, request: &str) -> String {
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{account}/{request}").as_bytes()).simple().to_string()
+    tragen_contracts::trade_id(account, request).simple().to_string()
 }
 
 /// The id under which `step` is booked: 32 hex digits.

@@ -6,7 +6,7 @@ use crate::{
         cash::transfer_of,
         posting::{cash_correction_id, execution_correction_id},
     },
-    intake::{arrival_id, trade_id_of},
+    intake::arrival_id,
     store::{
         rows::CashRow,
         session::{Arg, Sql},
@@ -20,7 +20,7 @@ use crate::{
         record::Cash,
     },
 };
-use tragen_contracts::v1::CashKind;
+use tragen_contracts::{trade_id, v1::CashKind};
 use tragen_domain::{
     id::IdError,
     ledger::{
@@ -243,15 +243,15 @@ fn problem_of(row: &Cash<'_>, kind: CashKind) -> Option<String> {
 
 /// Whether the row's id follows from what was asked for.
 fn is_id_of(row: &Cash<'_>, kind: CashKind) -> bool {
-    let asked = || trade_id_of(row.account_id, row.request_id);
-    let named = |account_id: &str, kind: &str| trade_id_of(account_id, &format!("{kind}/{}", row.request_id));
+    let asked = || trade_id(row.account_id, row.request_id);
+    let named = |account_id: &str, kind: &str| trade_id(account_id, &format!("{kind}/{}", row.request_id));
     match kind {
         CashKind::Deposit => row.trade_id == named(row.account_id, "deposit"),
         CashKind::Withdrawal => row.trade_id == named(row.account_id, "withdrawal") || row.trade_id == asked(),
         CashKind::Sent => row.trade_id == named(row.account_id, "send") || row.trade_id == asked(),
         CashKind::Received => {
             let sender = row.counterparty_account_id;
-            [named(sender, "send"), trade_id_of(sender, row.request_id)].map(arrival_id).contains(&row.trade_id)
+            [named(sender, "send"), trade_id(sender, row.request_id)].map(arrival_id).contains(&row.trade_id)
         }
         // What happened once has the name of what it takes back.
         CashKind::Correction if !is_denied(row, kind) => {
