@@ -48,6 +48,7 @@ impl World {
         bus.apply(1_000).await.expect("streams");
         let path = |name: &str| folder.path().join(name);
         let data = path("data");
+        std::fs::create_dir(&data).expect("a folder");
         let mut ledger = Process::start("ledger", nats.url(), &path("ledger"), &data);
         load::prepare(&bus).await;
         ledger.ready().await;
