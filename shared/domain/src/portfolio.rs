@@ -47,7 +47,7 @@ pub use drawdown::{Drawdown, DrawdownFigures, max_drawdown};
 pub use loss::Loss;
 pub use mark::{PREDICTION_QUIET_MS, PriceView, conservative_mark};
 pub use matrix::{AGENTS_MAX, CorrelatedPair, CorrelationMatrix, MatrixFull};
-pub(crate) use moments::ratio;
+pub(crate) use moments::{count_to_f64, ratio};
 pub use moments::{mean, sample_deviation};
 pub use open_risk::{OpenRisk, Protection, loss_at_stop, net_risk};
 pub use returns::{RETURN_UNIT, Return};

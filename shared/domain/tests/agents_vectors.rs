@@ -1,11 +1,8 @@
 //! The agent rules against reference figures computed by other code from real prices.
-//!
-//! The figures (`vectors/*.json`) and prices (`data/*.csv`) are not part of the project: point `TRAGEN_REFERENCE_DIR`
-//! at a folder that holds both. Without it these tests say so and pass; the closed-form cases are in the unit tests.
 
-use std::fs;
-use std::path::PathBuf;
+mod reference;
 
+use reference::{list, number, numbers, reference, vectors};
 use serde_json::Value;
 use tragen_domain::agents::bar::{Bar, Ohlc};
 use tragen_domain::agents::consensus::SHARP_WEIGHT;
@@ -21,38 +18,8 @@ use tragen_domain::agents::sizing::{LotRule, StopRisk, stop_risk_quantity, volat
 use tragen_domain::agents::swing::{Swing, SwingParams};
 use tragen_domain::agents::wilder::{Adx, Atr};
 
-/// A file of the reference folder, or None (and a line on stdout) when there is no such folder.
-fn reference(path: &str) -> Option<String> {
-    let Some(root) = std::env::var_os("TRAGEN_REFERENCE_DIR") else {
-        println!("not checked against {path}: set TRAGEN_REFERENCE_DIR to the folder with vectors/ and data/");
-        return None;
-    };
-    let path = PathBuf::from(root).join(path);
-    Some(fs::read_to_string(&path).unwrap_or_else(|error| panic!("reading {}: {error}", path.display())))
-}
-
-fn vectors(name: &str) -> Option<Value> {
-    reference(&format!("vectors/{name}.json")).map(|text| serde_json::from_str(&text).expect("valid JSON"))
-}
-
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
-}
-
 fn count(value: &Value) -> Option<usize> {
     value.as_u64().and_then(|n| usize::try_from(n).ok())
-}
-
-fn decimal(value: &Value) -> f64 {
-    value.as_str().expect("a decimal string").parse().expect("a number")
-}
-
-fn numbers(value: &Value) -> Vec<f64> {
-    list(value).iter().map(number).collect()
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().unwrap_or_else(|| panic!("{value} is not a list"))
 }
 
 #[track_caller]
@@ -172,8 +139,8 @@ fn stakes_and_fees_are_those_of_the_reference() {
         }
     }
     for case in list(&fees["fees"]).iter().filter(|case| case["venue"] == "polymarket") {
-        let [shares, price, rate] = ["shares", "price", "rate"].map(|name| decimal(&case[name]));
-        close(shares * fee_per_share(rate, price), decimal(&case["taker_fee_raw"]), "taker fee");
+        let [shares, price, rate] = ["shares", "price", "rate"].map(|name| number(&case[name]));
+        close(shares * fee_per_share(rate, price), number(&case["taker_fee_raw"]), "taker fee");
     }
 }
 

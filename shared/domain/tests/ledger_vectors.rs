@@ -1,11 +1,8 @@
 //! The ledger's rules against reference figures computed by other code, and against the cases of other platforms.
-//!
-//! The figures (`vectors/*.json`) are not part of the project: point `TRAGEN_REFERENCE_DIR` at a folder that holds
-//! them. Without it these tests say so and pass; worked cases of every rule are in the unit tests.
 
-use std::fs;
-use std::path::PathBuf;
+mod reference;
 
+use reference::{list, number, numbers, vectors};
 use serde_json::Value;
 use tragen_domain::execution::Fill;
 use tragen_domain::id::{AccountId, Currency, ExecutionId};
@@ -20,28 +17,6 @@ use SettlementStyle::{Margined, Prediction, Spot};
 
 /// What every wallet starts with.
 const START: &str = "1000000000";
-
-/// A file of the reference folder, or None (and a line on stdout) when there is no such folder.
-fn vectors(name: &str) -> Option<Value> {
-    let path = format!("vectors/{name}.json");
-    let Some(root) = std::env::var_os("TRAGEN_REFERENCE_DIR") else {
-        println!("not checked against {path}: set TRAGEN_REFERENCE_DIR to the folder with vectors/");
-        return None;
-    };
-    let path = PathBuf::from(root).join(path);
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("reading {}: {error}", path.display()));
-    Some(serde_json::from_str(&text).expect("valid JSON"))
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().unwrap_or_else(|| panic!("{value} is not a list"))
-}
-
-/// A number or decimal string.
-fn number(value: &Value) -> f64 {
-    let decimal = || value.as_str().and_then(|text| text.parse().ok());
-    value.as_f64().or_else(decimal).unwrap_or_else(|| panic!("{value} is not a number"))
-}
 
 /// To the next micro, as text that every amount, price and quantity can be read from.
 fn micros(number: f64) -> String {
@@ -477,7 +452,7 @@ fn stakes_grow_as_the_kelly_figures_say() {
     // Stakes on every outcome of a match, from one bankroll.
     let bankroll = 1_000_000.0;
     for case in list(&reference["exclusive"]) {
-        let [p, odds, stakes] = ["p", "odds", "stakes"].map(|f| list(&case[f]).iter().map(number).collect::<Vec<_>>());
+        let [p, odds, stakes] = ["p", "odds", "stakes"].map(|f| numbers(&case[f]));
         let growth: f64 = (0..p.len())
             .map(|happened| {
                 let change: f64 = (0..p.len())

@@ -3,7 +3,7 @@
 
 mod reference;
 
-use reference::{list, number, numbers, reference as file, text, vectors};
+use reference::{list, number, numbers, reference as file, vectors};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tragen_domain::{
@@ -40,6 +40,10 @@ fn agrees(got: Result<f64, Undefined>, expected: &Value, what: &str) {
         Some(expected) => close(got.unwrap_or_else(|error| panic!("{what}: {error}")), expected, TOLERANCE, what),
         None => assert!(expected.is_null() && got.is_err(), "{what}: {got:?} is not {expected}"),
     }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a text"))
 }
 
 fn micros(number: f64) -> String {

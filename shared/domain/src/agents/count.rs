@@ -1,9 +1,6 @@
-//! The one place where a count becomes a float and a float becomes a count.
+//! Where a float becomes a count of whole units, and a count a float.
 
-/// A small count as a float, exact: windows and outcome lists are far shorter than `u32::MAX`.
-pub(crate) fn count_to_f64(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-}
+pub(crate) use crate::portfolio::count_to_f64;
 
 /// A float within this relative distance below a whole number counts as that number: 50 / 0.1 must buy 500.
 ///

@@ -190,7 +190,7 @@ impl Book {
         self.cash
     }
 
-    /// Every instrument that something is or was held of, sorted.
+    /// Every instrument that it was told anything of, sorted.
     pub fn instruments(&self) -> impl Iterator<Item = &InstrumentId> {
         self.lines.keys()
     }

@@ -2,7 +2,7 @@
 
 use super::{
     correlation::{MIN_POINTS, bounded, correlation_factor},
-    moments::{count, to_float},
+    moments::{count_to_f64, to_float},
     returns::{RETURN_UNIT, Return},
     undefined::Undefined,
     window::{RETURNS_MAX, WindowError, scaled},
@@ -109,7 +109,7 @@ impl CoMoments {
         if self.len() < MIN_POINTS {
             return Err(Undefined::TooFewPoints { needed: MIN_POINTS, have: self.len() });
         }
-        let n = count(self.len());
+        let n = count_to_f64(self.len());
         let [x, _] = self.sums;
         Ok((self.spread(self.squares[0], [x, x]) / (n * (n - 1.0))).sqrt() / to_float(RETURN_UNIT.into()))
     }

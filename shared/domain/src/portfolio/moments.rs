@@ -25,7 +25,7 @@ pub(crate) fn to_whole(value: f64) -> Result<i64, Undefined> {
 }
 
 /// A count as a float; exact, no series is longer than 2^53.
-pub(crate) fn count(points: usize) -> f64 {
+pub(crate) fn count_to_f64(points: usize) -> f64 {
     i128::try_from(points).map_or(f64::MAX, to_float)
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn check_points(points: &[f64], needed: usize) -> Result<(), Undefine
 /// [`Undefined::TooFewPoints`] without a point, [`Undefined::OutOfRange`].
 pub fn mean(points: &[f64]) -> Result<f64, Undefined> {
     check_points(points, 1)?;
-    Ok(points.iter().sum::<f64>() / count(points.len()))
+    Ok(points.iter().sum::<f64>() / count_to_f64(points.len()))
 }
 
 /// The sample standard deviation: over n - 1, from the mean. 0 when all points are equal.
@@ -60,7 +60,7 @@ pub fn sample_deviation(points: &[f64]) -> Result<f64, Undefined> {
     }
     let middle = mean(points)?;
     let squares: f64 = points.iter().map(|point| (point - middle).powi(2)).sum();
-    Ok((squares / (count(points.len()) - 1.0)).sqrt())
+    Ok((squares / (count_to_f64(points.len()) - 1.0)).sqrt())
 }
 
 #[cfg(test)]

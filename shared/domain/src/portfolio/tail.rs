@@ -2,7 +2,7 @@
 
 use super::{
     correlation::MIN_POINTS,
-    moments::{check_points, count},
+    moments::{check_points, count_to_f64},
     undefined::Undefined,
 };
 
@@ -41,7 +41,7 @@ impl Confidence {
 
     /// The probability of the tail, 0.05 for 95 %.
     pub(super) fn tail_probability(self) -> f64 {
-        count(100 - self.percent) / 100.0
+        count_to_f64(100 - self.percent) / 100.0
     }
 }
 
@@ -79,7 +79,7 @@ pub fn historical_tail(returns: &[f64], confidence: Confidence) -> Result<TailRi
 
 /// Of the worst of `points` returns, worst first.
 pub(super) fn tail_of(worst: impl ExactSizeIterator<Item = f64>, points: usize, confidence: Confidence) -> TailRisk {
-    let in_tail = count(worst.len());
+    let in_tail = count_to_f64(worst.len());
     let (sum, last) = worst.fold((0.0, 0.0), |(sum, _), value| (sum + value, value));
     let value_at_risk = (-last).max(0.0);
     TailRisk {

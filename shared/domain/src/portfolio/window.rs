@@ -2,7 +2,7 @@
 
 use super::{
     correlation::MIN_POINTS,
-    moments::{count, to_float},
+    moments::{count_to_f64, to_float},
     returns::{RETURN_UNIT, Return},
     tail::{Confidence, TailRisk, tail_of},
     undefined::Undefined,
@@ -96,7 +96,7 @@ impl ReturnWindow {
     /// [`Undefined::TooFewPoints`] while empty.
     pub fn mean(&self) -> Result<f64, Undefined> {
         self.check(1)?;
-        Ok(to_float(self.sum) / unit() / count(self.len()))
+        Ok(to_float(self.sum) / unit() / count_to_f64(self.len()))
     }
 
     /// The sample standard deviation (over n - 1); 0 when all returns are equal.
@@ -108,7 +108,7 @@ impl ReturnWindow {
         let n = self.len();
         // n * sum of squares - square of the sum is exact; only the end is rounded.
         let spread = to_float(scaled(self.squares, n) - self.sum * self.sum);
-        Ok((spread / (count(n) * (count(n) - 1.0))).sqrt() / unit())
+        Ok((spread / (count_to_f64(n) * (count_to_f64(n) - 1.0))).sqrt() / unit())
     }
 
     /// Root of the mean square of what is below zero, over all returns: what Sortino's ratio divides by.
@@ -117,7 +117,7 @@ impl ReturnWindow {
     /// [`Undefined::TooFewPoints`] while empty.
     pub fn downside_deviation(&self) -> Result<f64, Undefined> {
         self.check(1)?;
-        Ok((to_float(self.downside_squares) / count(self.len())).sqrt() / unit())
+        Ok((to_float(self.downside_squares) / count_to_f64(self.len())).sqrt() / unit())
     }
 
     /// Value at risk and expected shortfall; O(returns in the tail). See [`super::historical_tail`].

@@ -27,10 +27,6 @@ pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().unwrap_or_else(|| panic!("{value} is not a list"))
 }
 
-pub(crate) fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("{value} is not a text"))
-}
-
 /// A number or decimal string.
 pub(crate) fn number(value: &Value) -> f64 {
     let decimal = || value.as_str().and_then(|text| text.parse().ok());
