@@ -12,7 +12,7 @@ use ::metrics::counter;
 use opentelemetry::trace::SpanKind;
 use tokio::sync::mpsc;
 use tracing::debug;
-use tragen_contracts::v1;
+use tragen_contracts::{trade_id, v1};
 use tragen_host::{Context, clock};
 
 /// The agent that reduces.
@@ -54,9 +54,8 @@ fn scopes(slice: &v1::ReductionSlice) -> Vec<(v1::ScopeKind, String)> {
 }
 
 fn key(slice: &v1::ReductionSlice) -> v1::TradeKey {
-    let name = format!("{}/{}", slice.account_id, slice.request_id);
     v1::TradeKey {
-        trade_id: uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string(),
+        trade_id: trade_id(&slice.account_id, &slice.request_id).to_string(),
         request_id: slice.request_id.clone(),
         account_id: slice.account_id.clone(),
         tier: v1::Tier::Standard.into(),

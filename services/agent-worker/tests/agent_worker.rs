@@ -460,7 +460,7 @@ async fn a_slice_becomes_the_same_reduce_only_order_whoever_gets_it() {
         instrument_id: "GBPUSD".into(),
         side: v1::Side::Sell.into(),
         quantity_micros: 5_000_000,
-        request_id: "reduce-c-1-GBPUSD-7".into(),
+        request_id: "018bcfe5-687f-7000-8000-000000000001".into(),
     };
     rig.world.slices.lock().expect("not poisoned").push(slice);
     let mut orders = Vec::new();

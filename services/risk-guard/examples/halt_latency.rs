@@ -9,10 +9,17 @@
 //! *Gate closed* is the guard's own figure, from the receipt of the command to the journaled
 //! halt. *All confirmed* is what the caller sees: from the call to the answer that every worker
 //! has confirmed. With `--leases on` every worker asks for its lease every 250 ms, as real ones do.
+//! Halts come a fifth of a second apart. Guard, workers and bus share this machine's processors.
 
 use anyhow::Context as _;
 use futures::{FutureExt as _, StreamExt as _};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 use tragen_bus::{
     Ask, Bucket, Bus, CoreSubject,
     server::{NatsServer, Sync, find_binary},
@@ -26,6 +33,8 @@ const WORKERS_PER_CONNECTION: usize = 50;
 const LEASE_EVERY: Duration = Duration::from_millis(250);
 /// How often a worker says that it is here.
 const PRESENT_EVERY: Duration = Duration::from_secs(2);
+/// Between two halts.
+const PAUSE: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Load {
@@ -58,6 +67,7 @@ async fn main() -> anyhow::Result<()> {
 
     let (mut closed, mut confirmed) = (Vec::new(), Vec::new());
     for number in 0..load.halts {
+        tokio::time::sleep(PAUSE).await;
         let started = Instant::now();
         let halt = halt(&bus, number).await?;
         confirmed.push(started.elapsed().as_micros());
@@ -107,7 +117,9 @@ async fn wait_for_workers(bus: &Bus, workers: usize) -> anyhow::Result<()> {
 async fn work(context: &Context, bus: &Bus, numbers: std::ops::Range<usize>, has_leases: bool) -> anyhow::Result<()> {
     for number in numbers.clone() {
         let mut states = bus.listen::<v1::ControlState>(&CoreSubject::ControlState).await?;
+        let applied = Arc::new(AtomicI64::new(0));
         let (own, worker, stopped) = (bus.clone(), format!("w-{number}"), context.stopped());
+        let newest = Arc::clone(&applied);
         context.spawn("worker", async move {
             tokio::pin!(stopped);
             loop {
@@ -115,6 +127,7 @@ async fn work(context: &Context, bus: &Bus, numbers: std::ops::Range<usize>, has
                     () = &mut stopped => return Ok(()),
                     state = states.next() => state.context("the subscription ended")?.epoch,
                 };
+                newest.fetch_max(epoch, Ordering::SeqCst);
                 let ack = v1::ControlAck { worker_id: worker.clone(), epoch, ..v1::ControlAck::default() };
                 own.broadcast(&CoreSubject::ControlAck { epoch, worker: worker.clone() }, &ack).await?;
             }
@@ -124,7 +137,7 @@ async fn work(context: &Context, bus: &Bus, numbers: std::ops::Range<usize>, has
             context.spawn("lease", async move {
                 tokio::select! {
                     () = stopped => Ok(()),
-                    ended = keep_lease(&own, &worker) => ended,
+                    ended = keep_lease(&own, &worker, &applied) => ended,
                 }
             });
         }
@@ -149,15 +162,15 @@ async fn keep_presence(bus: &Bus, numbers: std::ops::Range<usize>) -> anyhow::Re
     }
 }
 
-async fn keep_lease(bus: &Bus, worker: &str) -> anyhow::Result<()> {
-    let mut epoch = 0;
+async fn keep_lease(bus: &Bus, worker: &str, applied: &AtomicI64) -> anyhow::Result<()> {
     let mut nonce = 0;
     loop {
         nonce += 1;
+        let epoch = applied.load(Ordering::SeqCst);
         let question = v1::LeaseQuestion { worker_id: worker.to_owned(), nonce, epoch };
         let answer: Result<v1::LeaseAnswer, _> = bus.ask(Ask::Lease, &question, Duration::from_millis(500)).await;
         if let Ok(v1::LeaseAnswer { state: Some(state), .. }) = answer {
-            epoch = state.epoch;
+            applied.fetch_max(state.epoch, Ordering::SeqCst);
         }
         tokio::time::sleep(LEASE_EVERY).await;
     }

@@ -1,13 +1,15 @@
 //! Reductions on their way: ordered, driven, told of and ended. Workers get their
 //! next orders with their leases; those of the flatten lane the guard makes itself.
 
+mod told;
+
 use crate::{
     command::{Code, refusal},
     config::now,
     control::{control_state, tell},
     gate::{Ended, Gate},
     halt::{Asked, Reply, count},
-    wire::{Key, denial, driver, ended_record, ordered_record, parse_scope, scope, trading_state},
+    wire::{Key, ended_record, ordered_record, parse_scope, trading_state},
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,19 +19,21 @@ use std::{
 use tracing::info;
 use tragen_contracts::{
     convert::{InvalidField, id},
+    trade_id,
     v1::{self, guard_answer::Answer},
 };
 use tragen_domain::{
     id::{AccountId, CommandId, InstrumentId, OrderId, TradeId},
     order::{OrderPrice, OrderTerms, TimeInForce},
     risk::{
-        DenialReason, Denied, Driver, KnownTrade, Proposed, Purpose, Record, Reduce, Reduction, ReductionRefused,
-        Scope, Slice, Target, TradingState, decide, order_reduction,
+        Driver, KnownTrade, Proposed, Purpose, Record, Reduce, Reduction, ReductionRefused, Scope, Slice, Target,
+        TradingState, decide, order_reduction,
     },
     tier::Tier,
 };
+use uuid::{Builder, Uuid};
 
-/// Most orders toward targets that are looked for at once.
+/// Most targets that are looked at at once, and most slices that wait for a worker.
 const SLICES_AT_ONCE: usize = 512;
 /// Most slices in one answer to a worker.
 const SLICES_IN_ANSWER: usize = 64;
@@ -37,8 +41,8 @@ const SLICES_IN_ANSWER: usize = 64;
 const HAND_OUT_AGAIN: Duration = Duration::from_secs(1);
 /// A trade that was not proposed within this never will be: proposals do not live so long.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
-/// Most positions in one answer.
-const POSITIONS_TOLD: usize = 1_000;
+/// How long what is proposed here may take to be decided, milliseconds.
+const DECIDED_WITHIN_MS: i64 = 1_000;
 /// Who proposes in the flatten lane.
 const OPERATOR: &str = "operator";
 
@@ -48,7 +52,11 @@ pub(crate) struct Slices(Arc<Mutex<VecDeque<v1::ReductionSlice>>>);
 
 /// The trades that serve targets, so that a slice has one name however often it is told.
 #[derive(Debug, Default)]
-pub(crate) struct Named(HashMap<(CommandId, AccountId, InstrumentId), Name>);
+pub(crate) struct Named {
+    names: HashMap<(CommandId, AccountId, InstrumentId), Name>,
+    /// Whose turn it is: the number of the next target of all.
+    turn: usize,
+}
 
 #[derive(Debug, Clone)]
 struct Name {
@@ -56,6 +64,15 @@ struct Name {
     trade: TradeId,
     named_at: Instant,
     handed_at: Option<Instant>,
+}
+
+/// An order that a target waits for.
+struct Wanted {
+    id: CommandId,
+    driver: Driver,
+    reason: String,
+    target: Target,
+    slice: Slice,
 }
 
 impl Slices {
@@ -189,31 +206,27 @@ impl Gate {
         self.work.named.forget_old();
         let mut own = Vec::new();
         let mut handed = Vec::new();
-        for (reduction, target, slice) in self.wanted_slices() {
-            let purpose = match reduction.driver {
-                Driver::Workers => Purpose::Reduce(reduction.id.clone()),
-                Driver::Operator => Purpose::Flatten(reduction.id.clone()),
-            };
-            let name = self.work.named.name(&reduction.id, &target, self.journal.last);
+        for Wanted { id, driver, reason, target, slice } in self.wanted_slices() {
+            let name = self.work.named.name(&id, &target, self.journal.last);
             // Its outcome is on its way, or it is done and the next slice gets a name of its own.
             match name.as_ref().map(|name| self.state.known(&name.trade)) {
                 Some(None) => {}
                 Some(Some(KnownTrade::Finished)) => {
-                    self.work.named.forget(&reduction.id, &target);
+                    self.work.named.forget(&id, &target);
                     continue;
                 }
                 Some(Some(KnownTrade::InFlight(_))) | None => continue,
             }
             let Some(name) = name else { continue };
-            let proposed = proposed(&name.trade, purpose, &target, slice);
+            let proposed = proposed(&name.trade, purpose_of(driver, &id), &target, slice);
             if decide(&self.state, &proposed, now()).is_err() {
                 continue;
             }
-            match reduction.driver {
-                Driver::Operator => own.push((key_of(&target, &name), proposed, reduction.reason.clone())),
-                Driver::Workers if self.work.named.may_hand_out(&reduction.id, &target) => {
+            match driver {
+                Driver::Operator => own.push((key_of(&target, &name), proposed, reason)),
+                Driver::Workers if self.work.named.may_hand_out(&id, &target) => {
                     handed.push(v1::ReductionSlice {
-                        reduction_id: reduction.id.to_string(),
+                        reduction_id: id.to_string(),
                         account_id: target.account.to_string(),
                         instrument_id: target.instrument.to_string(),
                         side: v1::Side::from(slice.side).into(),
@@ -228,19 +241,20 @@ impl Gate {
         self.take_own(own, OPERATOR).await
     }
 
-    /// What can be ordered now, at most [`SLICES_AT_ONCE`].
-    fn wanted_slices(&self) -> Vec<(Reduction, Target, Slice)> {
+    /// What can be ordered now of the next [`SLICES_AT_ONCE`] targets, in turn, so that those
+    /// that are blocked keep nobody waiting for ever.
+    fn wanted_slices(&mut self) -> Vec<Wanted> {
+        let total: usize = self.state.open_reductions().map(|reduction| reduction.targets.len()).sum();
+        let looked_at = total.min(SLICES_AT_ONCE);
+        let from = self.work.named.turn.checked_rem(total).unwrap_or(0);
+        self.work.named.turn = from + looked_at;
+        let open = || self.state.open_reductions();
+        let targets = || open().flat_map(|own| own.targets.iter().map(move |target| (own, target)));
         let mut wanted = Vec::new();
-        for reduction in self.state.open_reductions() {
-            // The targets stay behind: only what tells of the command is needed.
-            let head = Reduction { targets: Vec::new(), ..reduction.clone() };
-            for target in &reduction.targets {
-                if let Ok(Some(slice)) = target.next_slice(&self.state) {
-                    wanted.push((head.clone(), target.clone(), slice));
-                }
-                if wanted.len() >= SLICES_AT_ONCE {
-                    return wanted;
-                }
+        for (reduction, target) in targets().skip(from).chain(targets()).take(looked_at) {
+            if let Ok(Some(slice)) = target.next_slice(&self.state) {
+                let (id, driver, reason) = (reduction.id.clone(), reduction.driver, reduction.reason.clone());
+                wanted.push(Wanted { id, driver, reason, target: target.clone(), slice });
             }
         }
         wanted
@@ -262,69 +276,6 @@ impl Gate {
         self.control.send_replace(control_state(&self.state, &self.journal.leader_id));
         Ok(())
     }
-
-    fn reduction_status_of(&self, command: &CommandId) -> Option<v1::ReductionStatus> {
-        self.state.reduction(command).map(|reduction| self.reduction_status(reduction))
-    }
-
-    /// Those under way and the last ended ones, newest first.
-    pub(crate) fn reduction_statuses(&self) -> Vec<v1::ReductionStatus> {
-        let mut newest: Vec<&Reduction> = self.state.reductions().collect();
-        newest.sort_by_key(|reduction| std::cmp::Reverse(reduction.epoch));
-        newest.into_iter().map(|reduction| self.reduction_status(reduction)).collect()
-    }
-
-    fn reduction_status(&self, reduction: &Reduction) -> v1::ReductionStatus {
-        let mut positions = Vec::new();
-        let mut done = reduction.targets.len();
-        if reduction.ended_at.is_none() {
-            let progresses = reduction.targets.iter().map(|target| (target, target.progress(&self.state)));
-            let open = progresses.filter(|(_, progress)| !progress.is_ok_and(|progress| progress.is_done));
-            for (target, progress) in open {
-                done -= 1;
-                let Ok(progress) = progress else { continue };
-                if positions.len() < POSITIONS_TOLD {
-                    positions.push(v1::PositionProgress {
-                        account_id: target.account.to_string(),
-                        instrument_id: target.instrument.to_string(),
-                        from_micros: target.from.micros(),
-                        target_micros: target.target.micros(),
-                        current_micros: progress.current.micros(),
-                        open_micros: progress.open.micros(),
-                        blocked: if progress.open.is_zero() { self.blocked(reduction, target) } else { None },
-                    });
-                }
-            }
-        }
-        v1::ReductionStatus {
-            command_id: reduction.id.to_string(),
-            scope: Some(scope(&reduction.scope)),
-            factor_ppm: reduction.factor_ppm,
-            driver: driver(reduction.driver).into(),
-            ordered_by: reduction.ordered_by.clone(),
-            reason: reduction.reason.clone(),
-            ordered_at_micros: reduction.ordered_at.micros(),
-            ended_at_micros: reduction.ended_at.map_or(0, |at| at.micros()),
-            total_positions: count(reduction.targets.len()),
-            done_positions: count(done),
-            positions,
-            epoch: reduction.epoch,
-        }
-    }
-
-    /// Why the next order toward a target would be denied now.
-    fn blocked(&self, reduction: &Reduction, target: &Target) -> Option<v1::Denial> {
-        let Ok(Some(slice)) = target.next_slice(&self.state) else {
-            // Everything but a price is known of what is held.
-            return Some(denial(Denied { reason: DenialReason::NoReferencePrice, limit: 0, observed: 0 }));
-        };
-        let purpose = match reduction.driver {
-            Driver::Workers => Purpose::Reduce(reduction.id.clone()),
-            Driver::Operator => Purpose::Flatten(reduction.id.clone()),
-        };
-        let asking = TradeId::new("what-if").ok()?;
-        decide(&self.state, &proposed(&asking, purpose, target, slice), now()).err().map(denial)
-    }
 }
 
 impl Named {
@@ -332,35 +283,49 @@ impl Named {
     /// grows, over all terms, so that no name is given twice.
     fn name(&mut self, id: &CommandId, target: &Target, journaled: u64) -> Option<Name> {
         let place = (id.clone(), target.account.clone(), target.instrument.clone());
-        if let Some(name) = self.0.get(&place) {
+        if let Some(name) = self.names.get(&place) {
             return Some(name.clone());
         }
-        let request_id = format!("reduce-{id}-{}-{journaled}", target.instrument);
-        let name = format!("{}/{request_id}", target.account);
-        let trade = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string();
-        let trade = TradeId::new(trade).ok()?;
+        let request_id = request_id(&format!("{id}/{}/{}/{journaled}", target.account, target.instrument)).to_string();
+        let trade = TradeId::new(trade_id(target.account.as_str(), &request_id).to_string()).ok()?;
         let name = Name { request_id, trade, named_at: Instant::now(), handed_at: None };
-        self.0.insert(place, name.clone());
+        self.names.insert(place, name.clone());
         Some(name)
     }
 
     fn forget(&mut self, id: &CommandId, target: &Target) {
-        self.0.remove(&(id.clone(), target.account.clone(), target.instrument.clone()));
+        self.names.remove(&(id.clone(), target.account.clone(), target.instrument.clone()));
     }
 
     fn forget_old(&mut self) {
-        self.0.retain(|_, name| name.named_at.elapsed() < FORGET_AFTER);
+        self.names.retain(|_, name| name.named_at.elapsed() < FORGET_AFTER);
     }
 
     /// Whether it waits for a worker; it is with one for a while then.
     fn may_hand_out(&mut self, id: &CommandId, target: &Target) -> bool {
         let place = (id.clone(), target.account.clone(), target.instrument.clone());
-        let Some(name) = self.0.get_mut(&place) else { return false };
+        let Some(name) = self.names.get_mut(&place) else { return false };
         if name.handed_at.is_some_and(|at| at.elapsed() < HAND_OUT_AGAIN) {
             return false;
         }
         name.handed_at = Some(Instant::now());
         true
+    }
+}
+
+/// A UUIDv7 as of any other request, made now; the rest is a hash of what it is for.
+fn request_id(name: &str) -> Uuid {
+    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).into_bytes();
+    let mut rest = [0; 10];
+    rest.copy_from_slice(&hash[..10]);
+    let millis = u64::try_from(now().micros() / 1_000).unwrap_or(0);
+    Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
+}
+
+fn purpose_of(driver: Driver, id: &CommandId) -> Purpose {
+    match driver {
+        Driver::Workers => Purpose::Reduce(id.clone()),
+        Driver::Operator => Purpose::Flatten(id.clone()),
     }
 }
 
@@ -383,7 +348,7 @@ fn proposed(trade: &TradeId, purpose: Purpose, target: &Target, slice: Slice) ->
         tier: Tier::Standard,
         confidence_ppm: None,
         purpose,
-        valid_until: now(),
+        valid_until: now().plus_millis(DECIDED_WITHIN_MS),
         trades_per_day_max: None,
     }
 }

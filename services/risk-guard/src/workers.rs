@@ -142,14 +142,18 @@ impl Workers {
         let mut news = self.confirmations.subscribe();
         loop {
             news.borrow_and_update();
-            let confirmed = self.count(epoch);
-            if confirmed.missing.is_empty() {
-                return confirmed;
+            // Looked at with every confirmation of a thousand workers, so nothing is collected here.
+            if self.is_applied(epoch) {
+                return self.count(epoch);
             }
             if !matches!(tokio::time::timeout_at(deadline, news.changed()).await, Ok(Ok(()))) {
                 return self.count(epoch);
             }
         }
+    }
+
+    fn is_applied(&self, epoch: i64) -> bool {
+        self.lock().values().all(|own| own.epoch >= epoch || !own.is_here())
     }
 
     fn count(&self, epoch: i64) -> Confirmed {

@@ -10,11 +10,14 @@ use std::{
 };
 use tragen_contracts::v1;
 
+/// What is in hand, with everything that a halt of would end it.
+type Things = BTreeMap<u64, (Thing, Vec<Scoped>)>;
+
 /// Everything in hand; clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InHand {
     next: Arc<AtomicU64>,
-    things: Arc<Mutex<BTreeMap<u64, (Thing, Vec<Scoped>)>>>,
+    things: Arc<Mutex<Things>>,
 }
 
 /// What is in hand.
@@ -49,7 +52,7 @@ impl InHand {
         (count(requests.len()), count(proposals.len()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (Thing, Vec<Scoped>)>> {
+    fn lock(&self) -> MutexGuard<'_, Things> {
         self.things.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

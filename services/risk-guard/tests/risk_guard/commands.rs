@@ -1,7 +1,7 @@
 //! Reductions by workers and by the operator's hand, shut-downs, the history, and
 //! what a crash in the middle of a halt leaves behind.
 
-use crate::rig::{HOME, ONE, Rig, buy, eventually, key, order, proposal, trade_of};
+use crate::rig::{HOME, ONE, Rig, buy, eventually, order, proposal, trade_of};
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
@@ -70,7 +70,13 @@ async fn work(rig: &Rig, worker: &str) -> Vec<v1::ReductionSlice> {
 
 /// What a worker makes of a slice.
 fn step(slice: &v1::ReductionSlice) -> v1::Proposal {
-    let key = key(&slice.account_id, &slice.request_id);
+    let key = v1::TradeKey {
+        trade_id: tragen_contracts::trade_id(&slice.account_id, &slice.request_id).to_string(),
+        request_id: slice.request_id.clone(),
+        account_id: slice.account_id.clone(),
+        tier: v1::Tier::Standard.into(),
+        ..v1::TradeKey::default()
+    };
     let terms = v1::OrderTerms {
         order_id: format!("{}-o", key.trade_id),
         instrument_id: slice.instrument_id.clone(),
