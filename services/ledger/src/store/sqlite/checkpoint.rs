@@ -15,8 +15,10 @@ use tracing::warn;
 /// Pages in the log from which on it is copied. More would copy a page that many batches change less often,
 /// but take longer to read through and longer to sync.
 const PAGES: i64 = 16_384;
-/// Rounds beside the writer: the second copies what came during the first.
-const ROUNDS: usize = 2;
+/// Pages that the writer may copy itself: about a millisecond.
+const REST: i64 = 128;
+/// Most rounds beside the writer until the rest is that small: each copies what came during the one before.
+const ROUNDS_MAX: usize = 5;
 
 /// The copying of one file's log; a clone is the same one.
 #[derive(Debug, Clone)]
@@ -77,10 +79,8 @@ impl Checkpoint {
         let shared = Arc::clone(shared);
         tokio::task::spawn_blocking(move || {
             if let Some(connection) = shared.connection.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-                for _ in 0..ROUNDS {
-                    if let Err(error) = ask(connection, "PASSIVE") {
-                        warn!("the write-ahead log cannot be copied into the file: {error}");
-                    }
+                if let Err(error) = copy_most(connection) {
+                    warn!("the write-ahead log cannot be copied into the file: {error}");
                 }
             }
             shared.is_rest_due.store(true, Ordering::Release);
@@ -93,6 +93,17 @@ impl Checkpoint {
     pub(super) fn close(&self) {
         self.0.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
+}
+
+fn copy_most(connection: &Connection) -> rusqlite::Result<()> {
+    for _ in 0..ROUNDS_MAX {
+        ask(connection, "PASSIVE")?;
+        let log = ask(connection, "NOOP")?;
+        if log.pages - log.copied <= REST {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// A checkpoint of that mode: <https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>.
