@@ -77,6 +77,10 @@ pub struct Config {
     pub snapshot_records: u64,
     /// The same after so long, if anything was decided, milliseconds.
     pub snapshot_ms: u64,
+    /// How often equity is measured and breakers are evaluated, milliseconds.
+    pub measure_ms: u64,
+    /// What the process may use of memory, bytes: the breaker's basis; 0 for no limit.
+    pub memory_limit_bytes: i64,
     /// How long a halt waits for workers when the caller does not say, milliseconds.
     pub halt_wait_ms_default: u32,
     /// How long a halt waits for workers at most, milliseconds.
@@ -129,6 +133,21 @@ pub struct LimitsConfig {
     pub ramp_ms: i64,
     /// Operators' commands.
     pub commands: CommandsConfig,
+    /// The currency in which the house and agents are measured.
+    pub measured_currency: String,
+    /// How long a tripped breaker stays at least before people may reset it, milliseconds.
+    pub breaker_cooldown_ms: i64,
+    /// After how long a breaker that ends by itself is looked at again, milliseconds.
+    pub breaker_pause_ms: i64,
+    /// How old the newest measurement of the house may be, milliseconds; older than that
+    /// and it opens nothing.
+    pub equity_age_max_ms: i64,
+    /// Fewer calls to the venue within a minute are no failure rate.
+    pub venue_calls_min: u32,
+    /// So many samples of memory in a row must be high.
+    pub memory_samples: usize,
+    /// What is left of positions that a breaker reduces, parts per million.
+    pub reduce_factor_ppm: i64,
 }
 
 /// A value that makes no sense.
@@ -176,6 +195,8 @@ impl Default for Config {
             accounts_page: 5_000,
             venue_settle_ms: 1_000,
             tick_ms: 100,
+            measure_ms: 1_000,
+            memory_limit_bytes: 0,
             snapshot_folder: "data/risk-guard".into(),
             snapshot_records: 100_000,
             snapshot_ms: 60_000,
@@ -209,6 +230,13 @@ impl Default for LimitsConfig {
             repeated_order_ms: limits.repeated_order_ms,
             ramp_ms: limits.ramp_ms,
             commands: CommandsConfig::default(),
+            measured_currency: limits.measured_currency.to_string(),
+            breaker_cooldown_ms: limits.breaker_cooldown_ms,
+            breaker_pause_ms: limits.breaker_pause_ms,
+            equity_age_max_ms: limits.equity_age_max_ms,
+            venue_calls_min: limits.venue_calls_min,
+            memory_samples: limits.memory_samples,
+            reduce_factor_ppm: limits.reduce_factor_ppm,
         }
     }
 }
@@ -235,6 +263,7 @@ impl Config {
         above_zero("accounts_page", self.accounts_page)?;
         above_zero("venue_settle_ms", self.venue_settle_ms)?;
         above_zero("tick_ms", self.tick_ms)?;
+        above_zero("measure_ms", self.measure_ms)?;
         above_zero("snapshot_records", self.snapshot_records)?;
         above_zero("snapshot_ms", self.snapshot_ms)?;
         let checks = [
@@ -308,7 +337,22 @@ impl LimitsConfig {
         above_zero("limits.booking_valid_ms", self.booking_valid_ms)?;
         above_zero("limits.booking_proposals_max", self.booking_proposals_max)?;
         above_zero("limits.repeated_order_ms", self.repeated_order_ms)?;
-        for (key, value) in [("limits.resume_cooldown_ms", self.resume_cooldown_ms), ("limits.ramp_ms", self.ramp_ms)] {
+        above_zero("limits.breaker_pause_ms", self.breaker_pause_ms)?;
+        above_zero("limits.equity_age_max_ms", self.equity_age_max_ms)?;
+        above_zero("limits.venue_calls_min", self.venue_calls_min)?;
+        above_zero("limits.memory_samples", self.memory_samples)?;
+        if !(0..1_000_000).contains(&self.reduce_factor_ppm) {
+            return Err(ConfigError::new(
+                "limits.reduce_factor_ppm",
+                self.reduce_factor_ppm,
+                "0 or more, below 1000000",
+            ));
+        }
+        for (key, value) in [
+            ("limits.resume_cooldown_ms", self.resume_cooldown_ms),
+            ("limits.ramp_ms", self.ramp_ms),
+            ("limits.breaker_cooldown_ms", self.breaker_cooldown_ms),
+        ] {
             if value < 0 {
                 return Err(ConfigError::new(key, value, "0 or more"));
             }
@@ -340,6 +384,15 @@ impl LimitsConfig {
             repeated_orders,
             repeated_order_ms: self.repeated_order_ms,
             ramp_ms: self.ramp_ms,
+            measured_currency: Id::new(&self.measured_currency).map_err(|error| {
+                ConfigError::new("limits.measured_currency", &self.measured_currency, error.to_string())
+            })?,
+            breaker_cooldown_ms: self.breaker_cooldown_ms,
+            breaker_pause_ms: self.breaker_pause_ms,
+            equity_age_max_ms: self.equity_age_max_ms,
+            venue_calls_min: self.venue_calls_min,
+            memory_samples: self.memory_samples,
+            reduce_factor_ppm: self.reduce_factor_ppm,
             order_value_max: Money::from_micros(self.order_value_max_micros),
             quote_age_max_ms: self.quote_age_max_ms,
             prediction_collar: Price::from_micros(self.prediction_collar_micros),
@@ -396,6 +449,11 @@ mod tests {
         check(|c| c.limits.resume_cooldown_ms = -1, "limits.resume_cooldown_ms");
         check(|c| c.limits.spot_collar_ppm = 0, "limits.spot_collar_ppm");
         check(|c| c.limits.ramp_ms = -1, "limits.ramp_ms");
+        check(|c| c.measure_ms = 0, "measure_ms");
+        check(|c| c.limits.breaker_cooldown_ms = -1, "limits.breaker_cooldown_ms");
+        check(|c| c.limits.breaker_pause_ms = 0, "limits.breaker_pause_ms");
+        check(|c| c.limits.reduce_factor_ppm = 1_000_000, "limits.reduce_factor_ppm");
+        check(|c| c.limits.measured_currency = "U S D".to_owned(), "limits.measured_currency");
         check(|c| c.limits.repeated_orders = "maybe".to_owned(), "limits.repeated_orders");
         let rule = |key: &str, value| {
             let change = |c: &mut Config| c.limits.rules = BTreeMap::from([(key.to_owned(), value)]);

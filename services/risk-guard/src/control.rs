@@ -90,6 +90,17 @@ impl Gate {
             Some(Question::ConfirmBooking(confirmed)) => {
                 return self.confirm_booking(&principal, &confirmed.token, &traceparent, reply).await;
             }
+            Some(Question::ListLimits(_)) => {
+                let _ = reply.send(self.list_limits());
+            }
+            Some(Question::ProposeLimit(proposed)) => {
+                let answer = self.propose_limit(&principal, &proposed).await?;
+                let _ = reply.send(answer);
+            }
+            Some(Question::ConfirmLimit(confirmed)) => {
+                let answer = self.confirm_limit(&principal, &confirmed.token).await?;
+                let _ = reply.send(answer);
+            }
             Some(Question::AccountViews(asked)) => {
                 let _ = reply.send(self.account_views(&asked));
             }

@@ -8,6 +8,7 @@ pub(crate) use checkpoint::Checkpoints;
 
 use crate::{
     bookings::Untold,
+    breakers::BreakerWork,
     command::Command,
     config::{Config, now},
     control,
@@ -84,6 +85,7 @@ pub(crate) struct Gate {
     /// The last message on LEDGER that is in the state.
     pub(crate) ledger_sequence: u64,
     pub(crate) checkpoints: Checkpoints,
+    pub(crate) breakers: BreakerWork,
 }
 
 /// What is under way outside the task.
@@ -262,6 +264,7 @@ impl Gate {
     async fn on_market(&mut self, fact: &Followed) -> Result<(), Ended> {
         let Some(record) = market::record(fact) else { return Ok(()) };
         if let Record::Quote(quote) = &record {
+            self.note_jump(quote);
             let reports = self.venue.on_quote(quote);
             self.on_reports(reports).await?;
         }
@@ -286,6 +289,7 @@ impl Gate {
         self.cancel_forbidden();
         self.drive_reductions().await?;
         self.tell_bookings().await;
+        self.watch_breakers().await?;
         self.check_state().await?;
         self.journal_closed().await?;
         self.checkpoint().await

@@ -4,6 +4,7 @@
 
 mod alert;
 mod bookings;
+mod breakers;
 mod command;
 mod config;
 mod control;
@@ -13,6 +14,7 @@ mod halt;
 mod hash;
 mod journal;
 mod lease;
+mod limits;
 mod market;
 mod metrics;
 mod outcome;

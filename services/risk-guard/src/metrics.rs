@@ -21,6 +21,9 @@ pub(crate) const ANOMALIES: &str = "risk_guard_venue_anomalies_total";
 pub(crate) const VENUE_FAILURES: &str = "risk_guard_venue_failures_total";
 pub(crate) const REPEATED_ORDERS: &str = "risk_guard_repeated_orders_total";
 
+pub(crate) const BREAKERS: &str = "risk_guard_breaker_events_total";
+pub(crate) const LOSS_PPM: &str = "risk_guard_house_loss_ppm";
+
 pub(crate) fn describe() {
     describe_counter!(DECISIONS, "Decisions by code: APPROVED, NO_TRADE or the denial");
     describe_histogram!(DECISION_SECONDS, Unit::Seconds, "Deciding one batch, without journal and venue");
@@ -34,6 +37,8 @@ pub(crate) fn describe() {
     describe_histogram!(GATE_CLOSED_SECONDS, Unit::Seconds, "From the receipt of a halt to the journaled closing");
     describe_gauge!(LEADER, "1 while this guard leads");
     describe_counter!(REPEATED_ORDERS, "Approved orders that equal one of a moment ago under another trade");
+    describe_counter!(BREAKERS, "Breakers that warned, tripped, went on, ended or could not be measured");
+    describe_gauge!(LOSS_PPM, "Loss of the pooled capital of the day, the month and from the peak, parts per million");
     describe_counter!(REPEATS, "Proposals of trades that were decided before");
     describe_counter!(BROKEN_INVARIANTS, "Checks that found the state to contradict itself; each halts everything");
     describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Hashing the state into the journal and taking a snapshot");

@@ -15,7 +15,7 @@ use tragen_contracts::{
     convert,
     v1::{self, guard_answer::Answer},
 };
-use tragen_domain::risk::{ResumeProposal, ResumeRefused, confirm_resume, propose_resume};
+use tragen_domain::risk::{Acknowledged, ResumeProposal, ResumeRefused, confirm_resume, propose_resume};
 
 impl Gate {
     /// First step.
@@ -25,10 +25,17 @@ impl Gate {
             Ok(parsed) => parsed,
             Err(bad) => return refusal(Code::InvalidArgument, bad.reason, bad.to_string()),
         };
+        let milder = target.or_else(|| self.state.state_of(&scope).milder());
+        if let Some(milder) = milder
+            && let Err(refused) = self.check_breakers(&scope, milder, &request.override_reason)
+        {
+            return *refused;
+        }
         let token = uuid::Uuid::new_v4().simple().to_string();
         let by = (principal, request.reason.as_str());
         match propose_resume(&mut self.state, scope, target, by, token, now()) {
             Ok(proposal) => {
+                self.keep_override(&proposal.token, &request.override_reason);
                 let answer = Answer::ProposeResume(v1::ProposeResumeResponse {
                     evidence_hash: evidence_hash(&proposal.evidence),
                     token: proposal.token,
@@ -55,12 +62,17 @@ impl Gate {
         if !self.is_evidence_of(request) {
             return Ok(refused_resume(ResumeRefused::EvidenceChanged));
         }
+        let overridden = match self.overridden_by(&request.token) {
+            Ok(overridden) => overridden,
+            Err(refused) => return Ok(*refused),
+        };
         let change = match confirm_resume(&mut self.state, &request.token, principal, now()) {
             Ok(change) => change,
             Err(refused) => return Ok(refused_resume(refused)),
         };
         let (epoch, state) = (change.epoch, trading_state(change.state));
         info!(epoch, "{} is {} by {}: {}", change.scope, change.state.as_str(), change.changed_by, change.reason);
+        self.acknowledge(overridden).await?;
         self.change_state(change).await?;
         let (bus, told) = (self.bus.clone(), control_state(&self.state, &self.journal.leader_id));
         self.context.spawn("resume", async move {
@@ -69,6 +81,25 @@ impl Gate {
         });
         let answer = Answer::ConfirmResume(v1::ConfirmResumeResponse { epoch, state: state.into() });
         Ok(v1::GuardAnswer { answer: Some(answer) })
+    }
+
+    /// Of proposals that still wait; there are few.
+    fn keep_override(&mut self, token: &str, override_reason: &str) {
+        let waiting: Vec<String> = self.state.resumes(now()).map(|proposal| proposal.token.clone()).collect();
+        self.breakers.overrides.retain(|token, _| waiting.contains(token));
+        if !override_reason.is_empty() {
+            self.breakers.overrides.insert(token.to_owned(), override_reason.to_owned());
+        }
+    }
+
+    /// Breakers that a confirmed resume overrides; why it may not be confirmed otherwise.
+    fn overridden_by(&self, token: &str) -> Result<Vec<Acknowledged>, Box<v1::GuardAnswer>> {
+        let override_reason = self.breakers.overrides.get(token).map(String::as_str).unwrap_or_default();
+        match self.state.resumes(now()).find(|proposal| proposal.token == token) {
+            Some(proposal) => self.check_breakers(&proposal.scope, proposal.target, override_reason),
+            // `confirm_resume` says why.
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Whether the second person has looked at what the first one was shown.

@@ -3,6 +3,7 @@
 
 use crate::{
     VENUE, alert,
+    breakers::BreakerWork,
     command::{self, Leases},
     config::Config,
     control,
@@ -168,6 +169,7 @@ async fn lead(
         lease: lease.clone(),
         ledger_sequence: place.ledger,
         checkpoints: Checkpoints::default(),
+        breakers: BreakerWork::default(),
     };
     if let Some(first) = first {
         info!("{} begins {:?}: {}", first.scope, first.state, first.reason);

@@ -1,13 +1,16 @@
 //! Between the bus's messages and the gate's records.
 
 mod booking;
+mod breaker;
 mod fact;
+mod memory;
 mod order;
 mod reduction;
 mod scope;
 mod snapshot;
 
 pub(crate) use booking::{booking_record, told_record};
+pub(crate) use breaker::{breaker_kind, limit_kind};
 pub(crate) use fact::{fact_records, snapshot_records};
 pub(crate) use order::{
     Ticket, agent_and_pool, approved_record, closed_record, executed_record, journal_record, timeframe,

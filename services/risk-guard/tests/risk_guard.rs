@@ -3,6 +3,8 @@
 
 #[path = "risk_guard/bookings.rs"]
 mod bookings;
+#[path = "risk_guard/breakers.rs"]
+mod breakers;
 #[path = "risk_guard/commands.rs"]
 mod commands;
 #[path = "risk_guard/control.rs"]

@@ -76,6 +76,12 @@ pub static SHUTDOWN_AGENT: Method = staff("tragen.v1.RiskControl/ShutdownAgent",
 pub static WATCH_RISK: Method = staff("tragen.v1.RiskControl/WatchRisk", Role::Operator);
 /// See the contract.
 pub static GET_RISK_HISTORY: Method = staff("tragen.v1.RiskControl/GetRiskHistory", Role::Operator);
+/// See the contract.
+pub static LIST_LIMITS: Method = staff("tragen.v1.RiskControl/ListLimits", Role::Operator);
+/// It may loosen.
+pub static PROPOSE_LIMIT: Method = staff("tragen.v1.RiskControl/ProposeLimit", Role::RiskAdmin);
+/// It loosens.
+pub static CONFIRM_LIMIT: Method = staff("tragen.v1.RiskControl/ConfirmLimit", Role::RiskAdmin);
 /// A trader sees the agents of its own account.
 pub static LIST_AGENTS: Method = trader("tragen.v1.Agents/ListAgents", Scope::TradeRead, Some(Budget::Read));
 /// A trader sees the agents of its own account.
@@ -96,7 +102,7 @@ pub static PROPOSE_BOOKING: Method = staff("tragen.v1.Operations/ProposeBooking"
 pub static CONFIRM_BOOKING: Method = staff("tragen.v1.Operations/ConfirmBooking", Role::Operator);
 
 /// Every method.
-pub static METHODS: [&Method; 32] = [
+pub static METHODS: [&Method; 35] = [
     &PLACE_TRADE,
     &GET_TRADE,
     &LIST_TRADES,
@@ -120,6 +126,9 @@ pub static METHODS: [&Method; 32] = [
     &SHUTDOWN_AGENT,
     &WATCH_RISK,
     &GET_RISK_HISTORY,
+    &LIST_LIMITS,
+    &PROPOSE_LIMIT,
+    &CONFIRM_LIMIT,
     &LIST_AGENTS,
     &GET_AGENT,
     &PUT_AGENT,

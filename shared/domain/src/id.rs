@@ -1,6 +1,10 @@
 //! Ids that cannot be mixed up: an account is not an instrument, and neither
 //! can carry a character that would break a bus subject or an SQL statement.
 
+mod hash;
+
+pub use hash::{QuickHasher, QuickMap};
+
 use std::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, sync::Arc};
 
 /// What an [`Id`] names; implemented by marker types only.

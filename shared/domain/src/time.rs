@@ -50,6 +50,22 @@ impl Timestamp {
         let months_since_march = (5 * day_of_year + 2) / 153;
         12 * (era * 400 + year_of_era) + months_since_march + 2
     }
+
+    /// The beginning of the UTC day after it.
+    #[must_use]
+    pub const fn next_utc_day(self) -> Self {
+        Self((self.utc_day() + 1).saturating_mul(86_400_000_000))
+    }
+
+    /// The beginning of the UTC month after it.
+    #[must_use]
+    pub const fn next_utc_month(self) -> Self {
+        let mut next = self.next_utc_day();
+        while next.utc_month() == self.utc_month() {
+            next = next.next_utc_day();
+        }
+        next
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -78,6 +94,17 @@ mod tests {
         check(19_692, 2023, 12);
         check(47_540, 2100, 2); // 28 February, no leap year
         check(47_541, 2100, 3);
+    }
+
+    #[test]
+    fn the_next_day_and_month_begin_at_midnight() {
+        let day = 86_400_000_000;
+        let at = |days: i64, micros: i64| Timestamp::from_micros(days * day + micros);
+        assert_eq!(at(3, 0).next_utc_day(), at(4, 0));
+        assert_eq!(at(3, day - 1).next_utc_day(), at(4, 0));
+        assert_eq!(at(0, 5).next_utc_month(), at(31, 0));
+        assert_eq!(at(31, 0).next_utc_month(), at(59, 0));
+        assert_eq!(at(-1, 0).next_utc_month(), at(0, 0));
     }
 
     #[test]

@@ -56,14 +56,12 @@ fn approved(trade: &str, side: Side, cents: i64, contracts: i64, time_in_force: 
     let id = InstrumentId::new("P").expect("an id");
     let account = AccountId::new("alice").expect("an id");
     let currency = Currency::new("USD").expect("a currency");
+    let (style, currency_too) = (SettlementStyle::Prediction, currency.clone());
+    let settlement = SettlementTerms { style, currency: currency_too, initial_margin_ppm: 0 };
     let instrument = Instrument {
         id: id.clone(),
         name: "P".to_owned(),
-        settlement: SettlementTerms {
-            style: SettlementStyle::Prediction,
-            currency: currency.clone(),
-            initial_margin_ppm: 0,
-        },
+        settlement,
         tick: Price::from_micros(10_000),
         lot: Quantity::from_micros(1_000_000),
         min_quantity: Quantity::from_micros(1_000_000),

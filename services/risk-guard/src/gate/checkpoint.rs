@@ -138,7 +138,7 @@ impl Gate {
         self.unkeyed("hash", v1::journal_record::Kind::StateHashed(hash))
     }
 
-    fn unkeyed(&self, what: &str, kind: v1::journal_record::Kind) -> v1::JournalRecord {
+    pub(crate) fn unkeyed(&self, what: &str, kind: v1::journal_record::Kind) -> v1::JournalRecord {
         let meta = v1::Meta {
             event_id: format!("{what}-{}-{}", self.journal.leader_id, self.journal.last),
             occurred_at_micros: now().micros(),

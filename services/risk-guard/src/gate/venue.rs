@@ -102,7 +102,6 @@ impl Gate {
     }
 
     /// Calls of the venue within the last minute, and how many failed.
-    #[expect(dead_code, reason = "for the breaker of a failing venue")]
     pub(crate) fn venue_calls(&self) -> CallCounts {
         self.work.venue_calls.counts(clock::boot_time().as_secs())
     }

@@ -3,6 +3,7 @@
 use super::{
     Key,
     booking::booked_record,
+    breaker,
     reduction::{reduction_ended, reduction_ordered},
     state_change,
 };
@@ -191,6 +192,12 @@ pub(crate) fn journal_record(
         }
         Kind::ReductionOrdered(ordered) => reduction_ordered(ordered),
         Kind::ReductionEnded(ended) => reduction_ended(ended),
+        Kind::LimitChanged(changed) => breaker::limit_record(changed),
+        Kind::BreakerLatched(latched) => breaker::latched_record(latched),
+        Kind::BreakerEnded(ended) => breaker::ended_record(ended),
+        Kind::BreakerAcknowledged(own) => breaker::acknowledged_record(own),
+        Kind::BaselineKept(kept) => breaker::baseline_record(kept),
+        Kind::PaymentsKept(kept) => breaker::payments_record(kept),
         Kind::StateHashed(_) => return Ok(None),
     };
     changed.map(Some)

@@ -1,7 +1,7 @@
 //! A guard's memory as parts of a snapshot, and back.
 
 use super::{
-    Ticket,
+    Ticket, memory,
     order::{self, order_of},
     reduction::{read_reduction, reduction_entry},
     scope::{read_change, risk_change, scope_state, state_change},
@@ -71,6 +71,7 @@ pub(crate) fn write_entries(entries: &Entries, out: &mut Vec<u8>) {
         put(Kind::Told(v1::KnownTrades { trade_ids, order_ids: Vec::new() }));
     }
     stored.owners.iter().filter_map(owners_entry).for_each(|entry| put(Kind::Owners(entry)));
+    stored.memories.iter().filter_map(memory::memory_entry).for_each(&mut put);
     for (account, instrument, unposted) in &stored.unposted {
         put(Kind::Unposted(v1::UnpostedFill {
             account_id: account.to_string(),
@@ -151,6 +152,11 @@ fn take(entry: v1::SnapshotEntry, stored: &mut Stored, replica: &mut Replica) ->
             }
         }
         Kind::Owners(own) => stored.owners.push(read_owners(&own)?),
+        Kind::Memory(record) => stored.memories.extend(memory::kept(&record)?),
+        Kind::Seated(own) => stored.memories.push(memory::seated(&own)?),
+        Kind::Traded(own) => stored.memories.push(memory::traded(&own)?),
+        Kind::Resumed(own) => stored.memories.push(memory::resumed(&own)?),
+        Kind::WalletStarted(own) => stored.memories.push(memory::wallet_started(&own)?),
         Kind::Unposted(fill) => {
             let side = v1::Side::try_from(fill.side).unwrap_or_default();
             let unposted = Unposted {

@@ -104,7 +104,12 @@ async fn a_resume_takes_two_people_and_one_level_at_a_time() {
     let guard = rig.guard().await;
     halt(&rig, "operator").await;
     let propose = |reason: &str, target: v1::TradingState| {
-        Question::ProposeResume(v1::ProposeResumeRequest { scope: None, target: target.into(), reason: reason.into() })
+        Question::ProposeResume(v1::ProposeResumeRequest {
+            scope: None,
+            target: target.into(),
+            reason: reason.into(),
+            ..Default::default()
+        })
     };
     let confirm =
         |token: &str| Question::ConfirmResume(v1::ConfirmResumeRequest { token: token.into(), ..Default::default() });

@@ -5,7 +5,7 @@ use crate::refusal::{Refusal, malformed_answer};
 use std::time::Duration;
 use tragen_bus::Ask;
 use tragen_contracts::v1::{
-    ConfirmResumeRequest, ConfirmResumeResponse, FlattenRequest, FlattenResponse, GetRiskHistoryRequest,
+    self, ConfirmResumeRequest, ConfirmResumeResponse, FlattenRequest, FlattenResponse, GetRiskHistoryRequest,
     GetRiskHistoryResponse, GetRiskStateRequest, GetRiskStateResponse, GuardAnswer, GuardQuestion, HaltRequest,
     HaltResponse, ProposeResumeRequest, ProposeResumeResponse, ReducePositionsRequest, ReducePositionsResponse,
     ShutdownAgentRequest, ShutdownAgentResponse, guard_answer::Answer, guard_question::Question,
@@ -90,6 +90,48 @@ impl Api {
     ) -> Result<GetRiskHistoryResponse, Refusal> {
         let question = Question::History(request);
         let Answer::History(answer) = self.ask_guard(call, question, self.patience(call)).await? else {
+            return Err(malformed_answer());
+        };
+        Ok(answer)
+    }
+
+    /// `RiskControl/ListLimits`.
+    pub(crate) async fn list_limits(
+        &self,
+        call: &Call,
+        request: v1::ListLimitsRequest,
+    ) -> Result<v1::ListLimitsResponse, Refusal> {
+        let Answer::ListLimits(answer) =
+            self.ask_guard(call, Question::ListLimits(request), self.patience(call)).await?
+        else {
+            return Err(malformed_answer());
+        };
+        Ok(answer)
+    }
+
+    /// `RiskControl/ProposeLimit`.
+    pub(crate) async fn propose_limit(
+        &self,
+        call: &Call,
+        request: v1::ProposeLimitRequest,
+    ) -> Result<v1::ProposeLimitResponse, Refusal> {
+        let Answer::ProposeLimit(answer) =
+            self.ask_guard(call, Question::ProposeLimit(request), self.patience(call)).await?
+        else {
+            return Err(malformed_answer());
+        };
+        Ok(answer)
+    }
+
+    /// `RiskControl/ConfirmLimit`.
+    pub(crate) async fn confirm_limit(
+        &self,
+        call: &Call,
+        request: v1::ConfirmLimitRequest,
+    ) -> Result<v1::ConfirmLimitResponse, Refusal> {
+        let Answer::ConfirmLimit(answer) =
+            self.ask_guard(call, Question::ConfirmLimit(request), self.patience(call)).await?
+        else {
             return Err(malformed_answer());
         };
         Ok(answer)

@@ -82,6 +82,36 @@ impl RiskControl for Grpc {
         reply(api.serve(&access::GET_RISK_HISTORY, headers.as_ref(), work).await)
     }
 
+    async fn list_limits(
+        &self,
+        request: Request<v1::ListLimitsRequest>,
+    ) -> Result<Response<v1::ListLimitsResponse>, Status> {
+        let (headers, _, message) = request.into_parts();
+        let api = &self.api;
+        let work = |call| async move { api.list_limits(&call, message).await };
+        reply(api.serve(&access::LIST_LIMITS, headers.as_ref(), work).await)
+    }
+
+    async fn propose_limit(
+        &self,
+        request: Request<v1::ProposeLimitRequest>,
+    ) -> Result<Response<v1::ProposeLimitResponse>, Status> {
+        let (headers, _, message) = request.into_parts();
+        let api = &self.api;
+        let work = |call| async move { api.propose_limit(&call, message).await };
+        reply(api.serve(&access::PROPOSE_LIMIT, headers.as_ref(), work).await)
+    }
+
+    async fn confirm_limit(
+        &self,
+        request: Request<v1::ConfirmLimitRequest>,
+    ) -> Result<Response<v1::ConfirmLimitResponse>, Status> {
+        let (headers, _, message) = request.into_parts();
+        let api = &self.api;
+        let work = |call| async move { api.confirm_limit(&call, message).await };
+        reply(api.serve(&access::CONFIRM_LIMIT, headers.as_ref(), work).await)
+    }
+
     type WatchRiskStream = BoxStream<'static, Result<v1::WatchRiskResponse, Status>>;
 
     async fn watch_risk(

@@ -70,3 +70,21 @@ pub(super) async fn confirm_resume(State(api): Shared, headers: HeaderMap, body:
     let confirm = |call| async move { api.confirm_resume(&call, message(body)?).await };
     reply(api, &access::CONFIRM_RESUME, &headers, confirm).await
 }
+
+pub(super) async fn list_limits(State(api): Shared, headers: HeaderMap) -> Response {
+    let api = &api;
+    let read = |call| async move { api.list_limits(&call, v1::ListLimitsRequest {}).await };
+    reply(api, &access::LIST_LIMITS, &headers, read).await
+}
+
+pub(super) async fn propose_limit(State(api): Shared, headers: HeaderMap, body: Body) -> Response {
+    let api = &api;
+    let propose = |call| async move { api.propose_limit(&call, message(body)?).await };
+    reply(api, &access::PROPOSE_LIMIT, &headers, propose).await
+}
+
+pub(super) async fn confirm_limit(State(api): Shared, headers: HeaderMap, body: Body) -> Response {
+    let api = &api;
+    let confirm = |call| async move { api.confirm_limit(&call, message(body)?).await };
+    reply(api, &access::CONFIRM_LIMIT, &headers, confirm).await
+}

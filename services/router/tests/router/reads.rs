@@ -185,6 +185,9 @@ fn guard(question: v1::GuardQuestion) -> v1::guard_answer::Answer {
         | Question::ProposeBooking(_)
         | Question::ConfirmBooking(_)
         | Question::AccountViews(_)
+        | Question::ListLimits(_)
+        | Question::ProposeLimit(_)
+        | Question::ConfirmLimit(_)
         | Question::VenueFills(_) => Answer::State(v1::GetRiskStateResponse::default()),
     }
 }

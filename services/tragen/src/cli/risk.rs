@@ -3,6 +3,7 @@
 
 mod journal;
 mod known;
+mod limits;
 mod replay;
 mod scope;
 mod shown;
@@ -103,7 +104,13 @@ pub(crate) enum RiskCommand {
         /// Why.
         #[arg(long)]
         reason: String,
+        /// Why a tripped breaker that is not low need not be.
+        #[arg(long = "override", default_value = "")]
+        override_reason: String,
     },
+    /// Limits by scope: shown, and changed by two people where they become looser.
+    #[command(subcommand)]
+    Limits(limits::LimitsCommand),
     /// Rebuilds the guard's state from its journal, checks every hash in it, and prints the hash of the end.
     #[command(
         after_help = "Examples:\n  tragen risk replay --nats nats://127.0.0.1:4222\n  tragen risk replay --until 5000 --save journal.tragen\n  tragen risk replay --journal journal.tragen --snapshot data/risk-guard/snapshot-00000000000000004000\n\nExit code 1 if the state differs from what the journal says."
@@ -204,7 +211,11 @@ impl RiskCommand {
                 show_halt(format, &scope, &answer.halt.context("the answer has no halt")?)?;
                 warn(&api, &scope).await;
             }
-            Self::ProposeResume { scope: ScopeArgs { scope }, reason } => propose(&api, format, scope, reason).await?,
+            Self::ProposeResume { scope: ScopeArgs { scope }, reason, override_reason } => {
+                let question = v1::ProposeResumeRequest { scope: Some(scope), target: 0, reason, override_reason };
+                propose(&api, format, question).await?;
+            }
+            Self::Limits(command) => command.run(&api, format).await?,
             Self::ConfirmResume { proposal, evidence } => {
                 let question = v1::ConfirmResumeRequest { token: proposal, evidence_hash: evidence };
                 let answer = api.risk().confirm_resume(ask(question)).await?.into_inner();
@@ -216,8 +227,7 @@ impl RiskCommand {
     }
 }
 
-async fn propose(api: &Api, format: Format, scope: v1::Scope, reason: String) -> anyhow::Result<()> {
-    let question = v1::ProposeResumeRequest { scope: Some(scope), target: 0, reason };
+async fn propose(api: &Api, format: Format, question: v1::ProposeResumeRequest) -> anyhow::Result<()> {
     let answer = api.risk().propose_resume(ask(question)).await?.into_inner();
     let fields = [
         ("proposal", answer.token.clone()),

@@ -99,7 +99,7 @@ async fn nothing_reaches_the_venue_after_a_halt_under_load_has_returned() {
 async fn resume(platform: &Platform, target: v1::TradingState) {
     let mut first = platform.caller("rita", Role::RiskAdmin);
     let mut second = platform.caller("sam", Role::RiskAdmin);
-    let request = v1::ProposeResumeRequest { scope: None, target: 0, reason: "drill over".into() };
+    let request = v1::ProposeResumeRequest { reason: "drill over".into(), ..Default::default() };
     let proposal = first.risk.propose_resume(request).await.expect("proposed").into_inner();
     assert_eq!(proposal.target(), target);
     let confirm = v1::ConfirmResumeRequest { token: proposal.token, evidence_hash: proposal.evidence_hash };

@@ -1,34 +1,45 @@
 //! What the gate knows of one account: what the ledger has posted, what open
 //! orders hold, and fills that the ledger has not posted yet.
 
+mod rare;
+
 use super::{
-    Exposure, Order, Posted, Scope,
+    Exposure, KeptPayments, Order, Posted, Scope, Traded,
     exposure::{Owners, Part},
     hold::side_hold,
-    pace::{Pace, Recent},
+    pace::Recent,
     record::PostedPosition,
     state::OpenOrder,
 };
 use crate::{
     execution::Fill,
-    id::{Currency, ExecutionId, InstrumentId, OrderId, TradeId},
-    instrument::SettlementTerms,
+    id::{AccountId, Currency, ExecutionId, InstrumentId, OrderId, QuickMap, TradeId},
+    instrument::{SettlementStyle, SettlementTerms},
     money::{Money, ONE, Overflow, Price, Quantity, Rounding},
     order::Side,
     position::Position,
     time::Timestamp,
 };
-use std::collections::HashMap;
+use rare::Rare;
 
 /// One account; everything here follows from the records applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccountState {
     balances: Vec<(Currency, Balance)>,
-    holdings: HashMap<InstrumentId, Holding>,
-    withdrawals: HashMap<TradeId, (Currency, Money)>,
-    /// Approved orders of the last second that open something, and those that do not.
-    increasing: Pace,
-    reducing: Pace,
+    holdings: QuickMap<InstrumentId, Holding>,
+    /// Resting orders, counted with every change.
+    resting: usize,
+    /// What may have an open loss, side by side: a decision looks at all of it.
+    margined: Vec<Margined>,
+    rare: Option<Box<Rare>>,
+}
+
+/// A position that is margined, or may be: before its first order only the instrument knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Margined {
+    pub(super) instrument: InstrumentId,
+    pub(super) quantity: Quantity,
+    pub(super) entry_notional: Money,
 }
 
 /// Money of one currency.
@@ -46,10 +57,6 @@ pub struct Balance {
     pub unposted: Money,
     /// What positions cost (their margin, where they are margined), posted or not, >= 0.
     pub invested: Money,
-    /// What the wallet began with, shifted by what was paid in or out since, and the
-    /// ledger's version of the newest such payment in it. Known from the first order
-    /// that was decided with a wallet floor.
-    pub start: Option<(Money, i64)>,
 }
 
 /// What is held and ordered of one instrument.
@@ -64,6 +71,7 @@ pub struct Holding {
     unposted: Vec<Unposted>,
     hold: Money,
     spent: Money,
+    received: Money,
     invested: Money,
     pub(super) owners: Owners,
     pub(super) recent: Recent,
@@ -89,17 +97,6 @@ impl Balance {
     /// [`Overflow`].
     pub fn available(&self) -> Result<Option<Money>, Overflow> {
         self.posted.map(|posted| posted.minus(self.held)?.minus(self.unposted)).transpose()
-    }
-
-    /// Money from outside (negative: to outside), known since the ledger's `version`.
-    fn pay_in(&mut self, amount: Money, version: i64) -> Result<(), Overflow> {
-        if let Some((start, newest)) = self.start
-            && version > newest
-            && !amount.is_zero()
-        {
-            self.start = Some((start.plus(amount)?, version));
-        }
-        Ok(())
     }
 
     /// Cash and what positions cost: what shares of the account are taken of. It
@@ -137,28 +134,57 @@ impl AccountState {
 
     /// Money held for withdrawals, by their id.
     pub fn withdrawals(&self) -> impl Iterator<Item = (&TradeId, &Currency, Money)> {
-        self.withdrawals.iter().map(|(trade, (currency, amount))| (trade, currency, *amount))
+        let own = self.rare.iter().flat_map(|rare| &rare.withdrawals);
+        own.map(|(trade, (currency, amount))| (trade, currency, *amount))
     }
 
     /// Resting orders of the account.
     #[must_use]
-    pub fn resting_orders(&self) -> usize {
-        let orders = self.holdings.values().flat_map(|holding| &holding.orders);
-        orders.filter(|order| order.order.terms.time_in_force.is_resting()).count()
+    pub const fn resting_orders(&self) -> usize {
+        self.resting
+    }
+
+    /// What the wallet began with, shifted by what was paid in or out since, and the
+    /// ledger's version of the newest such payment in it; known from the first order
+    /// that was decided with a wallet floor.
+    #[must_use]
+    pub fn wallet_start(&self, currency: &Currency) -> Option<(Money, i64)> {
+        self.rare.as_ref()?.paid(currency).start
+    }
+
+    /// Everything paid in less what was paid out since the gate looks, and the ledger's
+    /// version of the newest payment in it: neither is profit or loss.
+    #[must_use]
+    pub fn payments(&self, currency: &Currency) -> (Money, i64) {
+        self.rare.as_ref().map(|rare| rare.paid(currency).payments).unwrap_or_default()
+    }
+
+    pub(super) fn start_wallet(&mut self, currency: &Currency, start: (Money, i64)) {
+        self.rare_mut().paid_mut(currency).start = Some(start);
+    }
+
+    /// What a guard before this one has journaled.
+    pub(super) fn keep_payments(&mut self, kept: &KeptPayments) {
+        self.rare_mut().paid_mut(&kept.currency).keep(kept);
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     /// Approved orders of the second before `now` that open something.
     pub(super) fn increasing_in_second(&self, now: Timestamp) -> usize {
-        self.increasing.within_second(now)
+        self.rare.as_ref().map_or(0, |rare| rare.increasing.within_second(now))
     }
 
     /// Approved orders of the second before `now` that open nothing.
     pub(super) fn reducing_in_second(&self, now: Timestamp) -> usize {
-        self.reducing.within_second(now)
+        self.rare.as_ref().map_or(0, |rare| rare.reducing.within_second(now))
     }
 
     pub(super) fn count(&mut self, order: &Order) {
-        let pace = if order.hold.is_zero() { &mut self.reducing } else { &mut self.increasing };
+        let rare = self.rare_mut();
+        let pace = if order.hold.is_zero() { &mut rare.reducing } else { &mut rare.increasing };
         pace.count(order.decided_at);
     }
 
@@ -176,21 +202,47 @@ impl AccountState {
         }
         let (hold_before, spent_before) = (holding.hold, holding.spent);
         let invested_before = if is_new { Money::ZERO } else { holding.invested };
+        let resting_before = holding.resting();
         change(holding);
         holding.refresh()?;
         let (hold, spent) = (holding.hold.minus(hold_before)?, holding.spent.minus(spent_before)?);
         let invested = holding.invested.minus(invested_before)?;
+        self.resting = self.resting + holding.resting() - resting_before;
+        let position = holding.position;
+        let margined = (!position.quantity.is_zero() && holding.may_be_margined()).then(|| Margined {
+            instrument: instrument.clone(),
+            quantity: position.quantity,
+            entry_notional: position.entry_notional,
+        });
         if let Some(currency) = holding.currency().cloned() {
             let balance = self.balance_mut(&currency);
             balance.held = balance.held.plus(hold)?;
             balance.unposted = balance.unposted.plus(spent)?;
             balance.invested = balance.invested.plus(invested)?;
         }
+        self.set_margined(instrument, margined);
         Ok(())
+    }
+
+    fn set_margined(&mut self, instrument: &InstrumentId, now: Option<Margined>) {
+        let place = self.margined.iter().position(|own| own.instrument == *instrument);
+        match (place, now) {
+            (Some(place), Some(now)) => self.margined[place] = now,
+            (Some(place), None) => drop(self.margined.remove(place)),
+            (None, Some(now)) => self.margined.push(now),
+            (None, None) => {}
+        }
+    }
+
+    /// Positions that are margined or may be, none of them flat.
+    pub(super) fn margined(&self) -> &[Margined] {
+        &self.margined
     }
 
     pub(super) fn balance_mut(&mut self, currency: &Currency) -> &mut Balance {
         let index = self.balances.iter().position(|(own, _)| own == currency).unwrap_or_else(|| {
+            // Most accounts have one: no room for more is kept.
+            self.balances.reserve_exact(1);
             self.balances.push((currency.clone(), Balance::default()));
             self.balances.len() - 1
         });
@@ -205,7 +257,9 @@ impl AccountState {
                 (own.posted, own.version) = (Some(balance.cash), balance.version);
                 own.is_frozen = balance.is_frozen;
             }
-            own.pay_in(balance.flow, balance.version)?;
+            if !balance.flow.is_zero() {
+                self.rare_mut().paid_mut(&balance.currency).pay_in(balance.flow, balance.version)?;
+            }
         }
         for position in &posted.positions {
             let mut is_sound = Ok(());
@@ -221,6 +275,21 @@ impl AccountState {
             })?;
         }
         self.release_withdrawal(trade)
+    }
+
+    /// Who has ordered in its holdings, where that is remembered.
+    pub(super) fn traded(&self, account: &AccountId) -> impl Iterator<Item = Traded> {
+        let own = self.holdings.iter().filter(|(_, holding)| !holding.owners.is_empty());
+        own.filter_map(|(instrument, holding)| {
+            Some(Traded {
+                account: account.clone(),
+                instrument: instrument.clone(),
+                terms: holding.terms.clone()?,
+                pools: holding.owners.pools.clone(),
+                agents: holding.owners.agents.clone(),
+                timeframes: holding.owners.timeframes.clone(),
+            })
+        })
     }
 
     /// Capital by currency.
@@ -245,7 +314,7 @@ impl AccountState {
         currency: &Currency,
         amount: Money,
     ) -> Result<(), Overflow> {
-        if self.withdrawals.insert(trade, (currency.clone(), amount)).is_none() {
+        if self.rare_mut().withdrawals.insert(trade, (currency.clone(), amount)).is_none() {
             let balance = self.balance_mut(currency);
             balance.held = balance.held.plus(amount)?;
         }
@@ -253,7 +322,8 @@ impl AccountState {
     }
 
     pub(super) fn release_withdrawal(&mut self, trade: &TradeId) -> Result<(), Overflow> {
-        if let Some((currency, amount)) = self.withdrawals.remove(trade) {
+        let released = self.rare.as_mut().and_then(|rare| rare.withdrawals.remove(trade));
+        if let Some((currency, amount)) = released {
             let balance = self.balance_mut(&currency);
             balance.held = balance.held.minus(amount)?;
         }
@@ -298,6 +368,12 @@ impl Holding {
         self.spent
     }
 
+    /// Received by its unposted fills: no buying power yet, but equity.
+    #[must_use]
+    pub const fn received(&self) -> Money {
+        self.received
+    }
+
     /// The currency of its orders; `None` before the first.
     #[must_use]
     pub fn currency(&self) -> Option<&Currency> {
@@ -316,6 +392,11 @@ impl Holding {
     /// [`Overflow`].
     pub fn exposure(&self) -> Result<Money, Overflow> {
         self.invested.plus(self.hold)
+    }
+
+    /// Whether its position may be a margined one: before the first order only the instrument knows.
+    fn may_be_margined(&self) -> bool {
+        self.terms.as_ref().is_none_or(|terms| terms.style == SettlementStyle::Margined)
     }
 
     /// What it adds to the house's sheet; `None` before the first order.
@@ -379,7 +460,6 @@ impl Holding {
     /// `repeat_ms`: how long it is remembered to notice repeats, if at all.
     pub(super) fn open(&mut self, order: OpenOrder, repeat_ms: Option<i64>) {
         let own = &order.order;
-        self.owners.add(own.pool.as_ref(), own.agent.as_ref(), own.timeframe);
         if let Some(window_ms) = repeat_ms {
             self.recent.add(own, window_ms);
         }
@@ -388,7 +468,15 @@ impl Holding {
 
     pub(super) fn close(&mut self, order: &OrderId) -> Option<OpenOrder> {
         let index = self.orders.iter().position(|open| open.order.terms.id == *order)?;
-        Some(self.orders.remove(index))
+        let closed = self.orders.remove(index);
+        if self.orders.is_empty() {
+            self.orders = Vec::new();
+        }
+        Some(closed)
+    }
+
+    fn resting(&self) -> usize {
+        self.orders.iter().filter(|open| open.order.terms.time_in_force.is_resting()).count()
     }
 
     pub(super) fn order_mut(&mut self, order: &OrderId) -> Option<&mut OpenOrder> {
@@ -405,6 +493,10 @@ impl Holding {
 
     pub(super) fn post(&mut self, is_posted: impl Fn(&Unposted) -> bool) {
         self.unposted.retain(|unposted| !is_posted(unposted));
+        if self.unposted.is_empty() {
+            // Nearly always the case, and there are very many holdings.
+            self.unposted = Vec::new();
+        }
     }
 
     pub(super) fn set_posted(&mut self, posted: &PostedPosition) -> Result<(), Overflow> {
@@ -424,7 +516,7 @@ impl Holding {
 
     fn refresh(&mut self) -> Result<(), Overflow> {
         let mut position = self.posted;
-        let mut spent = Money::ZERO;
+        let (mut spent, mut received) = (Money::ZERO, Money::ZERO);
         for unposted in &self.unposted {
             let terms = &unposted.settlement;
             // A fill that cannot be applied (a spot oversale the venue let through) is the
@@ -436,11 +528,13 @@ impl Holding {
             // What a fill brings in counts only once the ledger has posted it.
             if change.is_negative() {
                 spent = spent.plus(change.negated()?)?;
+            } else {
+                received = received.plus(change)?;
             }
         }
         self.invested = invested(&position)?;
         self.position = position;
-        self.spent = spent;
+        (self.spent, self.received) = (spent, received);
         self.hold = self.hold_with(None)?;
         Ok(())
     }

@@ -3,7 +3,8 @@
 //!
 //! Not in it: what the ledger tells (balances, positions, fills it has not posted), what the
 //! market tells (instruments, quotes), the limits of today's configuration with what is
-//! counted for them, and proposals that wait for a second person, which no journal has.
+//! counted for them, what breakers and changed limits remember (a snapshot has that as
+//! memories), and proposals that wait for a second person, which no journal has.
 
 use super::{Driver, KnownTrade, OpenOrder, Order, Purpose, Reduction, Scope, ScopeState, State, TradingState};
 use crate::order::{OrderPrice, Side, TimeInForce};
@@ -24,11 +25,15 @@ impl State {
             quotes: _,
             accounts: _,
             account_ids: _,
+            currencies: _,
             matches: _,
             house: _,
             house_pace: _,
             agent_paces: _,
             ramps: _,
+            breakers: _,
+            limit_changes: _,
+            limit_proposals: _,
             settled,
             open: _,
             ended,

@@ -9,7 +9,9 @@
 //! | the configured agent | `decide/agent.rs` |
 //! | the account: frozen, floor, share of a trade and a match | `decide/account.rs` |
 //! | buying power | `decide/funds.rs` |
+//! | pauses after failures and jumps | `decide/pause.rs` |
 //! | open risk and concentration of the house | `decide/house.rs` |
+//! | losses of the house | `decide/loss.rs` |
 //! | rate of orders, repeats | `decide/pace.rs` |
 
 mod account;
@@ -17,8 +19,10 @@ mod agent;
 mod form;
 mod funds;
 mod house;
+mod loss;
 mod market;
 mod pace;
+mod pause;
 mod states;
 
 pub use funds::decide_withdrawal;
@@ -28,7 +32,7 @@ use super::{
 };
 use crate::{
     instrument::Instrument,
-    money::{Money, Overflow, Rounding},
+    money::{Money, ONE, Overflow, Quantity, Rounding},
     time::Timestamp,
 };
 use market::Priced;
@@ -52,7 +56,7 @@ pub fn decide(state: &State, proposed: &Proposed, now: Timestamp) -> Result<Appr
     form::check_limit_price(instrument, proposed.terms.price)?;
     form::check_quantity(instrument, proposed.terms.quantity)?;
 
-    let ramp_ppm = state.ramp_ppm(proposed, now);
+    let ramp_ppm = ramp_ppm(state, proposed, now)?;
     let priced = market::check_market(state, instrument, proposed, ramp_ppm, now)?;
     states::check_states(state, proposed, now)?;
     agent::check_agent(state, proposed, now)?;
@@ -63,11 +67,13 @@ pub fn decide(state: &State, proposed: &Proposed, now: Timestamp) -> Result<Appr
     let balance = account.balance(&instrument.settlement.currency);
     account::check_not_frozen(balance)?;
     let order = case.order(priced, balance, now)?;
+    pause::check_pause(&case, &order)?;
     account::check_orders(&case, &order)?;
     account::check_shares(&case, balance, &order)?;
     funds::check_buying_power(&case, balance, &order)?;
 
     house::check_house(&case, &order)?;
+    loss::check_losses(&case, &order)?;
     pace::check_rate(&case, &order)?;
     pace::check_repeated(&case, &order)?;
     Ok(Approved::new(order))
@@ -86,6 +92,17 @@ pub fn repeated_order(state: &State, order: &Approved<Order>) -> Option<i64> {
     }
 }
 
+/// The share of its limits that the order has now; an order that closes has all of them.
+fn ramp_ppm(state: &State, proposed: &Proposed, now: Timestamp) -> Result<i64, Overflow> {
+    let share = state.ramp_ppm(proposed, now);
+    if share == ONE {
+        return Ok(ONE);
+    }
+    let holding = state.account(&proposed.account).and_then(|account| account.holding(&proposed.terms.instrument));
+    let reducible = holding.map_or(Ok(Quantity::ZERO), |holding| holding.reducible(proposed.terms.side))?;
+    Ok(if proposed.terms.quantity <= reducible { ONE } else { share })
+}
+
 /// What is looked at once instrument and account are known.
 struct Case<'a> {
     state: &'a State,
@@ -102,8 +119,9 @@ impl Case<'_> {
     fn order(&self, priced: Priced, balance: Balance, now: Timestamp) -> Result<Order, Overflow> {
         let (proposed, limits) = (self.proposed, self.state.limits());
         let has_floor = limits.rules.of(LimitName::WalletFloorPpm, proposed.account.as_str()).is_some();
-        let start = balance.start.map_or_else(|| Ok((balance.capital()?, balance.version)), Ok);
-        let mut order = Order {
+        let start = self.account.wallet_start(&self.instrument.settlement.currency);
+        let start = start.map_or_else(|| Ok((balance.capital()?, balance.version)), Ok);
+        let order = Order {
             trade: proposed.trade.clone(),
             account: proposed.account.clone(),
             terms: proposed.terms.clone(),
@@ -120,8 +138,7 @@ impl Case<'_> {
             decided_at: now,
             valid_until: now.plus_millis(limits.approval_valid_ms),
         };
-        order.hold = funds::added_hold(self.holding, &order)?;
-        Ok(order)
+        funds::with_hold(self.holding, order)
     }
 
     /// A limit as it is now, rounded down.

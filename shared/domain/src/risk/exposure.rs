@@ -7,12 +7,12 @@
 //! Amounts of different currencies are never added up: each has a sheet.
 
 use crate::{
-    id::{AgentId, Currency, InstrumentId, PoolId},
+    id::{AgentId, Currency, InstrumentId, PoolId, QuickMap},
     instrument::{SettlementStyle, SettlementTerms},
     market::Timeframe,
     money::{Money, ONE, Overflow, Rounding},
 };
-use std::{collections::HashMap, hash::Hash};
+use std::hash::Hash;
 
 /// One sheet per currency.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,10 +25,10 @@ pub struct House {
 pub struct Sheet {
     capital: Money,
     exposure: Exposure,
-    pools: HashMap<PoolId, Money>,
-    agents: HashMap<AgentId, Money>,
+    pools: QuickMap<PoolId, Money>,
+    agents: QuickMap<AgentId, Money>,
     timeframes: [Money; Timeframe::ALL.len()],
-    instruments: HashMap<InstrumentId, Money>,
+    instruments: QuickMap<InstrumentId, Money>,
 }
 
 /// Everybody who has ever ordered in a holding. It is not forgotten when the
@@ -109,6 +109,12 @@ impl Owners {
         add_once(&mut self.pools, pool.cloned());
         add_once(&mut self.agents, agent.cloned());
         add_once(&mut self.timeframes, timeframe);
+    }
+
+    pub(super) fn extend(&mut self, others: Self) {
+        others.pools.into_iter().for_each(|own| add_once(&mut self.pools, Some(own)));
+        others.agents.into_iter().for_each(|own| add_once(&mut self.agents, Some(own)));
+        others.timeframes.into_iter().for_each(|own| add_once(&mut self.timeframes, Some(own)));
     }
 }
 
@@ -206,7 +212,7 @@ impl Sheet {
 }
 
 /// What is nothing is forgotten, so that memory is bounded by what is open.
-fn add<K: Clone + Eq + Hash>(all: &mut HashMap<K, Money>, key: &K, change: Money) -> Result<(), Overflow> {
+fn add<K: Clone + Eq + Hash>(all: &mut QuickMap<K, Money>, key: &K, change: Money) -> Result<(), Overflow> {
     if change.is_zero() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use super::CommandLimits;
 use super::{RepeatedOrders, Rules};
 use crate::{
-    id::{AccountId, InstrumentId},
+    id::{AccountId, Currency, InstrumentId},
     instrument::SettlementStyle,
     money::{Money, Overflow, Price, Rounding},
 };
@@ -44,6 +44,9 @@ pub struct Limits {
     /// and losses hold for all of them together, and for no other account. Empty: there is no
     /// pooled capital, everybody trades his own, and those limits are off.
     pub house_accounts: BTreeSet<AccountId>,
+    /// The currency in which the house and agents are measured; what they have in others is
+    /// neither profit nor loss.
+    pub measured_currency: Currency,
     /// Instruments that move together, by the name of the cluster.
     pub clusters: Vec<Cluster>,
     /// What happens to an order that equals one of a moment ago.
@@ -54,6 +57,18 @@ pub struct Limits {
     pub ramp_ms: i64,
     /// Of operators' commands.
     pub commands: CommandLimits,
+    /// How long a tripped breaker stays at least before people may reset it, milliseconds.
+    pub breaker_cooldown_ms: i64,
+    /// After how long a breaker that ends by itself is looked at again, milliseconds.
+    pub breaker_pause_ms: i64,
+    /// How old the newest measurement of the house's equity may be, milliseconds.
+    pub equity_age_max_ms: i64,
+    /// Fewer calls to the venue within a minute are no failure rate.
+    pub venue_calls_min: u32,
+    /// So many samples of memory in a row must be high.
+    pub memory_samples: usize,
+    /// What is left of positions that a breaker reduces, parts per million.
+    pub reduce_factor_ppm: i64,
 }
 
 /// Instruments that move together: as one they may be so much of the house's capital.
@@ -83,11 +98,18 @@ impl Default for Limits {
             booking_proposals_max: 16,
             rules: Rules::default(),
             house_accounts: BTreeSet::new(),
+            measured_currency: Currency::new("USD").expect("three letters are an id"),
             clusters: Vec::new(),
             repeated_orders: RepeatedOrders::Warn,
             repeated_order_ms: 1_000,
             ramp_ms: 300_000,
             commands: CommandLimits::default(),
+            breaker_cooldown_ms: 3_600_000,
+            breaker_pause_ms: 300_000,
+            equity_age_max_ms: 5_000,
+            venue_calls_min: 20,
+            memory_samples: 3,
+            reduce_factor_ppm: 500_000,
         }
     }
 }

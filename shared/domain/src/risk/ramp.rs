@@ -48,6 +48,15 @@ impl Ramps {
         }
     }
 
+    /// Every scope that ramps, and since when.
+    pub(super) fn resumed(&self) -> impl Iterator<Item = (&Scope, Timestamp)> {
+        self.resumed.iter().map(|(scope, at)| (scope, *at))
+    }
+
+    pub(super) fn remember(&mut self, scope: Scope, at: Timestamp) {
+        self.resumed.insert(scope, at);
+    }
+
     /// The smallest share of all `scopes`.
     pub(super) fn ppm<S: Iterator<Item = Scope>>(
         &self,

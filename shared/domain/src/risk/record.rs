@@ -1,7 +1,7 @@
 //! What changes the gate's state. The journal, the executions and the ledger's
 //! facts are made of these; replaying them gives the same state.
 
-use super::{LimitChange, Order, Reduction, ScopeState};
+use super::{BreakerRecord, LimitChange, Order, Reduction, ScopeState};
 use crate::{
     execution::Fill,
     id::{AccountId, CommandId, Currency, ExecutionId, InstrumentId, OrderId, TradeId},
@@ -60,6 +60,8 @@ pub enum Record {
         /// When.
         at: Timestamp,
     },
+    /// Something about breakers or what losses are measured from.
+    Breaker(Box<BreakerRecord>),
     /// Something was booked by hand.
     Booked {
         /// The instrument that is settled by it and trades no more.

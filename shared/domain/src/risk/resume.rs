@@ -177,6 +177,11 @@ pub fn resume_evidence(state: &State, scope: &Scope) -> Vec<String> {
         let (is, by, why) = (entry.state.as_str(), &entry.changed_by, &entry.reason);
         evidence.push(format!("{scope} is {is} since {} by {by}: {why}", entry.changed_at));
     }
+    let tripped = state.breakers().latches().filter(|latch| latch.scope == *scope);
+    evidence.extend(tripped.map(|latch| {
+        let (kind, value, limit) = (latch.kind.as_str(), latch.value, latch.threshold);
+        format!("breaker {kind} tripped at {value}, its limit is {limit}")
+    }));
     let standing = forbidden_orders(state).filter(|open| open.order.is_in(scope)).count();
     evidence.push(format!("{standing} orders that must be canceled still stand"));
     let reductions = state.open_reductions().filter(|reduction| reduction.scope == *scope);

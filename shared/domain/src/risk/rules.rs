@@ -291,7 +291,7 @@ impl LimitName {
 pub struct Rules {
     values: [i64; LimitName::ALL.len()],
     /// For single ids: a pool's, an agent's, an account's ...
-    own: BTreeMap<(LimitName, String), i64>,
+    own: BTreeMap<LimitName, BTreeMap<String, i64>>,
 }
 
 /// One limit set to another value, by whom and why; journaled.
@@ -365,7 +365,7 @@ impl Rules {
     /// The value for `id`: its own one, else everybody's; `None` when the limit is off.
     #[must_use]
     pub fn of(&self, name: LimitName, id: &str) -> Option<i64> {
-        let own = if self.own.is_empty() { None } else { self.own.get(&(name, id.to_owned())).copied() };
+        let own = self.own.get(&name).and_then(|own| own.get(id)).copied();
         Some(own.unwrap_or(self.values[name.index()])).filter(|value| *value > 0)
     }
 
@@ -384,7 +384,8 @@ impl Rules {
     /// Every value: everybody's in the order of [`LimitName::ALL`], then those of single ids.
     pub fn list(&self) -> impl Iterator<Item = (LimitName, &str, i64)> {
         let all = LimitName::ALL.into_iter().map(|name| (name, "", self.values[name.index()]));
-        all.chain(self.own.iter().map(|((name, id), value)| (*name, id.as_str(), *value)))
+        let own = self.own.iter().flat_map(|(name, own)| own.iter().map(|(id, value)| (*name, id.as_str(), *value)));
+        all.chain(own)
     }
 
     /// Sets a value. An empty `id` means everybody who has none of his own.
@@ -428,7 +429,7 @@ impl Rules {
         if id.is_empty() {
             self.values[name.index()] = value;
         } else {
-            self.own.insert((name, id.to_owned()), value);
+            self.own.entry(name).or_default().insert(id.to_owned(), value);
         }
     }
 

@@ -55,6 +55,20 @@ pub enum Scope {
     Account(AccountId),
 }
 
+impl Scope {
+    /// Which one of its kind; empty for everything.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Global => "",
+            Self::Pool(id) => id.as_str(),
+            Self::Agent(id) => id.as_str(),
+            Self::Instrument(id) => id.as_str(),
+            Self::Account(id) => id.as_str(),
+        }
+    }
+}
+
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

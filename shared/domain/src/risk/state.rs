@@ -1,11 +1,12 @@
 //! The gate's memory and how records change it.
 
 use super::{
-    AccountState, BookingProposal, Commands, Executed, Holding, House, Known, KnownTrade, LimitName, Limits, Order,
-    Posted, Proposed, Record, ResumeProposal, Scope, ScopeState, TradingState, Unposted, pace::Pace, ramp::Ramps,
+    AccountState, BookingProposal, BreakerRecord, Breakers, Commands, Executed, Holding, House, Known, KnownTrade,
+    Latch, LimitChange, LimitName, LimitProposal, Limits, Order, Posted, Proposed, Record, ResumeProposal, Scope,
+    ScopeState, TradingState, Unposted, pace::Pace, ramp::Ramps,
 };
 use crate::{
-    id::{AccountId, AgentId, ExecutionId, InstrumentId, MatchId, OrderId, TradeId},
+    id::{AccountId, AgentId, Currency, ExecutionId, InstrumentId, MatchId, OrderId, QuickMap, TradeId},
     instrument::Instrument,
     market::Quote,
     money::{Money, Overflow, Quantity},
@@ -40,21 +41,28 @@ impl OpenOrder {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     pub(super) limits: Limits,
-    pub(super) instruments: HashMap<InstrumentId, Instrument>,
-    pub(super) quotes: HashMap<InstrumentId, Quote>,
-    pub(super) accounts: HashMap<AccountId, AccountState>,
+    pub(super) instruments: QuickMap<InstrumentId, Instrument>,
+    pub(super) quotes: QuickMap<InstrumentId, Quote>,
+    /// Boxed, so that the empty half of the table is small.
+    pub(super) accounts: HashMap<AccountId, Box<AccountState>>,
     /// The same accounts in order, so that they can be read page by page.
     pub(super) account_ids: BTreeSet<AccountId>,
     /// Instruments that are paid out.
     pub(super) settled: HashSet<InstrumentId>,
+    /// Every currency once: a million accounts share its name.
+    pub(super) currencies: BTreeSet<Currency>,
     /// The instruments of each match.
-    pub(super) matches: HashMap<MatchId, Vec<InstrumentId>>,
+    pub(super) matches: QuickMap<MatchId, Vec<InstrumentId>>,
     /// What the accounts of the house have in the market.
     pub(super) house: House,
     /// Approved orders of the last second.
     pub(super) house_pace: Pace,
-    pub(super) agent_paces: HashMap<AgentId, Pace>,
+    pub(super) agent_paces: QuickMap<AgentId, Pace>,
     pub(super) ramps: Ramps,
+    pub(super) breakers: Breakers,
+    /// The newest change of every limit that was changed while the gate ran.
+    pub(super) limit_changes: BTreeMap<(LimitName, String), LimitChange>,
+    pub(super) limit_proposals: Vec<LimitProposal>,
     /// Where each open order lives.
     pub(super) open: HashMap<OrderId, (AccountId, InstrumentId)>,
     /// Orders with an end that the journal does not have yet.
@@ -136,18 +144,18 @@ impl State {
     /// An account the gate has heard of.
     #[must_use]
     pub fn account(&self, account: &AccountId) -> Option<&AccountState> {
-        self.accounts.get(account)
+        self.accounts.get(account).map(Box::as_ref)
     }
 
     /// Every account the gate has heard of, in no order.
     pub fn accounts(&self) -> impl Iterator<Item = (&AccountId, &AccountState)> {
-        self.accounts.iter()
+        self.accounts.iter().map(|(id, account)| (id, account.as_ref()))
     }
 
     /// Every account whose id comes after `after`, sorted by id; all after the empty text.
     pub fn accounts_after(&self, after: &str) -> impl Iterator<Item = (&AccountId, &AccountState)> {
         let ids = self.account_ids.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
-        ids.filter_map(|id| self.accounts.get_key_value(id))
+        ids.filter_map(|id| Some((id, self.account(id)?)))
     }
 
     /// Whether the instrument is paid out: nobody trades it any more.
@@ -208,7 +216,7 @@ impl State {
     /// Sum of everything held by open orders and withdrawals, all currencies added up.
     #[must_use]
     pub fn held(&self) -> Money {
-        let balances = self.accounts.values().flat_map(AccountState::balances);
+        let balances = self.accounts.values().flat_map(|account| account.balances());
         balances.fold(Money::ZERO, |sum, (_, balance)| sum.plus(balance.held).unwrap_or(sum))
     }
 
@@ -242,6 +250,31 @@ impl State {
     /// less than all of them for a while after a resume.
     pub(super) fn ramp_ppm(&self, proposed: &Proposed, now: Timestamp) -> i64 {
         self.ramps.ppm(|| proposed.scopes(), self.limits.ramp_ms, now)
+    }
+
+    /// The newest change of every limit that was changed while the gate ran, sorted.
+    pub fn limit_changes(&self) -> impl Iterator<Item = &LimitChange> {
+        self.limit_changes.values()
+    }
+
+    /// Tripped breakers whose scope is milder than they want it: they are still to be obeyed.
+    pub fn unobeyed_breakers(&self) -> impl Iterator<Item = &Latch> {
+        let is_due = |latch: &&Latch| {
+            let wanted = latch.kind.effect().state();
+            wanted.is_some_and(|wanted| self.state_of(&latch.scope) < wanted)
+        };
+        self.breakers.latches().filter(is_due)
+    }
+
+    /// The newest quote of every instrument, in no order.
+    pub fn quotes(&self) -> impl Iterator<Item = &Quote> {
+        self.quotes.values()
+    }
+
+    /// Breakers that have tripped, and what losses are measured from.
+    #[must_use]
+    pub const fn breakers(&self) -> &Breakers {
+        &self.breakers
     }
 
     /// Every prediction about a match.
@@ -282,7 +315,9 @@ impl State {
             }
             Record::ScopeChanged(change) => {
                 self.epoch = self.epoch.max(change.epoch);
-                self.ramps.note(&change, self.state_of(&change.scope), self.limits.ramp_ms);
+                let before = self.state_of(&change.scope);
+                self.breakers.note(&change, before);
+                self.ramps.note(&change, before, self.limits.ramp_ms);
                 self.commands.remember(&change, &self.limits.commands);
                 match change.state {
                     TradingState::Active => self.scopes.remove(&change.scope),
@@ -290,9 +325,12 @@ impl State {
                 };
                 Ok(())
             }
+            Record::Breaker(record) => {
+                self.apply_breaker(*record);
+                Ok(())
+            }
             Record::LimitChanged(change) => {
-                // Checked before it was journaled; one that makes no sense any more changes nothing.
-                let _ = self.limits.rules.set(change.name, &change.id, change.value);
+                self.change_limit(*change);
                 Ok(())
             }
             Record::ReductionOrdered(reduction) => {
@@ -308,7 +346,10 @@ impl State {
                 self.settled.extend(settled);
                 Ok(())
             }
-            Record::Posted(posted) => self.post(&posted),
+            Record::Posted(mut posted) => {
+                self.share_names(&mut posted);
+                self.post(&posted)
+            }
             Record::Instrument(instrument) => {
                 if let Some((fixture, _)) = &instrument.prediction {
                     let own = self.matches.entry(fixture.clone()).or_default();
@@ -347,18 +388,61 @@ impl State {
         self.commands.count(&order);
         let in_flight = KnownTrade::InFlight(order.terms.id.clone());
         self.known.set(order.trade.clone(), in_flight, self.known_max);
-        let (account, instrument) = (order.account.clone(), order.terms.instrument.clone());
+        let (account, mut instrument) = (order.account.clone(), order.terms.instrument.clone());
+        self.share_name(&mut instrument);
         self.open.insert(order.terms.id.clone(), (account.clone(), instrument.clone()));
         self.count(&order);
+        if let Some(agent) = &order.agent {
+            self.breakers.seat(agent, &account, order.pool.as_ref());
+        }
         let repeat_ms = self.limits.remembers_repeats().then_some(self.limits.repeated_order_ms);
         let terms = order.settlement.clone();
         self.tracked(&account, std::slice::from_ref(&instrument), |account| {
             if let Some(start) = order.wallet_start {
-                account.balance_mut(&terms.currency).start = Some(start);
+                account.start_wallet(&terms.currency, start);
             }
             let open = OpenOrder { order, filled: Quantity::ZERO, executions: Vec::new() };
-            account.change(&instrument, Some(&terms), |holding| holding.open(open, repeat_ms))
+            account.change(&instrument, Some(&terms), |holding| {
+                let own = &open.order;
+                holding.owners.add(own.pool.as_ref(), own.agent.as_ref(), own.timeframe);
+                holding.open(open, repeat_ms);
+            })
         })
+    }
+
+    /// Every message brings names of its own; what is kept for long is kept once.
+    fn share_names(&mut self, posted: &mut Posted) {
+        for balance in &mut posted.balances {
+            match self.currencies.get(&balance.currency) {
+                Some(own) => balance.currency = own.clone(),
+                None => {
+                    self.currencies.insert(balance.currency.clone());
+                }
+            }
+        }
+        for position in &mut posted.positions {
+            self.share_name(&mut position.instrument);
+        }
+    }
+
+    fn share_name(&self, instrument: &mut InstrumentId) {
+        if let Some((own, _)) = self.instruments.get_key_value(instrument) {
+            *instrument = own.clone();
+        }
+    }
+
+    /// Checked before it was journaled; one that makes no sense with today's
+    /// configuration any more changes nothing.
+    pub(super) fn change_limit(&mut self, change: LimitChange) {
+        let _ = self.limits.rules.set(change.name, &change.id, change.value);
+        self.limit_changes.insert((change.name, change.id.clone()), change);
+    }
+
+    pub(super) fn apply_breaker(&mut self, record: BreakerRecord) {
+        if let BreakerRecord::PaymentsKept(kept) = &record {
+            self.account_mut(kept.account.clone()).keep_payments(kept);
+        }
+        self.breakers.apply(record);
     }
 
     /// Counts an approval where its rate is limited; what is not limited costs nothing.
@@ -410,7 +494,8 @@ impl State {
     }
 
     fn execute(&mut self, executed: Executed) -> Result<(), Overflow> {
-        let Executed { trade, order, account, instrument, side, settlement, fills, status } = executed;
+        let Executed { trade, order, account, mut instrument, side, settlement, fills, status } = executed;
+        self.share_name(&mut instrument);
         let mut is_sound = Ok(());
         let mut ended = None;
         let take = |holding: &mut Holding| {

@@ -1,7 +1,7 @@
 //! The state as it is kept in a snapshot: what the journal and the executions have told.
 //! Balances and positions are asked of the ledger again, quotes of the market.
 
-use super::{Commands, KnownTrade, Limits, OpenOrder, Order, ScopeState, State, Unposted, exposure::Owners};
+use super::{Commands, KnownTrade, Limits, Memory, OpenOrder, Order, ScopeState, State, Unposted, exposure::Owners};
 use crate::{
     id::{AccountId, AgentId, Currency, ExecutionId, InstrumentId, OrderId, PoolId, TradeId},
     market::Timeframe,
@@ -34,6 +34,8 @@ pub struct Stored {
     pub owners: Vec<StoredOwners>,
     /// Fills that the ledger has not posted, oldest first for each account and instrument.
     pub unposted: Vec<(AccountId, InstrumentId, Unposted)>,
+    /// What limits by scope and breakers remember.
+    pub memories: Vec<Memory>,
     /// Money held for withdrawals: whose, for which, of which currency, how much.
     pub withdrawals: Vec<(AccountId, TradeId, Currency, Money)>,
 }
@@ -74,12 +76,17 @@ impl State {
             quotes: _,
             accounts,
             account_ids: _,
+            currencies: _,
             matches: _,
             house: _,
             // Of the last second: older than any snapshot that is read.
             house_pace: _,
             agent_paces: _,
             ramps: _,
+            // As memories.
+            breakers: _,
+            limit_changes: _,
+            limit_proposals: _,
             settled,
             open: _,
             ended,
@@ -102,6 +109,7 @@ impl State {
             known_max: *known_max,
             commands: commands.clone(),
             told: told.iter().map(|(trade, _)| trade.clone()).collect(),
+            memories: self.memories(),
             ..Stored::default()
         };
         // One with an end is kept as open: whether its report is stored is not known here, and
@@ -158,6 +166,9 @@ impl State {
             state.tracked(&account, std::slice::from_ref(&instrument), |account| {
                 account.change(&instrument, None, |holding| holding.owners = owners)
             })?;
+        }
+        for memory in stored.memories {
+            state.remember(memory)?;
         }
         for (account, instrument, unposted) in stored.unposted {
             let terms = unposted.settlement.clone();

@@ -62,7 +62,7 @@ pub(super) fn check_shares(case: &Case<'_>, balance: Balance, order: &Order) -> 
     let available = balance.available()?.ok_or(Denied::plain(Reason::NoBalance))?;
     let capital = balance.capital()?;
     if let Some(ppm) = floor {
-        let start = balance.start.map_or(capital, |(start, _)| start);
+        let start = case.account.wallet_start(&order.settlement.currency).map_or(capital, |(start, _)| start);
         let (least, left) = (start.ppm(ppm, Rounding::Up)?, available.minus(order.hold)?);
         if left < least {
             return Err(Denied::new(Reason::WalletFloor, least.micros(), left.micros()));

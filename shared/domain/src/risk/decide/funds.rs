@@ -7,6 +7,7 @@ use crate::{
     money::{Money, Overflow, Quantity, Rounding},
     risk::{
         AccountState, Balance, DenialReason as Reason, Denied, Holding, OpenOrder, Order, Scope, State, TradingState,
+        opening_cost,
     },
 };
 
@@ -58,33 +59,34 @@ pub fn decide_withdrawal(state: &State, account: &AccountId, currency: &Currency
 /// the bid, shorts at the ask; a position that cannot be marked denies.
 fn open_loss(state: &State, account: &AccountState, currency: &Currency) -> Result<Money, Denied> {
     let mut pnl = Money::ZERO;
-    for (id, holding) in account.holdings() {
-        let position = holding.position();
-        let Some(instrument) = state.instrument(id) else { continue };
+    for own in account.margined() {
+        let Some(instrument) = state.instrument(&own.instrument) else { continue };
         let is_margined =
             instrument.settlement.style == SettlementStyle::Margined && instrument.settlement.currency == *currency;
-        if !is_margined || position.quantity.is_zero() {
+        if !is_margined {
             continue;
         }
         let no_mark = || Denied::plain(Reason::NoReferencePrice);
-        let quote = state.quote(id).ok_or_else(no_mark)?;
-        let size = position.quantity.magnitude()?;
-        let gain = if position.quantity.is_negative() {
+        let quote = state.quote(&own.instrument).ok_or_else(no_mark)?;
+        let size = own.quantity.magnitude()?;
+        let gain = if own.quantity.is_negative() {
             let ask = quote.ask.or(quote.bid).ok_or_else(no_mark)?;
-            position.entry_notional.minus(ask.price.times(size, Rounding::Up)?)?
+            own.entry_notional.minus(ask.price.times(size, Rounding::Up)?)?
         } else {
             let bid = quote.bid.or(quote.ask).ok_or_else(no_mark)?;
-            bid.price.times(size, Rounding::Down)?.minus(position.entry_notional)?
+            bid.price.times(size, Rounding::Down)?.minus(own.entry_notional)?
         };
         pnl = pnl.plus(gain)?;
     }
     Ok(pnl.min(Money::ZERO).negated()?)
 }
 
-/// What the order adds to what its holding holds already.
-pub(super) fn added_hold(holding: Option<&Holding>, order: &Order) -> Result<Money, Overflow> {
-    let open = OpenOrder { order: order.clone(), filled: Quantity::ZERO, executions: Vec::new() };
-    let empty = Holding::default();
-    let holding = holding.unwrap_or(&empty);
-    holding.hold_with(Some(&open))?.minus(holding.hold())
+/// The order with what it adds to what its holding holds already.
+pub(super) fn with_hold(holding: Option<&Holding>, order: Order) -> Result<Order, Overflow> {
+    let open = OpenOrder { order, filled: Quantity::ZERO, executions: Vec::new() };
+    let hold = match holding {
+        Some(holding) => holding.hold_with(Some(&open))?.minus(holding.hold())?,
+        None => opening_cost(&open.order, open.order.terms.quantity)?,
+    };
+    Ok(Order { hold, ..open.order })
 }

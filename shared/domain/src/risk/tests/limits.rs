@@ -5,7 +5,7 @@ use super::*;
 use crate::{instrument::Outcome, market::Timeframe};
 
 /// Instruments of a match next to the usual ones, and limits as asked for.
-fn limited(change: impl FnOnce(&mut Limits)) -> State {
+pub(super) fn limited(change: impl FnOnce(&mut Limits)) -> State {
     let mut limits = Limits { order_value_max: micros("100000"), ..Limits::default() };
     change(&mut limits);
     let mut state = State::new(limits);
@@ -321,6 +321,12 @@ fn limits_open_slowly_after_a_resume() {
     assert_eq!((after(150, "110"), after(150, "111")), (None, Some(DenialReason::TradeShareLimit)));
     assert_eq!((after(300, "200"), after(300, "201")), (None, Some(DenialReason::TradeShareLimit)));
     check(&state, &Proposed { pool: Some(id("swing")), ..buy("t", "P", "200") }, None);
+    // The cap on an order's value opens slowly too, but never blocks an exit.
+    state.apply(posted("1000000", 2, &[("P", "10000")])).expect("fits");
+    let sell = |quantity: &str| named("t", "P", Side::Sell, "0.5", quantity);
+    state.limits_mut().order_value_max = micros("1000");
+    check(&state, &sell("2000"), None);
+    check(&state, &buy("t", "P", "201"), Some((DenialReason::OrderValueLimit, 100_000_000, 100_500_000)));
 }
 
 #[test]
@@ -346,4 +352,13 @@ fn prices_are_never_zero_even_for_market_orders() {
     let order = decide(&state, &proposed("P", Side::Sell, "market", "1"), NOW).expect("approved");
     assert_eq!(order.limit, Price::from_micros(10_000));
     assert_eq!(order.terms.quantity, Quantity::from_micros(1_000_000));
+}
+
+#[test]
+fn a_halt_keeps_the_beginning_of_a_long_reason() {
+    let state = State::new(Limits::default());
+    let reason = format!("bad\r\nnews {}", "x".repeat(100_000));
+    let change = tighten(&state, Scope::Global, TradingState::Halted, "olga", &reason, Timestamp::default());
+    assert_eq!(change.reason.chars().count(), 200);
+    assert!(change.reason.starts_with("badnews xxx"), "{}", change.reason);
 }

@@ -1,0 +1,106 @@
+//! Limits that change while the guard runs: shown, tightened by one person,
+//! loosened by two; journaled before they hold.
+
+use crate::{
+    command::{Code, refusal},
+    config::now,
+    gate::{Ended, Gate},
+    wire::limit_kind,
+};
+use tracing::info;
+use tragen_contracts::{
+    convert,
+    v1::{self, guard_answer::Answer},
+};
+use tragen_domain::risk::{
+    LimitChange, LimitDecision, LimitName, LimitRefused, LimitWish, Record, confirm_limit, propose_limit,
+};
+
+impl Gate {
+    /// Every limit with its value, and who changed it last.
+    pub(crate) fn list_limits(&self) -> v1::GuardAnswer {
+        let limits = self.state.limits().rules.list().map(|(name, id, value)| {
+            let change = self.state.limit_changes().find(|change| change.name == name && change.id == id);
+            v1::LimitValue {
+                name: name.as_str().to_owned(),
+                id: id.to_owned(),
+                value,
+                default_value: name.default_value(),
+                changed_by: change.map(|change| change.changed_by.clone()).unwrap_or_default(),
+                reason: change.map(|change| change.reason.clone()).unwrap_or_default(),
+                changed_at_micros: change.map_or(0, |change| change.changed_at.micros()),
+            }
+        });
+        let answer = Answer::ListLimits(v1::ListLimitsResponse { limits: limits.collect() });
+        v1::GuardAnswer { answer: Some(answer) }
+    }
+
+    /// First step; what is not looser is done at once.
+    ///
+    /// # Errors
+    /// [`Ended`] when the journal could not be written: the answer is not given then.
+    pub(crate) async fn propose_limit(
+        &mut self,
+        principal: &str,
+        request: &v1::ProposeLimitRequest,
+    ) -> Result<v1::GuardAnswer, Ended> {
+        let key = if request.id.is_empty() { request.name.clone() } else { format!("{}.{}", request.name, request.id) };
+        let wish = LimitWish { key: &key, value: request.value, principal, reason: &request.reason };
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        let response = match propose_limit(&mut self.state, wish, token, now()) {
+            Ok(LimitDecision::Tightened(change)) => {
+                let value = change.value;
+                self.change_limit(change).await?;
+                v1::ProposeLimitResponse { is_done: true, token: String::new(), expires_at: None, value }
+            }
+            Ok(LimitDecision::Proposed(proposal)) => v1::ProposeLimitResponse {
+                is_done: false,
+                token: proposal.token,
+                expires_at: Some(convert::timestamp(proposal.expires_at)),
+                value: proposal.from,
+            },
+            Err(refused) => return Ok(refused_limit(&refused)),
+        };
+        Ok(v1::GuardAnswer { answer: Some(Answer::ProposeLimit(response)) })
+    }
+
+    /// Second step, by somebody else.
+    ///
+    /// # Errors
+    /// [`Ended`] when the journal could not be written: the answer is not given then.
+    pub(crate) async fn confirm_limit(&mut self, principal: &str, token: &str) -> Result<v1::GuardAnswer, Ended> {
+        let change = match confirm_limit(&mut self.state, token, principal, now()) {
+            Ok(change) => change,
+            Err(refused) => return Ok(refused_limit(&refused)),
+        };
+        let (name, id, value) = (change.name.as_str().to_owned(), change.id.clone(), change.value);
+        self.change_limit(change).await?;
+        let answer = Answer::ConfirmLimit(v1::ConfirmLimitResponse { name, id, value });
+        Ok(v1::GuardAnswer { answer: Some(answer) })
+    }
+
+    /// Journals a change, then obeys it.
+    async fn change_limit(&mut self, change: LimitChange) -> Result<(), Ended> {
+        let LimitChange { name, id, value, changed_by, reason, .. } = &change;
+        info!("limit {}{} is {value} by {changed_by}: {reason}", LimitName::as_str(*name), of(id));
+        let record = self.unkeyed(&format!("limit-{}", name.as_str()), limit_kind(&change));
+        self.journal.append(vec![record], change.changed_at).await?;
+        self.apply(Record::LimitChanged(Box::new(change)))
+    }
+}
+
+fn of(id: &str) -> String {
+    if id.is_empty() { String::new() } else { format!(" of {id}") }
+}
+
+fn refused_limit(refused: &LimitRefused) -> v1::GuardAnswer {
+    let code = match refused {
+        LimitRefused::ProposalUnknown => Code::NotFound,
+        LimitRefused::ReasonMissing | LimitRefused::Nonsense(_) => Code::InvalidArgument,
+        LimitRefused::TooManyProposals { .. } => Code::ResourceExhausted,
+        LimitRefused::ProposalExpired | LimitRefused::SamePrincipal | LimitRefused::LimitChanged => {
+            Code::FailedPrecondition
+        }
+    };
+    refusal(code, refused.as_str(), refused.to_string())
+}

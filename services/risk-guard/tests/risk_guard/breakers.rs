@@ -1,0 +1,131 @@
+//! Breakers fire by themselves, survive the guard, and limits change by two people.
+
+use crate::rig::{ONE, Rig, buy, eventually, trade_of};
+use prost::Message as _;
+use std::collections::{BTreeMap, BTreeSet};
+use tragen_bus::{StartAt, Stream};
+use tragen_contracts::v1::{self, guard_answer::Answer, guard_question::Question};
+use tragen_risk_guard::{Config, LimitsConfig};
+
+/// Alice's account is the house; it is measured often, and only losses are limited.
+fn house(rig: &Rig) -> Config {
+    let off = ["open_risk_max_ppm", "pool_exposure_max_ppm", "timeframe_exposure_max_ppm"];
+    let limits = LimitsConfig {
+        house_accounts: BTreeSet::from(["alice".to_owned()]),
+        rules: off.into_iter().map(|name| (name.to_owned(), 0)).collect(),
+        ..LimitsConfig::default()
+    };
+    Config { limits, measure_ms: 20, ..rig.config() }
+}
+
+/// Proposes until it is not denied for want of a measurement; gives the report.
+async fn traded(rig: &mut Rig, name: &str, contracts: i64) -> v1::TradeReport {
+    for attempt in 0_u32.. {
+        let proposal = buy(&format!("{name}-{attempt}"), contracts, 520_000);
+        let trade = trade_of(&proposal);
+        rig.propose(vec![proposal]).await;
+        let report = rig.outcomes.of(&trade).await;
+        let code = report.denial.as_ref().map(v1::Denial::code);
+        if code != Some(v1::DenialCode::EquityUnknown) {
+            return report;
+        }
+    }
+    unreachable!("the loop ends by a report")
+}
+
+fn denial(report: &v1::TradeReport) -> Option<v1::DenialCode> {
+    report.denial.as_ref().map(v1::Denial::code)
+}
+
+/// Codes of every alert so far.
+async fn alerts(rig: &Rig) -> BTreeSet<String> {
+    let Some(last) = rig.bus.newest(Stream::Alerts).await.expect("a stream") else { return BTreeSet::new() };
+    let follow = rig.bus.follow(&rig.context, Stream::Alerts, "", StartAt::Beginning);
+    let mut stream = follow.await.expect("a stream");
+    let mut codes = BTreeSet::new();
+    loop {
+        let message = stream.next().await.expect("a running bus");
+        codes.insert(v1::Alert::decode(message.payload).expect("an alert").code);
+        if message.sequence >= last {
+            return codes;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loss_halts_the_house_and_the_next_guard_knows_why() {
+    let mut rig = Rig::start().await;
+    let guard = rig.standby(house(&rig));
+    guard.wait_ready().await;
+    let report = traded(&mut rig, "first", 1_000).await;
+    assert_eq!(report.status(), v1::TradeStatus::Filled, "{report:?}");
+    assert_eq!(rig.risk_state().await.global_state(), v1::TradingState::Active);
+
+    // 1,000 contracts for 520 of 1,000 are worth 400 now: more than a tenth is lost.
+    rig.quote(400_000, 420_000, 1_000_000).await;
+    eventually("the house is halted", async || rig.risk_state().await.global_state() == v1::TradingState::Halted).await;
+    let denied = traded(&mut rig, "second", 1).await;
+    assert_eq!(denial(&denied), Some(v1::DenialCode::TradingHalted));
+    let expected = ["BREAKER_DRAWDOWN", "BREAKER_TOTAL_LOSS", "BREAKER_POSITION_REDUCTION"];
+    eventually("people are told", async || {
+        let codes = alerts(&rig).await;
+        expected.iter().all(|code| codes.contains(*code))
+    })
+    .await;
+    let epoch = rig.risk_state().await.epoch;
+
+    guard.kill();
+    let next = rig.standby(house(&rig));
+    next.wait_ready().await;
+    // It is measured from the same peak, and what has tripped does not trip again.
+    let denied = traded(&mut rig, "third", 1).await;
+    assert_eq!(denial(&denied), Some(v1::DenialCode::TradingHalted));
+    let state = rig.risk_state().await;
+    assert_eq!((state.global_state(), state.epoch), (v1::TradingState::Halted, epoch));
+    next.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_is_tightened_by_one_and_loosened_by_two_and_stays_so() {
+    let mut rig = Rig::start().await;
+    let guard = rig.guard().await;
+    let wish = |value, reason: &str| {
+        Question::ProposeLimit(v1::ProposeLimitRequest {
+            name: "trade_max_ppm".into(),
+            id: "alice".into(),
+            value,
+            reason: reason.into(),
+        })
+    };
+    let Answer::ProposeLimit(done) = rig.ask("ann", wish(50_000, "careful")).await else { panic!("refused") };
+    assert!(done.is_done && done.token.is_empty(), "{done:?}");
+    // 50 of 1,000 is what one trade may cost.
+    let denied = traded(&mut rig, "large", 200).await;
+    assert_eq!(denial(&denied), Some(v1::DenialCode::TradeShareLimit));
+    assert_eq!(denied.denial.expect("denied").limit, 50 * ONE);
+
+    let Answer::Error(refused) = rig.ask("ann", wish(60_000, " ")).await else { panic!("accepted") };
+    assert_eq!(refused.reason, "REASON_MISSING");
+    let Answer::ProposeLimit(proposed) = rig.ask("ann", wish(500_000, "bold")).await else { panic!("refused") };
+    assert!(!proposed.is_done);
+    let confirm = || Question::ConfirmLimit(v1::ConfirmLimitRequest { token: proposed.token.clone() });
+    let Answer::Error(same) = rig.ask("ann", confirm()).await else { panic!("one person is not two") };
+    assert_eq!(same.reason, "SAME_PRINCIPAL");
+    let Answer::ConfirmLimit(confirmed) = rig.ask("bob", confirm()).await else { panic!("refused") };
+    assert_eq!(confirmed.value, 500_000);
+    assert_eq!(traded(&mut rig, "allowed", 200).await.status(), v1::TradeStatus::Filled);
+
+    guard.kill();
+    let next = rig.guard().await;
+    let Answer::ListLimits(list) = rig.ask("ann", Question::ListLimits(v1::ListLimitsRequest {})).await else {
+        panic!("refused")
+    };
+    let values: BTreeMap<(String, String), &v1::LimitValue> =
+        list.limits.iter().map(|own| ((own.name.clone(), own.id.clone()), own)).collect();
+    let own = values[&("trade_max_ppm".to_owned(), "alice".to_owned())];
+    assert_eq!((own.value, own.changed_by.as_str(), own.reason.as_str()), (500_000, "ann+bob", "bold"));
+    assert_eq!(values[&("trade_max_ppm".to_owned(), String::new())].value, 0);
+    next.stop().await;
+    rig.stop().await;
+}
