@@ -1,9 +1,11 @@
 //! The guard's state from its journal alone, on any machine: from the bus, or from a file
 //! that somebody has saved.
 
+mod explain;
 mod file;
 
 pub use crate::{hash::StateHash, replica::StateDiffers, snapshot::SnapshotError};
+pub use explain::{Explainer, Explanation};
 pub use file::{JournalReader, JournalWriter};
 
 use crate::{replica::Replica, snapshot};

@@ -1,6 +1,7 @@
 //! `tragen risk`: stops, reduces and resumes trading. Tightening takes one person,
 //! resuming two.
 
+mod explain;
 mod journal;
 mod known;
 mod limits;
@@ -116,6 +117,11 @@ pub(crate) enum RiskCommand {
         after_help = "Examples:\n  tragen risk replay --nats nats://127.0.0.1:4222\n  tragen risk replay --until 5000 --save journal.tragen\n  tragen risk replay --journal journal.tragen --snapshot data/risk-guard/snapshot-00000000000000004000\n\nExit code 1 if the state differs from what the journal says."
     )]
     Replay(replay::ReplayArgs),
+    /// Shows a past decision: the order, the quote and the states it was decided on, its hold or its denial, its end.
+    #[command(
+        after_help = "Example:\n  tragen risk explain 0b1c6b2e-5d9a-5a52-8a43-0d9d3c0a7f11 --nats nats://127.0.0.1:4222"
+    )]
+    Explain(explain::ExplainArgs),
     /// Second step of a resume, by another person with the role risk_admin.
     #[command(after_help = "Example:\n  tragen risk confirm-resume 7f9c2ba4e88f827d")]
     ConfirmResume {
@@ -172,9 +178,12 @@ impl RiskCommand {
         if let Self::Replay(args) = self {
             return args.run(format).await;
         }
+        if let Self::Explain(args) = self {
+            return args.run(format).await;
+        }
         let api = client.connect().await?;
         match self {
-            Self::Replay(_) => {}
+            Self::Replay(_) | Self::Explain(_) => {}
             Self::Status => {
                 let state = api.risk().get_risk_state(ask(v1::GetRiskStateRequest {})).await?.into_inner();
                 show_state(format, &state)?;
