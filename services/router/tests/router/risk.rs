@@ -19,30 +19,30 @@ use tragen_router::token::Role;
 
 /// Answers for the guard: each answer tells what it was asked.
 fn guard(question: v1::GuardQuestion, epoch: i64) -> Answer {
-    match question.question.expect("a question") {
-        Question::GetState(_) => Answer::State(v1::GetRiskStateResponse { epoch, ..Default::default() }),
-        Question::ReducePositions(asked) => Answer::ReducePositions(v1::ReducePositionsResponse {
+    match question.question {
+        Some(Question::GetState(_)) => Answer::State(v1::GetRiskStateResponse { epoch, ..Default::default() }),
+        Some(Question::ReducePositions(asked)) => Answer::ReducePositions(v1::ReducePositionsResponse {
             total_workers: asked.wait_ms,
             missing_workers: vec![question.principal, asked.command_id],
             ..Default::default()
         }),
-        Question::Flatten(asked) => {
+        Some(Question::Flatten(asked)) => {
             Answer::Flatten(v1::FlattenResponse { is_repeat: asked.command_id == "again", ..Default::default() })
         }
-        Question::ShutdownAgent(asked) => {
+        Some(Question::ShutdownAgent(asked)) => {
             let missing_workers = vec![asked.agent_id];
             let halt = Some(v1::HaltResponse { missing_workers, ..Default::default() });
             Answer::ShutdownAgent(v1::ShutdownAgentResponse { halt })
         }
-        Question::History(asked) => {
+        Some(Question::History(asked)) => {
             Answer::History(v1::GetRiskHistoryResponse { next_before_epoch: asked.before_epoch, ..Default::default() })
         }
-        Question::ConfirmResume(_) => Answer::Error(v1::AskError {
+        Some(Question::ConfirmResume(_)) => Answer::Error(v1::AskError {
             code: Code::Aborted.into(),
             reason: "EPOCH_CHANGED".to_owned(),
             message: "something has changed".to_owned(),
         }),
-        other => panic!("not asked here: {other:?}"),
+        _ => panic!("not asked here"),
     }
 }
 
