@@ -78,11 +78,11 @@ impl Checkpoint {
         shared.is_running.store(true, Ordering::Release);
         let shared = Arc::clone(shared);
         tokio::task::spawn_blocking(move || {
-            if let Some(connection) = shared.connection.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-                if let Err(error) = copy_most(connection) {
-                    warn!("the write-ahead log cannot be copied into the file: {error}");
-                }
+            let connection = shared.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(Err(error)) = connection.as_ref().map(copy_most) {
+                warn!("the write-ahead log cannot be copied into the file: {error}");
             }
+            drop(connection);
             shared.is_rest_due.store(true, Ordering::Release);
             shared.is_running.store(false, Ordering::Release);
         });
