@@ -270,12 +270,13 @@ async fn a_breach_while_a_resume_is_under_way_wins() {
             halt(&rig, Some(account("alice"))),
             rig.ask("sam", Question::ConfirmResume(confirm)),
         );
-        match resumed {
+        if let Answer::Error(error) = &resumed {
             // Somebody halted first: the resume is refused.
-            Answer::Error(error) => assert_eq!((error.code, error.reason.as_str()), (10, "EPOCH_CHANGED"), "{round}"),
+            assert_eq!((error.code, error.reason.as_str()), (10, "EPOCH_CHANGED"), "{round}");
+        } else {
             // Then a halt came after it.
-            Answer::ConfirmResume(resumed) => assert_eq!(resumed.state(), v1::TradingState::Reducing, "{round}"),
-            other => panic!("{other:?}"),
+            let Answer::ConfirmResume(resumed) = resumed else { panic!("{resumed:?}") };
+            assert_eq!(resumed.state(), v1::TradingState::Reducing, "{round}");
         }
         let state = rig.risk_state().await;
         let alice = state.scopes.iter().find(|entry| entry.scope.as_ref() == Some(&account("alice"))).expect("halted");

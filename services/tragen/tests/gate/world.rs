@@ -2,9 +2,9 @@
 
 use crate::{
     audit::Told,
+    gone::say,
     load,
     process::{LOOK_EVERY, PATIENCE, Process},
-    say,
 };
 use prost::Message as _;
 use std::{

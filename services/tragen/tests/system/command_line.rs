@@ -72,34 +72,7 @@ async fn commands_print_and_end_as_they_say() {
     check(&run(&up, &olga, "costs"), 0, "USD since");
     check(&run(&up, &olga, "risk halt --scope instrument:GBPUSD --reason test"), 0, "have confirmed");
     check(&run(&up, &olga, "risk status"), 0, "instrument:GBPUSD");
-    check(&run(&up, &olga, "risk reduce --scope account:bob --factor 0.5 --command-id c-1"), 0, "REDUCING");
-    check(&run(&up, &olga, "risk reduce --scope account:bob --factor 0.5 --command-id c-1"), 0, "known already");
-    check(&run(&up, &olga, "risk reduce --scope account:bob --factor 0.1 --command-id c-1"), 1, "COMMAND_REUSED");
-    check(&run(&up, &olga, "risk reduce --factor 2"), 2, "2 is not a share from 0 (flat) to 1 (unchanged)");
-    check(&run(&up, &olga, "risk flatten --account bob"), 1, "this needs the role risk_admin");
-    let rita = up.token("rita", Role::RiskAdmin);
-    check(&run(&up, &rita, "risk flatten --account bob --command-id f-1"), 0, "0 of 0 are at their target");
-    check(&run(&up, &rita, "risk flatten --account a.b"), 1, "account_id");
-    check(&run(&up, &olga, "risk shutdown-agent s-1 --reason wild"), 0, "agent:s-1");
-    let history = json(&run(&up, &olga, "risk history -o json"));
-    let told: Vec<&str> = history["changes"]
-        .as_array()
-        .expect("changes")
-        .iter()
-        .map(|c| &c["reason"])
-        .filter_map(Value::as_str)
-        .collect();
-    assert_eq!(told, ["wild", "UNSPECIFIED", "UNSPECIFIED", "UNSPECIFIED", "test", "first start"], "{history}");
-    check(&run(&up, &olga, "risk history --limit 1"), 0, "wild");
-    check(&run(&up, &rita, "risk propose-resume --scope agent:s-1 --reason calm"), 0, "agent:s-1 is HALTED since");
-    check(&run(&up, &olga, "risk status"), 0, "calm");
-    let unknown = run(&up, &olga, "risk halt --scope pool:scalping --reason test");
-    check(&unknown, 0, "warning: nothing named pool:scalping is known; known pools: scalper, swing, user, value");
-    let said = String::from_utf8_lossy(&unknown.stdout);
-    let words: Vec<&str> = said.split_whitespace().take(4).collect();
-    assert_eq!(words, ["scope", "pool:scalping", "state", "HALTED"], "{said}");
-    let last = said.lines().last().unwrap_or_default();
-    assert!(last.ends_with("a risk_admin: tragen risk propose-resume --scope pool:scalping --reason ..."), "{said}");
+    risk_commands(&up, &olga);
     check(&run(&up, &alice, "trade place --instrument GBPUSD --side buy --quantity 1000"), 3, "TRADING_HALTED");
     check(&tragen(&["probe", &format!("{}/ready", up.endpoint())]), 0, "");
     check(&tragen(&["probe", &format!("{}/nothing", up.endpoint())]), 1, "404");
@@ -119,6 +92,38 @@ async fn commands_print_and_end_as_they_say() {
 
     up.stop();
     check(&tragen(&["ledger", "verify", "--data-dir", data_dir]), 0, "Everything is equal");
+}
+
+/// Reductions, the flatten lane, a shut down agent, what is told of all that, and the way back.
+fn risk_commands(up: &Platform, olga: &str) {
+    check(&run(up, olga, "risk reduce --scope account:bob --factor 0.5 --command-id c-1"), 0, "REDUCING");
+    check(&run(up, olga, "risk reduce --scope account:bob --factor 0.5 --command-id c-1"), 0, "known already");
+    check(&run(up, olga, "risk reduce --scope account:bob --factor 0.1 --command-id c-1"), 1, "COMMAND_REUSED");
+    check(&run(up, olga, "risk reduce --factor 2"), 2, "2 is not a share from 0 (flat) to 1 (unchanged)");
+    check(&run(up, olga, "risk flatten --account bob"), 1, "this needs the role risk_admin");
+    let rita = up.token("rita", Role::RiskAdmin);
+    check(&run(up, &rita, "risk flatten --account bob --command-id f-1"), 0, "0 of 0 are at their target");
+    check(&run(up, &rita, "risk flatten --account a.b"), 1, "account_id");
+    check(&run(up, olga, "risk shutdown-agent s-1 --reason wild"), 0, "agent:s-1");
+    let history = json(&run(up, olga, "risk history -o json"));
+    let told: Vec<&str> = history["changes"]
+        .as_array()
+        .expect("changes")
+        .iter()
+        .map(|c| &c["reason"])
+        .filter_map(Value::as_str)
+        .collect();
+    assert_eq!(told, ["wild", "UNSPECIFIED", "UNSPECIFIED", "UNSPECIFIED", "test", "first start"], "{history}");
+    check(&run(up, olga, "risk history --limit 1"), 0, "wild");
+    check(&run(up, &rita, "risk propose-resume --scope agent:s-1 --reason calm"), 0, "agent:s-1 is HALTED since");
+    check(&run(up, olga, "risk status"), 0, "calm");
+    let unknown = run(up, olga, "risk halt --scope pool:scalping --reason test");
+    check(&unknown, 0, "warning: nothing named pool:scalping is known; known pools: scalper, swing, user, value");
+    let said = String::from_utf8_lossy(&unknown.stdout);
+    let words: Vec<&str> = said.split_whitespace().take(4).collect();
+    assert_eq!(words, ["scope", "pool:scalping", "state", "HALTED"], "{said}");
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.ends_with("a risk_admin: tragen risk propose-resume --scope pool:scalping --reason ..."), "{said}");
 }
 
 #[test]
