@@ -7,6 +7,7 @@ mod agents;
 mod amount;
 mod booking;
 mod doctor;
+mod drill;
 mod ledger;
 mod market;
 mod operations;
@@ -106,6 +107,8 @@ enum Command {
     Costs,
     /// Says what is missing on this machine, and the remedy.
     Doctor(doctor::DoctorArgs),
+    /// Trips every limit for real in a private paper system, and says what happened.
+    Drill(drill::DrillArgs),
     /// Asks an HTTP address once; the exit code is 0 if it answers with 200.
     Probe(probe::ProbeArgs),
 }
@@ -132,6 +135,7 @@ impl Cli {
             Command::Dlq(command) => command.run(client).await,
             Command::Costs => operations::costs(client).await,
             Command::Doctor(args) => args.run(client).await,
+            Command::Drill(args) => args.run(client.output).await,
             Command::Probe(args) => args.run().await,
         }
     }

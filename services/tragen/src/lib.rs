@@ -4,6 +4,7 @@
 mod api;
 mod cli;
 mod config;
+mod drill;
 mod explain;
 mod host;
 mod output;

@@ -110,7 +110,7 @@ pub(crate) enum RiskCommand {
         override_reason: String,
     },
     /// Limits by scope: shown, and changed by two people where they become looser.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tragen risk limits show")]
     Limits(limits::LimitsCommand),
     /// Rebuilds the guard's state from its journal, checks every hash in it, and prints the hash of the end.
     #[command(

@@ -4,6 +4,7 @@
 mod collector;
 mod command_line;
 mod crashes;
+mod drills;
 mod halts;
 mod poison;
 mod repeats;

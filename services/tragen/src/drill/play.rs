@@ -1,0 +1,329 @@
+//! Playing a drill: each step is done for real, and what comes of it must be
+//! exactly what the drill says.
+
+use super::{
+    stage::{LOOK_EVERY, PATIENCE, Stage, request_id},
+    step::{At, Denial, Drill, LimitOf, Observed, Order, Owner, Step, Trip},
+};
+use crate::{api::ask, output::word};
+use anyhow::Context as _;
+use serde::Serialize;
+use std::time::Instant;
+use tokio::time::{sleep, timeout};
+use tragen_contracts::v1;
+use tragen_domain::risk::LimitName;
+use tragen_router::token::Role;
+
+/// The pool of what users decide.
+const USER_POOL: &str = "user";
+/// What an account of a drill gets that does not say, dollars.
+const PLENTY: i64 = 100_000;
+
+/// What a drill has shown.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Row {
+    /// The limit.
+    pub(crate) limit: String,
+    /// The value that tripped it, as observed.
+    pub(crate) tripped_at: i64,
+    /// The limit's value then.
+    pub(crate) expected: i64,
+    /// What the gate did: a denial's code, or a state of a scope.
+    pub(crate) action: String,
+    /// From the order or the price that tripped it to the action seen by the caller, milliseconds.
+    pub(crate) time_to_action_ms: u64,
+    /// What brought trading back.
+    pub(crate) reset: String,
+    /// What was not as expected; empty if everything was.
+    pub(crate) problem: String,
+}
+
+/// Plays `drill` to its end or to the first step that does not go as it says.
+pub(crate) async fn play(stage: &Stage, drill: &Drill) -> Row {
+    let row = Row { limit: drill.limit.to_owned(), ..Row::default() };
+    let mut player = Player { stage, drill, row, working: String::new(), moved_at: None };
+    if let Err(error) = player.all().await {
+        player.row.problem = format!("{error:#}");
+    } else {
+        player.row.reset = drill.reset.to_owned();
+    }
+    player.row
+}
+
+struct Player<'a> {
+    stage: &'a Stage,
+    drill: &'a Drill,
+    row: Row,
+    /// The trade that rests at the venue since last.
+    working: String,
+    /// When the market was moved last, until somebody has acted on it.
+    moved_at: Option<Instant>,
+}
+
+impl Player<'_> {
+    async fn all(&mut self) -> anyhow::Result<()> {
+        self.stage.list(self.drill, v1::InstrumentStatus::Open).await.context("listing the instrument")?;
+        self.moved_at = Some(Instant::now());
+        if let Some((bid, ask)) = self.drill.listing.quote {
+            self.stage.quote(self.drill, bid, ask).await.context("quoting")?;
+        }
+        let has_own_deposit = self.drill.steps.iter().any(|step| matches!(step, Step::Deposit(_)));
+        if self.drill.owner == Owner::Own && !has_own_deposit {
+            // Plenty of money, so that nothing else is in the way.
+            self.stage.deposit(&self.drill.account(), PLENTY).await.context("depositing")?;
+        }
+        for (index, step) in self.drill.steps.iter().enumerate() {
+            self.step(*step).await.with_context(|| format!("step {}", index + 1))?;
+        }
+        anyhow::ensure!(!self.row.action.is_empty(), "nothing has tripped");
+        Ok(())
+    }
+
+    async fn step(&mut self, step: Step) -> anyhow::Result<()> {
+        match step {
+            Step::Deposit(dollars) => self.stage.deposit(&self.drill.account(), dollars).await,
+            Step::Passes(order) => self.until(order, passes).await.map(drop),
+            Step::Fills(order) => self.until(order, fills).await.map(drop),
+            Step::Denied(order, denial) => self.denied(order, denial).await,
+            Step::CancelLast => self.cancel().await,
+            Step::Quote(bid, ask) => {
+                self.moved_at = Some(Instant::now());
+                self.stage.quote(self.drill, bid, ask).await
+            }
+            Step::Status(status) => {
+                self.moved_at = Some(Instant::now());
+                self.stage.list(self.drill, status).await
+            }
+            Step::Limit(name, of, value) => self.limit(name, of, value).await,
+            Step::Halt(at) => self.halt(at).await,
+            Step::Reduce(at) => self.reduce(at).await,
+            Step::Resume(at, target) => self.resume(at, target).await,
+            Step::ResumeRefused(at) => self.resume_refused(at).await,
+            Step::Becomes(at, state, trip) => self.becomes(at, state, trip).await,
+            Step::Wait(time) => {
+                sleep(time).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn place(&mut self, order: Order) -> anyhow::Result<v1::Trade> {
+        let instrument_id = if order.is_elsewhere { "DRILL-NOWHERE-HOME".to_owned() } else { self.drill.instrument() };
+        let intent = v1::OrderIntent {
+            instrument_id,
+            side: order.side.into(),
+            order_type: v1::OrderType::Limit.into(),
+            quantity_micros: order.quantity,
+            limit_price_micros: order.price,
+            time_in_force: order.rests.into(),
+            is_reduce_only: order.is_reduce_only,
+            ..v1::OrderIntent::default()
+        };
+        let intent = Some(v1::place_trade_request::Intent::Order(intent));
+        let request = v1::PlaceTradeRequest { request_id: request_id(), intent };
+        let mut trading = self.stage.caller(&self.drill.account(), Role::Trader)?.trading();
+        let trade = trading.place_trade(ask(request)).await?.into_inner().trade.context("an answer without a trade")?;
+        if trade.status() == v1::TradeStatus::Working {
+            self.working.clone_from(&trade.trade_id);
+        }
+        Ok(trade)
+    }
+
+    /// Places the order; after the market was moved again and again, until the guard has seen it.
+    async fn until(&mut self, order: Order, is_good: fn(&v1::Trade) -> bool) -> anyhow::Result<v1::Trade> {
+        loop {
+            let trade = self.place(order).await?;
+            if is_good(&trade) {
+                self.moved_at = None;
+                return Ok(trade);
+            }
+            let is_settling = self.moved_at.is_some_and(|moved_at| moved_at.elapsed() < PATIENCE);
+            anyhow::ensure!(is_settling, "{} instead of a trade that passes", outcome(&trade));
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn denied(&mut self, order: Order, expected: Denial) -> anyhow::Result<()> {
+        loop {
+            let asked_at = Instant::now();
+            let trade = self.place(order).await?;
+            let is_settling = self.moved_at.is_some_and(|moved_at| moved_at.elapsed() < PATIENCE);
+            match trade.denial.as_ref().filter(|denial| is_expected(denial, expected)) {
+                Some(denial) => {
+                    self.moved_at = None;
+                    let code = word(denial.code().as_str_name(), "DENIAL_CODE_");
+                    self.note(denial.limit, denial.observed, &code, asked_at);
+                    return Ok(());
+                }
+                None if is_settling => sleep(LOOK_EVERY).await,
+                None => anyhow::bail!("{} instead of {}", outcome(&trade), said(expected)),
+            }
+        }
+    }
+
+    /// The first thing that trips is the row; what follows shows the edge from the other side.
+    fn note(&mut self, limit: i64, observed: i64, action: &str, since: Instant) {
+        if self.row.action.is_empty() {
+            (self.row.expected, self.row.tripped_at) = (limit, observed);
+            action.clone_into(&mut self.row.action);
+            self.row.time_to_action_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        }
+    }
+
+    async fn cancel(&mut self) -> anyhow::Result<()> {
+        let mut trading = self.stage.caller(&self.drill.account(), Role::Trader)?.trading();
+        let request = v1::CancelTradeRequest { trade_id: self.working.clone() };
+        let trade =
+            trading.cancel_trade(ask(request)).await?.into_inner().trade.context("an answer without a trade")?;
+        anyhow::ensure!(trade.status() == v1::TradeStatus::Canceled, "{} instead of CANCELED", outcome(&trade));
+        Ok(())
+    }
+
+    async fn limit(&self, name: LimitName, of: LimitOf, value: i64) -> anyhow::Result<()> {
+        let id = match of {
+            LimitOf::All => String::new(),
+            LimitOf::Account => self.drill.account(),
+            LimitOf::Instrument => self.drill.instrument(),
+            LimitOf::Match => self.drill.fixture(),
+            LimitOf::Named(name) => name.to_owned(),
+        };
+        let request = v1::ProposeLimitRequest { name: name.as_str().to_owned(), id, value, reason: "drill".to_owned() };
+        let mut first = self.stage.caller("drill-first-person", Role::RiskAdmin)?.risk();
+        let answer = first.propose_limit(ask(request)).await?.into_inner();
+        if !answer.is_done {
+            let mut second = self.stage.caller("drill-second-person", Role::RiskAdmin)?.risk();
+            second.confirm_limit(ask(v1::ConfirmLimitRequest { token: answer.token })).await?;
+        }
+        Ok(())
+    }
+
+    async fn halt(&self, at: At) -> anyhow::Result<()> {
+        let mut risk = self.stage.caller("drill-operator", Role::Operator)?.risk();
+        let request = v1::HaltRequest { scope: Some(self.scope(at)), reason: "drill".to_owned(), wait_ms: 2_000 };
+        let halted = risk.halt(ask(request)).await?.into_inner();
+        anyhow::ensure!(halted.missing_workers.is_empty(), "not confirmed by {:?}", halted.missing_workers);
+        Ok(())
+    }
+
+    async fn reduce(&self, at: At) -> anyhow::Result<()> {
+        let mut risk = self.stage.caller("drill-operator", Role::Operator)?.risk();
+        let request = v1::ReducePositionsRequest {
+            scope: Some(self.scope(at)),
+            factor_ppm: 1_000_000,
+            reason: "drill".to_owned(),
+            command_id: request_id(),
+            wait_ms: 2_000,
+        };
+        let reduced = risk.reduce_positions(ask(request)).await?.into_inner();
+        anyhow::ensure!(reduced.state() == v1::TradingState::Reducing, "the scope is {:?}", reduced.state());
+        Ok(())
+    }
+
+    async fn resume(&self, at: At, target: v1::TradingState) -> anyhow::Result<()> {
+        let mut first = self.stage.caller("drill-first-person", Role::RiskAdmin)?.risk();
+        let mut second = self.stage.caller("drill-second-person", Role::RiskAdmin)?.risk();
+        let request = v1::ProposeResumeRequest {
+            scope: Some(self.scope(at)),
+            target: target.into(),
+            reason: "drill over".to_owned(),
+            ..v1::ProposeResumeRequest::default()
+        };
+        let proposal = first.propose_resume(ask(request)).await?.into_inner();
+        let confirm = v1::ConfirmResumeRequest { token: proposal.token, evidence_hash: proposal.evidence_hash };
+        let is_alone = first.confirm_resume(ask(confirm.clone())).await.is_ok();
+        anyhow::ensure!(!is_alone, "one person alone has resumed");
+        let resumed = second.confirm_resume(ask(confirm)).await?.into_inner();
+        anyhow::ensure!(resumed.state() == target, "{:?} instead of {target:?}", resumed.state());
+        Ok(())
+    }
+
+    async fn resume_refused(&self, at: At) -> anyhow::Result<()> {
+        let mut first = self.stage.caller("drill-first-person", Role::RiskAdmin)?.risk();
+        let request = v1::ProposeResumeRequest {
+            scope: Some(self.scope(at)),
+            reason: "drill over".to_owned(),
+            ..v1::ProposeResumeRequest::default()
+        };
+        let refused = first.propose_resume(ask(request)).await.err().context("it may be resumed already")?;
+        anyhow::ensure!(refused.message().contains("cools down"), "refused, but: {}", refused.message());
+        Ok(())
+    }
+
+    async fn becomes(&mut self, at: At, state: v1::TradingState, trip: Trip) -> anyhow::Result<()> {
+        let since = self.moved_at.take().unwrap_or_else(Instant::now);
+        let mut risk = self.stage.caller("drill-operator", Role::Operator)?.risk();
+        let scope = self.scope(at);
+        let watch = async {
+            loop {
+                let now = risk.get_risk_state(ask(v1::GetRiskStateRequest {})).await?.into_inner();
+                let own = now.scopes.iter().find(|own| own.scope.as_ref() == Some(&scope));
+                match own.filter(|own| own.state() == state) {
+                    Some(own) => return anyhow::Ok(own.reason.clone()),
+                    None => sleep(LOOK_EVERY).await,
+                }
+            }
+        };
+        let reason = timeout(PATIENCE, watch).await.with_context(|| format!("the scope is not {state:?}"))??;
+        let numbers = format!(" is {}, the limit is {}", trip.value, trip.limit);
+        let breaker = reason.strip_suffix(&numbers).with_context(|| format!("{reason:?}, not {numbers:?}"))?;
+        let action = format!("{} by {breaker}", word(state.as_str_name(), "TRADING_STATE_"));
+        self.note(trip.limit, trip.value, &action, since);
+        Ok(())
+    }
+
+    fn scope(&self, at: At) -> v1::Scope {
+        let (kind, id) = match at {
+            At::Global => (v1::ScopeKind::Global, String::new()),
+            At::Pool => (v1::ScopeKind::Pool, USER_POOL.to_owned()),
+            At::Account => (v1::ScopeKind::Account, self.drill.account()),
+            At::Instrument => (v1::ScopeKind::Instrument, self.drill.instrument()),
+        };
+        v1::Scope { kind: kind.into(), id }
+    }
+}
+
+fn passes(trade: &v1::Trade) -> bool {
+    match trade.status() {
+        v1::TradeStatus::Working
+        | v1::TradeStatus::Filled
+        | v1::TradeStatus::PartiallyFilled
+        | v1::TradeStatus::Canceled => true,
+        v1::TradeStatus::Unspecified
+        | v1::TradeStatus::Pending
+        | v1::TradeStatus::Rejected
+        | v1::TradeStatus::Denied
+        | v1::TradeStatus::Expired
+        | v1::TradeStatus::NoTrade => false,
+    }
+}
+
+fn fills(trade: &v1::Trade) -> bool {
+    trade.status() == v1::TradeStatus::Filled
+}
+
+fn is_expected(denial: &v1::Denial, expected: Denial) -> bool {
+    let (limit, observed) = (denial.limit, denial.observed);
+    let is_limit = limit == expected.limit;
+    let is_good = match expected.observed {
+        Observed::Is(value) => is_limit && observed == value,
+        Observed::AboveLimit => is_limit && observed > limit,
+        Observed::BelowLimit => is_limit && observed < limit,
+        Observed::IsWhileRamping(value) => limit < expected.limit && observed == value,
+    };
+    denial.code() == expected.code && is_good
+}
+
+fn outcome(trade: &v1::Trade) -> String {
+    match &trade.denial {
+        Some(denial) => {
+            let code = word(denial.code().as_str_name(), "DENIAL_CODE_");
+            format!("{code} (limit {}, observed {})", denial.limit, denial.observed)
+        }
+        None => word(trade.status().as_str_name(), "TRADE_STATUS_"),
+    }
+}
+
+fn said(expected: Denial) -> String {
+    let code = word(expected.code.as_str_name(), "DENIAL_CODE_");
+    format!("{code} (limit {}, observed {:?})", expected.limit, expected.observed)
+}

@@ -1,0 +1,285 @@
+//! The private paper system of drills: `tragen up` as a child on free ports with
+//! its data in a temporary folder. The drill is its market; everything else
+//! goes through the public API.
+
+use super::{
+    house::{self, CAPITAL},
+    step::{Drill, Owner},
+};
+use crate::api::{Api, Bearer, ask};
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    path::Path,
+    process::Stdio,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use tokio::{
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+use tragen_bus::{Bus, PublishOptions, Subject};
+use tragen_contracts::v1;
+use tragen_domain::{
+    id::{AccountId, InstrumentId},
+    tier::Tier,
+};
+use tragen_host::clock;
+use tragen_router::token::{Claims, Keys, Role};
+
+/// How long anything may take before a drill gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How often something is looked at that a drill waits for.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How long the system may take to start or to end.
+const START_WITHIN: Duration = Duration::from_secs(60);
+/// Much more than any drill trades, 1e-6.
+const DEPTH: i64 = 1_000_000_000_000;
+/// Much more than any drill has, 1e-6 of a dollar.
+const TOO_MUCH: i64 = 1_000_000_000_000;
+
+/// How a system is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// Small limits, a house, no breakers.
+    Limits,
+    /// Repeated orders are denied.
+    Repeats,
+    /// Breakers and short periods; limits after a resume open slowly.
+    Breakers,
+}
+
+/// A running system.
+pub(crate) struct Stage {
+    child: Child,
+    api: Api,
+    keys: Arc<Keys>,
+    bus: Bus,
+    _folder: TempDir,
+}
+
+/// What the system writes when it is ready.
+#[derive(Debug, serde::Deserialize)]
+struct Ready {
+    grpc: String,
+    nats: String,
+}
+
+impl Setting {
+    /// Every setting.
+    pub(crate) const ALL: [Self; 3] = [Self::Limits, Self::Repeats, Self::Breakers];
+
+    /// Most drills on one system: losses that a drill has made stay.
+    pub(crate) const fn drills_max(self) -> usize {
+        match self {
+            Self::Limits | Self::Repeats => usize::MAX,
+            Self::Breakers => 1,
+        }
+    }
+
+    fn limits(self) -> &'static str {
+        match self {
+            Self::Limits => {
+                "order_value_max_micros = 400000000\nresting_orders_max = 3\nrepeated_orders = \"off\"\nramp_ms = 0\n"
+            }
+            Self::Repeats => "repeated_orders = \"deny\"\nrepeated_order_ms = 1000\nramp_ms = 0\n",
+            Self::Breakers => {
+                "order_value_max_micros = 1000000000\nrepeated_orders = \"off\"\nramp_ms = 2000\n\
+                 breaker_cooldown_ms = 0\nbreaker_pause_ms = 500\n"
+            }
+        }
+    }
+
+    fn file(self) -> String {
+        let rules = [
+            "open_risk_max_ppm",
+            "pool_exposure_max_ppm",
+            "timeframe_exposure_max_ppm",
+            "agent_loss_halt_ppm",
+            "day_loss_reduce_ppm",
+            "month_loss_halt_ppm",
+            "drawdown_halt_ppm",
+        ];
+        let off: String = rules.iter().map(|name| format!("{name} = 0\n")).collect();
+        format!(
+            "[router]\nfree_trades_per_minute = 10000\nstandard_trades_per_minute = 10000\n\
+             premium_trades_per_minute = 10000\nreads_per_minute = 100000\ncash_moves_per_minute = 10000\n\
+             [risk_guard]\nmeasure_ms = 50\n[risk_guard.limits]\nhouse_accounts = [\"{}\"]\n{}\
+             [risk_guard.limits.clusters]\n{} = [\"{}\"]\n[risk_guard.limits.rules]\n{off}",
+            house::ACCOUNT,
+            self.limits(),
+            house::CLUSTER,
+            instrument_id("cluster_exposure_max_ppm"),
+        )
+    }
+}
+
+impl Stage {
+    /// Starts a system and waits until it can trade.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub(crate) async fn start(setting: Setting) -> anyhow::Result<Self> {
+        let folder = TempDir::with_prefix("tragen-drill-").context("making a temporary folder")?;
+        let (data, config) = (folder.path().join("data"), folder.path().join("drill.toml"));
+        fs::write(&config, setting.file()).context("writing the configuration")?;
+        let (ready_file, log) = (folder.path().join("ready.json"), folder.path().join("log"));
+        let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+        command.args(["up", "--no-demo", "--quiet", "--feed", "none", "--listen", "127.0.0.1:0"]);
+        command.arg("--data-dir").arg(&data).arg("--config").arg(&config).arg("--ready-file").arg(&ready_file);
+        // Nothing of the caller's own system may get in.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("TRAGEN_") && name != "TRAGEN_NATS_SERVER" {
+                command.env_remove(name);
+            }
+        }
+        let output = fs::File::create(&log).context("making a log")?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output).kill_on_drop(true);
+        let mut child = command.spawn().context("starting `tragen up`")?;
+        let ready = ready(&mut child, &ready_file, &log).await?;
+        let keys = Arc::new(Keys::load_or_create(&data)?);
+        let api = Api::connect(&ready.grpc, Bearer::None).await?;
+        let bus = Bus::connect(&ready.nats, "drill").await?;
+        let stage = Self { child, api, keys, bus, _folder: folder };
+        stage.deposit(house::ACCOUNT, CAPITAL).await?;
+        Ok(stage)
+    }
+
+    /// Asks the system to end, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not end, or not well.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        kill_process(pid.context("it has ended by itself")?, Signal::TERM)?;
+        let ended = timeout(START_WITHIN, self.child.wait()).await.context("it does not end")??;
+        anyhow::ensure!(ended.success(), "it ended with {ended}");
+        Ok(())
+    }
+
+    /// The API as `account` sees it.
+    ///
+    /// # Errors
+    /// When the account is no id.
+    pub(crate) fn caller(&self, account: &str, role: Role) -> anyhow::Result<Api> {
+        let claims = Claims::new(AccountId::new(account)?, Tier::Standard, role);
+        Ok(self.api.with_bearer(Bearer::issued(&self.keys, claims)))
+    }
+
+    /// Brings `dollars` in, and waits until the guard knows it.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub(crate) async fn deposit(&self, account: &str, dollars: i64) -> anyhow::Result<()> {
+        let mut accounts = self.caller(account, Role::Trader)?.accounts();
+        let amount_micros = dollars * 1_000_000;
+        let request = v1::DepositRequest { request_id: request_id(), amount_micros, currency: String::new() };
+        accounts.deposit(ask(request)).await?;
+        let started = Instant::now();
+        loop {
+            // The guard's own view shows in what it says to a withdrawal of too much.
+            let request =
+                v1::WithdrawRequest { request_id: request_id(), amount_micros: TOO_MUCH, currency: String::new() };
+            let answer = accounts.withdraw(ask(request)).await?.into_inner();
+            if answer.denial_reason == "INSUFFICIENT_FUNDS" {
+                return Ok(());
+            }
+            anyhow::ensure!(started.elapsed() < PATIENCE, "the guard does not know the deposit");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Lists the drill's instrument with `status`.
+    ///
+    /// # Errors
+    /// When the bus does not take it.
+    pub(crate) async fn list(&self, drill: &Drill, status: v1::InstrumentStatus) -> anyhow::Result<()> {
+        let (listing, id) = (&drill.listing, drill.instrument());
+        let instrument = v1::Instrument {
+            instrument_id: id.clone(),
+            name: drill.limit.to_owned(),
+            settlement_style: v1::SettlementStyle::Prediction.into(),
+            currency: "USD".to_owned(),
+            tick_micros: 10_000,
+            lot_micros: super::step::ONE,
+            min_quantity_micros: listing.min_quantity,
+            max_quantity_micros: listing.max_quantity,
+            min_price_micros: listing.min_price,
+            max_price_micros: listing.max_price,
+            initial_margin_ppm: 0,
+            taker_fee_ppm: 0,
+            status: status.into(),
+            match_id: drill.fixture(),
+            outcome: "HOME".to_owned(),
+            max_quote_age_ms: listing.quote_age_ms,
+        };
+        let subject = Subject::Instrument(InstrumentId::new(&id)?);
+        self.bus.publish(&subject, &instrument, &PublishOptions::default(), PATIENCE).await?;
+        Ok(())
+    }
+
+    /// Quotes the drill's instrument, 1e-6.
+    ///
+    /// # Errors
+    /// When the bus does not take it.
+    pub(crate) async fn quote(&self, drill: &Drill, bid: i64, ask: i64) -> anyhow::Result<()> {
+        let now = clock::now_micros();
+        let quote = v1::Quote {
+            instrument_id: drill.instrument(),
+            bid_price_micros: bid,
+            bid_quantity_micros: DEPTH,
+            ask_price_micros: ask,
+            ask_quantity_micros: DEPTH,
+            last_price_micros: 0,
+            event_time_micros: now,
+            published_at_micros: now,
+        };
+        let subject = Subject::Quote(InstrumentId::new(&quote.instrument_id)?);
+        self.bus.publish(&subject, &quote, &PublishOptions::default(), PATIENCE).await?;
+        Ok(())
+    }
+}
+
+impl Drill {
+    /// Whose money it trades.
+    pub(crate) fn account(&self) -> String {
+        match self.owner {
+            Owner::Own => format!("drill-{}", self.limit.replace('_', "-")),
+            Owner::House => house::ACCOUNT.to_owned(),
+        }
+    }
+
+    /// What it trades.
+    pub(crate) fn instrument(&self) -> String {
+        instrument_id(self.limit)
+    }
+
+    /// The match of its instrument.
+    pub(crate) fn fixture(&self) -> String {
+        format!("DRILL-{}", self.limit.replace('_', "-").to_uppercase())
+    }
+}
+
+fn instrument_id(limit: &str) -> String {
+    format!("DRILL-{}-HOME", limit.replace('_', "-").to_uppercase())
+}
+
+/// A new name for a request.
+pub(crate) fn request_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+async fn ready(child: &mut Child, file: &Path, log: &Path) -> anyhow::Result<Ready> {
+    let started = Instant::now();
+    loop {
+        if let Ok(text) = fs::read_to_string(file) {
+            return serde_json::from_str(&text).context("reading where the system is");
+        }
+        let is_over = child.try_wait()?.is_some() || started.elapsed() > START_WITHIN;
+        anyhow::ensure!(!is_over, "it is not ready: {}", fs::read_to_string(log).unwrap_or_default().trim());
+        sleep(LOOK_EVERY).await;
+    }
+}
