@@ -223,6 +223,7 @@ impl Gate {
             id,
             scope: latch.scope.clone(),
             instrument: None,
+            is_house_only: latch.scope == Scope::Global,
             factor_ppm: self.state.limits().reduce_factor_ppm,
             driver: Driver::Workers,
             ordered_by: PRINCIPAL.to_owned(),
@@ -232,7 +233,9 @@ impl Gate {
             // The change of the scope comes first.
             Ok(reduction) => reduction.map(|own| Reduction { epoch: own.epoch + 1, ..own }),
             Err(refused) => {
-                error!("positions of {} are not reduced: {refused}", latch.scope);
+                let message = format!("positions of {} are not reduced: {refused}", latch.scope);
+                error!("{message}");
+                self.alert_people((Severity::Critical, latch.kind.as_str()), latch.scope.to_string(), message);
                 None
             }
         }

@@ -236,6 +236,8 @@ impl Gate {
             && self.work.at_venue.len() < self.config.in_flight_orders_max
             && self.work.storing.len() < self.config.waiting_reports_max
             && self.reports.room() >= self.config.batch_proposals_max
+            // Under load reports are always on their way; a late checkpoint waits for a gap and is given one.
+            && (self.work.storing.is_empty() || !self.is_checkpoint_due(2))
     }
 
     pub(crate) fn apply(&mut self, record: Record) -> Result<(), Ended> {

@@ -97,10 +97,9 @@ impl Gate {
     /// # Errors
     /// [`Ended`] when the journal could not be written.
     pub(super) async fn checkpoint(&mut self) -> Result<(), Ended> {
-        let since = self.checkpoints.hashed_at.elapsed();
-        let is_due = self.journal.unhashed >= self.config.snapshot_records
-            || (self.journal.unhashed > 0 && since >= Duration::from_millis(self.config.snapshot_ms));
-        if !is_due || self.is_writing() {
+        // What is on its way to EXECUTIONS is in the state already: a guard that starts from here would
+        // neither find it there nor tell it.
+        if !self.is_checkpoint_due(1) || !self.work.storing.is_empty() || self.is_writing() {
             return Ok(());
         }
         let started = Instant::now();
@@ -121,6 +120,13 @@ impl Gate {
             Ok(())
         });
         Ok(())
+    }
+
+    /// Whether the interval between two checkpoints is over, `times` times.
+    pub(super) fn is_checkpoint_due(&self, times: u32) -> bool {
+        let since = self.checkpoints.hashed_at.elapsed();
+        self.journal.unhashed >= self.config.snapshot_records.saturating_mul(times.into())
+            || (self.journal.unhashed > 0 && since >= Duration::from_millis(self.config.snapshot_ms) * times)
     }
 
     fn is_writing(&mut self) -> bool {

@@ -6,7 +6,7 @@ use crate::{
     config::now,
     metrics, outcome,
     reports::Kept,
-    wire::{closed_record, executed_record},
+    wire::{closed_record, executed_record, parse_scope},
 };
 use ::metrics::{counter, histogram};
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
@@ -23,8 +23,8 @@ use tragen_domain::{
     id::{OrderId, TradeId},
     order::TradeStatus,
     risk::{
-        Anomaly, Approved, CallCounts, CallOutcome, Event, Executed, OpenOrder, Order, Record, Seen, Stage, Step,
-        read_report, step,
+        Anomaly, Approved, CallCounts, CallOutcome, Event, Executed, OpenOrder, Order, Purpose, Record, Seen, Stage,
+        Step, read_report, step,
     },
     time::Timestamp,
 };
@@ -52,9 +52,10 @@ pub(super) struct VenueAnswer {
 }
 
 impl Gate {
-    /// Sends an approved order. The venue refuses it after its `valid_until`.
+    /// Sends an approved order, unless it has been halted since. The venue refuses it after its `valid_until`.
     pub(crate) fn submit(&mut self, order: Approved<Order>, traceparent: String) {
         let (venue, spans, lease) = (self.venue.clone(), self.context.spans.clone(), self.lease.clone());
+        let states = self.control.subscribe();
         self.work.submissions += 1;
         self.work.at_venue.push(
             async move {
@@ -62,11 +63,8 @@ impl Gate {
                 let mut span = spans.start("execute paper", SpanKind::Client, &traceparent);
                 span.set("tragen.order_id", order.terms.id.to_string());
                 // Whoever was paused since the journal took it may have been deposed meanwhile.
-                let answer = if lease.is_fresh() && now() <= order.valid_until {
-                    venue.submit(&order).await
-                } else {
-                    Err(VenueError::NotSent)
-                };
+                let may_go = lease.is_fresh() && now() <= order.valid_until && !is_halted(&states.borrow(), &order);
+                let answer = if may_go { venue.submit(&order).await } else { Err(VenueError::NotSent) };
                 if let Err(error) = &answer {
                     span.fail("venue", error.to_string());
                 }
@@ -123,10 +121,15 @@ impl Gate {
         match asked {
             Asked::Submit => self.work.submissions -= 1,
             Asked::Recover => self.work.recoveries -= 1,
-            Asked::Cancel => self.work.canceling.answered(&order),
+            // A cancel without an answer is asked again and again, once at a time.
+            Asked::Cancel if answer.is_ok() => self.work.canceling.answered(&order),
+            Asked::Cancel => {}
         }
-        let call = if answer.is_ok() { CallOutcome::Answered } else { CallOutcome::Failed };
-        self.work.venue_calls.record(clock::boot_time().as_secs(), call);
+        // What was not sent says nothing of the venue.
+        if !matches!(answer, Err(VenueError::NotSent)) {
+            let call = if answer.is_ok() { CallOutcome::Answered } else { CallOutcome::Failed };
+            self.work.venue_calls.record(clock::boot_time().as_secs(), call);
+        }
         match answer {
             Ok(report) => self.on_report(report, &traceparent).await?,
             Err(venue_error) => {
@@ -136,6 +139,8 @@ impl Gate {
                 if step(self.stage_of(&order), Event::NoAnswer).1 == Step::Ask {
                     let asked = if asked == Asked::Submit { Asked::Recover } else { asked };
                     self.ask_again(asked, (order, valid_until), traceparent);
+                } else {
+                    self.work.canceling.answered(&order);
                 }
             }
         }
@@ -319,6 +324,13 @@ fn executed(open: &OpenOrder, seen: &Seen) -> Executed {
         fills: seen.fills.clone(),
         status: seen.stage.status(),
     }
+}
+
+/// Whether a scope of `order` has been halted since it was approved. The flatten lane stays open.
+fn is_halted(control: &v1::ControlState, order: &Order) -> bool {
+    let halted = control.scopes.iter().filter(|own| own.state() == v1::TradingState::Halted);
+    let mut scopes = halted.map(|own| parse_scope(own.scope.as_ref()));
+    !matches!(order.purpose, Purpose::Flatten(_)) && scopes.any(|scope| scope.is_ok_and(|own| order.is_in(&own)))
 }
 
 /// Asks until the venue knows the order, or until it can no longer arrive.

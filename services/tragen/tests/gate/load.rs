@@ -76,9 +76,8 @@ fn funds(number: usize) -> v1::ExecutionReport {
 
 fn key(number: usize, request_id: String) -> v1::TradeKey {
     let account_id = format!("account-{}", number % ACCOUNTS);
-    let name = format!("{account_id}/{request_id}");
     v1::TradeKey {
-        trade_id: Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string(),
+        trade_id: tragen_contracts::trade_id(&account_id, &request_id).to_string(),
         request_id,
         account_id,
         tier: v1::Tier::Standard.into(),

@@ -228,7 +228,7 @@ pub fn order_reduction(state: &State, wanted: Reduce, now: Timestamp) -> Result<
     if targets.len() > limits.reduction_targets_max {
         return Err(ReductionRefused::TooManyPositions { limit: limits.reduction_targets_max, found: targets.len() });
     }
-    let Reduce { id, scope, instrument, factor_ppm, driver, ordered_by, reason } = wanted;
+    let Reduce { id, scope, instrument, factor_ppm, driver, ordered_by, reason, is_house_only: _ } = wanted;
     Ok(Some(Reduction {
         id,
         scope,

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     id::{AccountId, Currency},
+    instrument::InstrumentStatus,
     money::{Money, Overflow},
     order::Side,
     portfolio::{BaselineFigures, Baselines, PriceView, Undefined, conservative_mark, position_value},
@@ -54,7 +55,7 @@ pub struct Taken {
 /// that the ledger has not posted included.
 ///
 /// # Errors
-/// [`Undefined`]: something held has no usable price, or a sum does not fit.
+/// [`Undefined`]: something held has no usable price or does not trade now, or a sum does not fit.
 pub fn account_equity(
     state: &State,
     account: &AccountId,
@@ -80,6 +81,10 @@ pub fn account_equity(
             continue;
         }
         let instrument = instrument.ok_or(Undefined::NoPrice { legs: 1 })?;
+        // While nothing trades nobody bids: that is no loss, and no price either.
+        if instrument.status != InstrumentStatus::Open {
+            return Err(Undefined::NoPrice { legs: 1 });
+        }
         let quote = state.quote(id).ok_or(Undefined::NoPrice { legs: 1 })?;
         let max_age_ms = instrument.max_quote_age_ms.unwrap_or(state.limits().quote_age_max_ms);
         let opened = if position.quantity.is_negative() { Side::Sell } else { Side::Buy };
@@ -116,7 +121,9 @@ impl Meter {
             let scope = Scope::Agent(agent.clone());
             let accounts = BTreeSet::from([account.clone()]);
             let baselines = self.observe(state, scope.clone(), &accounts, now, &mut taken)?;
-            if let Some(track) = self.tracks.get(&scope).filter(|_| baselines.is_some()) {
+            // What users' agents have in common is their own affair.
+            let is_measured = baselines.is_some() && state.limits().is_house(&account);
+            if let Some(track) = self.tracks.get(&scope).filter(|_| is_measured) {
                 let (equity, payments) = (track.baselines.equity(), track.payments);
                 worths.push(Worth { agent, account, equity, payments });
             }

@@ -30,6 +30,8 @@ pub struct Reduce {
     pub scope: Scope,
     /// Only positions in this; `None` for all of the scope.
     pub instrument: Option<InstrumentId>,
+    /// Only positions of the house's accounts: a loss of the house sells nobody else's.
+    pub is_house_only: bool,
     /// What is left of every position, parts per million: 0 flattens, 1,000,000 keeps.
     pub factor_ppm: i64,
     /// Who turns targets into orders.
@@ -252,7 +254,8 @@ impl Order {
 /// One entry per position in scope, sorted by account and instrument.
 pub(super) fn fix_targets(state: &State, wanted: &Reduce) -> Result<Vec<Target>, Overflow> {
     let mut targets = Vec::new();
-    for (account, own) in state.accounts() {
+    let accounts = state.accounts().filter(|(id, _)| !wanted.is_house_only || state.limits().is_house(id));
+    for (account, own) in accounts {
         for (instrument, holding) in own.holdings() {
             let from = holding.position().quantity;
             let is_wanted = wanted.instrument.as_ref().is_none_or(|only| only == instrument);

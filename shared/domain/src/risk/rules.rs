@@ -425,7 +425,8 @@ impl Rules {
         Ok(())
     }
 
-    fn put(&mut self, name: LimitName, id: &str, value: i64) {
+    /// What was decided before, in any order: only the end of it has to make sense.
+    pub(super) fn put(&mut self, name: LimitName, id: &str, value: i64) {
         if id.is_empty() {
             self.values[name.index()] = value;
         } else {

@@ -434,7 +434,7 @@ impl State {
     /// Checked before it was journaled; one that makes no sense with today's
     /// configuration any more changes nothing.
     pub(super) fn change_limit(&mut self, change: LimitChange) {
-        let _ = self.limits.rules.set(change.name, &change.id, change.value);
+        self.limits.rules.put(change.name, &change.id, change.value);
         self.limit_changes.insert((change.name, change.id.clone()), change);
     }
 

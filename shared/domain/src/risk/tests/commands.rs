@@ -8,6 +8,7 @@ fn wanted(command: &str, scope: Scope, factor_ppm: i64) -> Reduce {
         id: id(command),
         scope,
         instrument: None,
+        is_house_only: false,
         factor_ppm,
         driver: Driver::Workers,
         ordered_by: "olga".to_owned(),
