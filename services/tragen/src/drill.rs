@@ -69,16 +69,27 @@ pub(crate) fn named(limits: &[String]) -> anyhow::Result<Vec<Drill>> {
 pub(crate) async fn run(drills: Vec<Drill>, said: impl Fn(&str)) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for setting in Setting::ALL {
-        let own: Vec<&Drill> = drills.iter().filter(|drill| drill.setting == setting).collect();
-        for group in own.chunks(setting.drills_max()) {
-            said(&format!("starting a paper system for {} of {} drills", group.len(), drills.len()));
-            let stage = Stage::start(setting).await.context("starting a paper system")?;
-            for drill in group {
-                let row = play::play(&stage, drill).await;
-                let word = if row.problem.is_empty() { "as expected" } else { &row.problem };
-                said(&format!("{}: {word}", row.limit));
-                rows.push(row);
+        let mut running: Option<Stage> = None;
+        for drill in drills.iter().filter(|drill| drill.setting == setting) {
+            let stage = match running.take() {
+                Some(stage) => stage,
+                None => {
+                    said("starting a paper system");
+                    Stage::start(setting).await.context("starting a paper system")?
+                }
+            };
+            let row = play::play(&stage, drill).await;
+            let word = if row.problem.is_empty() { "as expected" } else { &row.problem };
+            said(&format!("{}: {word}", row.limit));
+            // What a drill has left undone would spoil the next one.
+            if row.problem.is_empty() && !setting.is_used_once() {
+                running = Some(stage);
+            } else {
+                stage.stop().await.context("stopping the paper system")?;
             }
+            rows.push(row);
+        }
+        if let Some(stage) = running {
             stage.stop().await.context("stopping the paper system")?;
         }
     }
@@ -98,6 +109,7 @@ mod tests {
                 Some(denial.code.as_str_name().trim_start_matches("DENIAL_CODE_").to_lowercase())
             }
             Step::Deposit(_)
+            | Step::DeniedLater(..)
             | Step::Passes(_)
             | Step::Fills(_)
             | Step::CancelLast

@@ -31,6 +31,8 @@ pub(super) fn drills() -> Vec<Drill> {
         loss(LimitName::DrawdownHaltPpm, State::Halted, Back::WithThePrice),
         price_jump(),
         ramp(),
+        venue_failures(),
+        equity_unknown(),
     ]
 }
 
@@ -113,6 +115,50 @@ fn ramp() -> Drill {
         Step::Fills(buy(2_000, ASK)),
     ];
     drill("ramp_ms", Owner::Own, steps, "two seconds go by")
+}
+
+/// Every order is one call that fails and one that is answered: two orders are four calls, and
+/// exactly half of them have failed.
+fn venue_failures() -> Drill {
+    let limit = |value| Step::Limit(LimitName::VenueFailuresPausePpm, LimitOf::All, value);
+    let paused = Denial { code: Code::VenuePaused, limit: 500_000, observed: Observed::Is(500_000) };
+    // An order that got to the venue would change the share.
+    let funds = Denial { code: Code::InsufficientFunds, limit: 99 * ONE, observed: Observed::Is(99_500_000) };
+    let too_dear = buy(199, ASK);
+    let steps = vec![
+        limit(500_001),
+        Step::Deposit(100),
+        Step::Fills(buy(1, ASK)),
+        Step::Fills(buy(1, ASK)),
+        MEASURED,
+        Step::DeniedLater(too_dear, funds),
+        limit(500_000),
+        MEASURED,
+        Step::Denied(too_dear, paused),
+        limit(500_001),
+        Step::Wait(Duration::from_secs(1)),
+        Step::DeniedLater(too_dear, funds),
+        Step::Fills(buy(1, ASK)),
+    ];
+    let reset = "two people loosen the limit, or a minute without failures";
+    let setting = Setting::Venue;
+    Drill { setting, ..drill("venue_failures_pause_ppm", Owner::Own, steps, reset) }
+}
+
+/// What is measured once a second may be 300 ms old: both sides of the edge come by themselves.
+fn equity_unknown() -> Drill {
+    let unknown = Denial { code: Code::EquityUnknown, limit: 300, observed: Observed::AboveLimit };
+    let steps = vec![
+        Step::Limit(LimitName::DayLossReducePpm, LimitOf::All, LOSS),
+        Step::Quote(BID, ASK),
+        Step::Fills(buy(1, ASK)),
+        Step::Quote(BID, ASK),
+        Step::Denied(buy(1, ASK), unknown),
+        Step::Quote(BID, ASK),
+        Step::Fills(buy(1, ASK)),
+    ];
+    let setting = Setting::Equity;
+    Drill { setting, ..drill("equity_unknown", Owner::House, steps, "the next measurement") }
 }
 
 fn drill(limit: &'static str, owner: Owner, steps: Vec<Step>, reset: &'static str) -> Drill {

@@ -12,8 +12,6 @@ pub(crate) struct Missing {
 }
 
 const AGENT: &str = "needs a configured agent that signals at a known moment";
-const VENUE: &str =
-    "an order without an answer keeps its caller waiting until the venue is looked at again; no drill yet";
 
 /// Every limit without a drill.
 pub(crate) const MISSING: &[Missing] = &[
@@ -21,7 +19,7 @@ pub(crate) const MISSING: &[Missing] = &[
     missing("account_frozen", "only a failed check of the books freezes an account"),
     missing("risk_state_unknown", "only a guard without a journal is in this state"),
     missing("duplicate_trade", "the router answers repeats before the gate sees them"),
-    missing("no_capital", "a house account without money is denied as no_balance first"),
+    missing("no_capital", "an order that the account can pay for has capital behind it; the check is a last line"),
     missing("unknown_agent", "the worker denies it before the gate is asked"),
     missing("margined_risk_ppm", "a factor of open_risk_max_ppm for margined instruments; drills trade outcomes"),
     missing("agent_trade_limit", AGENT),
@@ -37,12 +35,9 @@ pub(crate) const MISSING: &[Missing] = &[
     missing("consecutive_losses_halt_max", AGENT),
     missing("correlation_reduce_ppm", "needs at least two agents with a history of returns"),
     missing("memory_scale_down_ppm", "the API cannot make the guard use more memory"),
-    missing("equity_unknown", "a house whose equity cannot be measured cannot be made by the API"),
     missing("day_loss_limit", "the breaker of the same threshold closes the gate first"),
     missing("month_loss_limit", "the breaker of the same threshold closes the gate first"),
     missing("drawdown_limit", "the breaker of the same threshold closes the gate first"),
-    missing("venue_failures_pause_ppm", VENUE),
-    missing("venue_paused", VENUE),
     missing("feed_age_warn_ms", "it only raises an alert, which the public API does not show"),
 ];
 

@@ -5,7 +5,7 @@ use super::{
     step::{ASK, BID, Denial, Drill, LimitOf, Listing, ONE, Observed, Order, Owner, Step, buy, sell},
 };
 use std::time::Duration;
-use tragen_contracts::v1::{DenialCode as Code, InstrumentStatus};
+use tragen_contracts::v1::{DenialCode as Code, InstrumentStatus, SettlementStyle};
 use tragen_domain::risk::LimitName;
 
 /// How old a quote may be where that is drilled, milliseconds.
@@ -14,6 +14,8 @@ const QUOTE_AGE_MS: i64 = 500;
 pub(super) fn drills() -> Vec<Drill> {
     let mut drills = instruments();
     drills.extend(grids());
+    drills.push(relative_collar("spot_collar_ppm", SettlementStyle::Spot));
+    drills.push(relative_collar("margined_collar_ppm", SettlementStyle::Margined));
     drills.extend(values());
     drills
 }
@@ -147,6 +149,19 @@ fn grids() -> Vec<Drill> {
             ],
         ),
     ]
+}
+
+/// Around 0.40 the collar of five parts in a hundred is 0.02.
+fn relative_collar(limit: &'static str, style: SettlementStyle) -> Drill {
+    let listing = Listing { style, quote: Some((380_000, 420_000)), ..Listing::default() };
+    let steps = vec![
+        Step::Fills(buy(2, 420_000)),
+        denied(buy(1, 430_000), Code::PriceCollar, 420_000, 430_000),
+        Step::Fills(sell(1, 380_000)),
+        denied(sell(1, 370_000), Code::PriceCollar, 380_000, 370_000),
+        Step::Fills(sell(1, 380_000)),
+    ];
+    drill(limit, "a price in the collar", listing, steps)
 }
 
 fn values() -> Vec<Drill> {

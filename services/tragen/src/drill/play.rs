@@ -84,7 +84,13 @@ impl Player<'_> {
             Step::Deposit(dollars) => self.stage.deposit(&self.drill.account(), dollars).await,
             Step::Passes(order) => self.until(order, passes).await.map(drop),
             Step::Fills(order) => self.until(order, fills).await.map(drop),
-            Step::Denied(order, denial) => self.denied(order, denial).await,
+            Step::Denied(order, denial) => {
+                let (asked_at, found) = self.denied(order, denial).await?;
+                let code = word(found.code().as_str_name(), "DENIAL_CODE_");
+                self.note(found.limit, found.observed, &code, asked_at);
+                Ok(())
+            }
+            Step::DeniedLater(order, denial) => self.denied(order, denial).await.map(drop),
             Step::CancelLast => self.cancel().await,
             Step::Quote(bid, ask) => {
                 self.moved_at = Some(Instant::now());
@@ -143,7 +149,8 @@ impl Player<'_> {
         }
     }
 
-    async fn denied(&mut self, order: Order, expected: Denial) -> anyhow::Result<()> {
+    /// The denial, and when the order was placed that got it.
+    async fn denied(&mut self, order: Order, expected: Denial) -> anyhow::Result<(Instant, v1::Denial)> {
         loop {
             let asked_at = Instant::now();
             let trade = self.place(order).await?;
@@ -151,9 +158,7 @@ impl Player<'_> {
             match trade.denial.as_ref().filter(|denial| is_expected(denial, expected)) {
                 Some(denial) => {
                     self.moved_at = None;
-                    let code = word(denial.code().as_str_name(), "DENIAL_CODE_");
-                    self.note(denial.limit, denial.observed, &code, asked_at);
-                    return Ok(());
+                    return Ok((asked_at, denial.clone()));
                 }
                 None if is_settling => sleep(LOOK_EVERY).await,
                 None => anyhow::bail!("{} instead of {}", outcome(&trade), said(expected)),
@@ -219,6 +224,7 @@ impl Player<'_> {
         Ok(())
     }
 
+    /// Again and again, because a proposal ends when what it is judged by changes meanwhile.
     async fn resume(&self, at: At, target: v1::TradingState) -> anyhow::Result<()> {
         let mut first = self.stage.caller("drill-first-person", Role::RiskAdmin)?.risk();
         let mut second = self.stage.caller("drill-second-person", Role::RiskAdmin)?.risk();
@@ -228,13 +234,24 @@ impl Player<'_> {
             reason: "drill over".to_owned(),
             ..v1::ProposeResumeRequest::default()
         };
-        let proposal = first.propose_resume(ask(request)).await?.into_inner();
-        let confirm = v1::ConfirmResumeRequest { token: proposal.token, evidence_hash: proposal.evidence_hash };
-        let is_alone = first.confirm_resume(ask(confirm.clone())).await.is_ok();
-        anyhow::ensure!(!is_alone, "one person alone has resumed");
-        let resumed = second.confirm_resume(ask(confirm)).await?.into_inner();
-        anyhow::ensure!(resumed.state() == target, "{:?} instead of {target:?}", resumed.state());
-        Ok(())
+        let started = Instant::now();
+        loop {
+            let proposal = first.propose_resume(ask(request.clone())).await?.into_inner();
+            let confirm = v1::ConfirmResumeRequest { token: proposal.token, evidence_hash: proposal.evidence_hash };
+            let is_alone = first.confirm_resume(ask(confirm.clone())).await.is_ok();
+            anyhow::ensure!(!is_alone, "one person alone has resumed");
+            match second.confirm_resume(ask(confirm)).await {
+                Ok(resumed) => {
+                    let state = resumed.into_inner().state();
+                    anyhow::ensure!(state == target, "{state:?} instead of {target:?}");
+                    return Ok(());
+                }
+                Err(status) if status.code() == tonic::Code::Aborted && started.elapsed() < PATIENCE => {
+                    sleep(LOOK_EVERY).await;
+                }
+                Err(status) => return Err(status.into()),
+            }
+        }
     }
 
     async fn resume_refused(&self, at: At) -> anyhow::Result<()> {

@@ -36,6 +36,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How long the system may take to start or to end.
 const START_WITHIN: Duration = Duration::from_secs(60);
+/// Margin of margined instruments, parts per million.
+const MARGIN_PPM: i64 = 100_000;
 /// Much more than any drill trades, 1e-6.
 const DEPTH: i64 = 1_000_000_000_000;
 /// Much more than any drill has, 1e-6 of a dollar.
@@ -50,6 +52,10 @@ pub(crate) enum Setting {
     Repeats,
     /// Breakers and short periods; limits after a resume open slowly.
     Breakers,
+    /// The venue executes every order, but answers only when it is asked again.
+    Venue,
+    /// The house is measured too seldom.
+    Equity,
 }
 
 /// A running system.
@@ -70,13 +76,13 @@ struct Ready {
 
 impl Setting {
     /// Every setting.
-    pub(crate) const ALL: [Self; 3] = [Self::Limits, Self::Repeats, Self::Breakers];
+    pub(crate) const ALL: [Self; 5] = [Self::Limits, Self::Repeats, Self::Breakers, Self::Venue, Self::Equity];
 
-    /// Most drills on one system: losses that a drill has made stay.
-    pub(crate) const fn drills_max(self) -> usize {
+    /// Whether each drill needs a system of its own: losses that a drill has made stay.
+    pub(crate) const fn is_used_once(self) -> bool {
         match self {
-            Self::Limits | Self::Repeats => usize::MAX,
-            Self::Breakers => 1,
+            Self::Limits | Self::Repeats | Self::Venue | Self::Equity => false,
+            Self::Breakers => true,
         }
     }
 
@@ -90,6 +96,17 @@ impl Setting {
                 "order_value_max_micros = 1000000000\nrepeated_orders = \"off\"\nramp_ms = 2000\n\
                  breaker_cooldown_ms = 0\nbreaker_pause_ms = 500\n"
             }
+            Self::Venue => "breaker_pause_ms = 500\nvenue_calls_min = 4\nramp_ms = 0\n",
+            Self::Equity => "equity_age_max_ms = 300\nramp_ms = 0\n",
+        }
+    }
+
+    /// How the guard runs besides its limits.
+    fn guard(self) -> &'static str {
+        match self {
+            Self::Limits | Self::Repeats | Self::Breakers => "measure_ms = 50\n",
+            Self::Venue => "measure_ms = 50\n[risk_guard.venue_faults]\nunanswered_ppm = 1000000\n",
+            Self::Equity => "measure_ms = 1000\n",
         }
     }
 
@@ -107,8 +124,9 @@ impl Setting {
         format!(
             "[router]\nfree_trades_per_minute = 10000\nstandard_trades_per_minute = 10000\n\
              premium_trades_per_minute = 10000\nreads_per_minute = 100000\ncash_moves_per_minute = 10000\n\
-             [risk_guard]\nmeasure_ms = 50\n[risk_guard.limits]\nhouse_accounts = [\"{}\"]\n{}\
+             [risk_guard]\n{}[risk_guard.limits]\nhouse_accounts = [\"{}\"]\n{}\
              [risk_guard.limits.clusters]\n{} = [\"{}\"]\n[risk_guard.limits.rules]\n{off}",
+            self.guard(),
             house::ACCOUNT,
             self.limits(),
             house::CLUSTER,
@@ -198,10 +216,16 @@ impl Stage {
     /// When the bus does not take it.
     pub(crate) async fn list(&self, drill: &Drill, status: v1::InstrumentStatus) -> anyhow::Result<()> {
         let (listing, id) = (&drill.listing, drill.instrument());
+        let (match_id, outcome) = match listing.style {
+            v1::SettlementStyle::Prediction => (drill.fixture(), "HOME".to_owned()),
+            v1::SettlementStyle::Unspecified | v1::SettlementStyle::Spot | v1::SettlementStyle::Margined => {
+                Default::default()
+            }
+        };
         let instrument = v1::Instrument {
             instrument_id: id.clone(),
             name: drill.limit.to_owned(),
-            settlement_style: v1::SettlementStyle::Prediction.into(),
+            settlement_style: listing.style.into(),
             currency: "USD".to_owned(),
             tick_micros: 10_000,
             lot_micros: super::step::ONE,
@@ -209,11 +233,11 @@ impl Stage {
             max_quantity_micros: listing.max_quantity,
             min_price_micros: listing.min_price,
             max_price_micros: listing.max_price,
-            initial_margin_ppm: 0,
+            initial_margin_ppm: if listing.style == v1::SettlementStyle::Margined { MARGIN_PPM } else { 0 },
             taker_fee_ppm: 0,
             status: status.into(),
-            match_id: drill.fixture(),
-            outcome: "HOME".to_owned(),
+            match_id,
+            outcome,
             max_quote_age_ms: listing.quote_age_ms,
         };
         let subject = Subject::Instrument(InstrumentId::new(&id)?);

@@ -38,9 +38,11 @@ pub(crate) enum Owner {
     House,
 }
 
-/// An instrument of the drill's own: an outcome of a match, without fees, so that costs are plain.
+/// An instrument of the drill's own, without fees, so that costs are plain.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Listing {
+    /// What it is; everything but an outcome belongs to no match.
+    pub(crate) style: v1::SettlementStyle,
     /// Smallest order, 1e-6.
     pub(crate) min_quantity: i64,
     /// Largest order, 1e-6.
@@ -58,6 +60,7 @@ pub(crate) struct Listing {
 impl Default for Listing {
     fn default() -> Self {
         Self {
+            style: v1::SettlementStyle::Prediction,
             min_quantity: ONE,
             max_quantity: 10_000 * ONE,
             min_price: 10_000,
@@ -179,6 +182,8 @@ pub(crate) enum Step {
     Fills(Order),
     /// An order that must be denied.
     Denied(Order, Denial),
+    /// An order that only a later check denies: what is drilled has let it through.
+    DeniedLater(Order, Denial),
     /// The order that rests at the venue since last is canceled.
     CancelLast,
     /// Bid and ask from now on, 1e-6.
