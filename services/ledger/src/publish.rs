@@ -402,7 +402,6 @@ pub(crate) fn alert(
     }
 }
 
-/// The first `parts` that fit into `bytes_max`, and the rest; a larger one goes alone.
 /// Messages that fit, with all of `facts` in their order.
 fn messages_of(mut facts: Vec<v1::LedgerFact>, bytes_max: usize) -> Vec<v1::LedgerFactBatch> {
     let mut messages = Vec::new();
@@ -414,6 +413,7 @@ fn messages_of(mut facts: Vec<v1::LedgerFact>, bytes_max: usize) -> Vec<v1::Ledg
     messages
 }
 
+/// The first `parts` that fit into `bytes_max`, and the rest; a larger one goes alone.
 fn cut<M: prost::Message>(parts: &[M], bytes_max: usize) -> (&[M], &[M]) {
     let mut bytes = 0;
     let fits = parts.iter().take_while(|part| {

@@ -242,10 +242,15 @@ impl LimitName {
     /// assert!(LimitName::DayLossReducePpm.is_loosened(50_000, 0));
     /// assert!(!LimitName::DayLossReducePpm.is_loosened(0, 50_000));
     /// assert!(LimitName::WalletFloorPpm.is_loosened(200_000, 100_000));
+    /// assert!(LimitName::MarginedRiskPpm.is_loosened(0, 20_000), "off, all of a margined position is at risk");
+    /// assert!(!LimitName::MarginedRiskPpm.is_loosened(20_000, 0));
+    /// assert!(LimitName::MarginedRiskPpm.is_loosened(20_000, 10_000));
     /// ```
     #[must_use]
     pub const fn is_loosened(self, from: i64, to: i64) -> bool {
         match (from, to) {
+            (0, to) if matches!(self, Self::MarginedRiskPpm) => to != 0 && to < PPM_MAX,
+            (_, 0) if matches!(self, Self::MarginedRiskPpm) => false,
             (0, _) => false,
             (_, 0) => true,
             (from, to) if self.is_least() => to < from,
