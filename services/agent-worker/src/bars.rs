@@ -30,6 +30,7 @@ struct History {
     last_start: Option<Timestamp>,
     scalper: Option<Running>,
     swing: Option<Running>,
+    conservative: Option<Running>,
 }
 
 #[derive(Debug)]
@@ -95,7 +96,8 @@ impl History {
         let slot = match style {
             AnalysisStyle::Scalper => &mut self.scalper,
             AnalysisStyle::Swing => &mut self.swing,
-            AnalysisStyle::Value => return None,
+            AnalysisStyle::Conservative => &mut self.conservative,
+            AnalysisStyle::Value | AnalysisStyle::MarketMaker => return None,
         };
         if slot.is_none() {
             let mut rules = TradingRules::for_style(style)?;
@@ -131,5 +133,6 @@ fn model_bar(bar: &market::Bar) -> Option<bar::Bar> {
         low: as_units(side.low.micros()),
         close: as_units(side.close.micros()),
     };
-    bar::Bar::from_bid_ask(ohlc(&bar.bid), ohlc(&bar.ask)).ok().map(bar::Bar::uncrossed)
+    let model = bar::Bar::from_bid_ask(ohlc(&bar.bid), ohlc(&bar.ask)).ok()?;
+    Some(model.uncrossed().on_day(bar.start.utc_day()))
 }

@@ -70,7 +70,10 @@ impl Registry {
         let agents = self.agents.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let on_series = agents.values().filter(|agent| agent.trades(instrument, timeframe));
         let styles: BTreeSet<u8> = on_series.map(|agent| order_of(agent.personality.style())).collect();
-        [AnalysisStyle::Scalper, AnalysisStyle::Swing].into_iter().filter(|s| styles.contains(&order_of(*s))).collect()
+        [AnalysisStyle::Scalper, AnalysisStyle::Swing, AnalysisStyle::Conservative]
+            .into_iter()
+            .filter(|s| styles.contains(&order_of(*s)))
+            .collect()
     }
 
     /// Enabled agents of a style on a series, sorted by id.
@@ -126,6 +129,8 @@ const fn order_of(style: AnalysisStyle) -> u8 {
         AnalysisStyle::Scalper => 0,
         AnalysisStyle::Swing => 1,
         AnalysisStyle::Value => 2,
+        AnalysisStyle::Conservative => 3,
+        AnalysisStyle::MarketMaker => 4,
     }
 }
 

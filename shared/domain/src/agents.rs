@@ -11,12 +11,13 @@
 //! | [`consensus`], [`fair_line`] | what do all bookmakers together believe, without the broken prices? |
 //! | [`kelly`] | what is the edge after ask and fee, and which share of the capital is worth it? |
 //! | [`scout`] | eplScoutAgent: which quote of this match is worth buying? |
-//! | [`bar`], [`indicators`], [`wilder`] | what does the price series say, bar by bar? |
-//! | [`signal`], [`scalper`], [`swing`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
+//! | [`bar`], [`indicators`], [`wilder`], [`volatility`] | what does the price series say, bar by bar? |
+//! | [`signal`], [`scalper`], [`swing`], [`conservative`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
 //! | [`personality`], [`sizing`] | how bold is this agent, and how much does it buy? |
 
 pub mod bar;
 pub mod consensus;
+pub mod conservative;
 mod count;
 pub mod devig;
 pub mod fair_line;
@@ -31,4 +32,5 @@ pub mod sizing;
 pub mod swing;
 mod trade_cycle;
 pub mod trading;
+pub mod volatility;
 pub mod wilder;

@@ -74,12 +74,14 @@ impl Ohlc {
 
 /// One closed bar. Indicators read the middle; entries, exits and stops read the side that would really be paid.
 ///
-/// A bar carries no time: whoever feeds a state machine passes each bar once and in order.
+/// A bar carries no time but, if told, the UTC day it belongs to: whoever feeds a state machine passes each bar once and
+/// in order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bar {
     mid: Ohlc,
     bid: Ohlc,
     ask: Ohlc,
+    day: Option<i64>,
 }
 
 impl Bar {
@@ -92,7 +94,7 @@ impl Bar {
     /// [`BarError`] when one side is not a valid bar.
     pub fn from_bid_ask(bid: Ohlc, ask: Ohlc) -> Result<Self, BarError> {
         let (bid, ask) = (bid.checked()?, ask.checked()?);
-        Ok(Self { mid: bid.with(ask, |bid, ask| (bid + ask) / 2.0), bid, ask })
+        Ok(Self { mid: bid.with(ask, |bid, ask| (bid + ask) / 2.0), bid, ask, day: None })
     }
 
     /// A bar from middle (or traded) prices and half of a fixed spread, in price units.
@@ -106,7 +108,7 @@ impl Bar {
             return Err(BarError::InvalidSpread { half_spread });
         }
         let mid = mid.checked()?;
-        Ok(Self { mid, bid: mid.shifted(-half_spread).checked()?, ask: mid.shifted(half_spread) })
+        Ok(Self { mid, bid: mid.shifted(-half_spread).checked()?, ask: mid.shifted(half_spread), day: None })
     }
 
     /// The same bar with the ask raised to the bid wherever it is below it: a negative spread is a sampling fault, and
@@ -114,7 +116,20 @@ impl Bar {
     #[must_use]
     pub fn uncrossed(self) -> Self {
         let ask = self.ask.with(self.bid, f64::max);
-        Self { mid: self.bid.with(ask, |bid, ask| (bid + ask) / 2.0), bid: self.bid, ask }
+        Self { mid: self.bid.with(ask, |bid, ask| (bid + ask) / 2.0), ask, ..self }
+    }
+
+    /// The same bar, as one of the UTC day `day` (days since the epoch). Rules that decide once a day need it for bars
+    /// shorter than a day; a bar without one counts as a day of its own.
+    #[must_use]
+    pub fn on_day(self, day: i64) -> Self {
+        Self { day: Some(day), ..self }
+    }
+
+    /// Days since the epoch, if told.
+    #[must_use]
+    pub fn day(&self) -> Option<i64> {
+        self.day
     }
 
     /// Middle prices.

@@ -18,6 +18,10 @@ pub enum AnalysisStyle {
     Swing,
     /// Prediction markets, where the quote is below the fair probability.
     Value,
+    /// Slow averages, sized to a target volatility once a day.
+    Conservative,
+    /// Prediction markets, quoting both sides around the fair probability.
+    MarketMaker,
 }
 
 /// Why a personality cannot exist.

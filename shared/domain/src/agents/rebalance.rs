@@ -1,7 +1,7 @@
 //! From a signal to an order: how large a configured agent's position may be, and what is missing to it.
 
 use super::personality::Personality;
-use super::signal::{Direction, Signal};
+use super::signal::{Direction, Reason, Signal};
 use super::sizing::{LotRule, StopRisk, stop_risk_quantity};
 use crate::instrument::{Instrument, SettlementStyle};
 use crate::money::{Fixed, Quantity};
@@ -25,7 +25,7 @@ pub struct Rebalance {
 
 /// What to order, given the account's `cash` (units of the currency) and signed `position`; `None` for nothing.
 ///
-/// An agent that is on the right side already keeps what it has. A spot instrument cannot be sold short, so a short
+/// An agent that is on the right side already keeps what it has, until its rule says [`Reason::Resize`]. A spot instrument cannot be sold short, so a short
 /// signal closes it.
 #[must_use]
 pub fn rebalance(
@@ -41,7 +41,8 @@ pub fn rebalance(
         Some(Direction::Long) => size(personality, instrument, signal, cash)?.micros(),
         Some(Direction::Short) => -size(personality, instrument, signal, cash)?.micros(),
     };
-    if wanted != 0 && wanted.signum() == position.micros().signum() {
+    let is_on_side = wanted != 0 && wanted.signum() == position.micros().signum();
+    if is_on_side && signal.reason != Some(Reason::Resize) {
         return None;
     }
     let change = wanted.checked_sub(position.micros())?;
@@ -50,10 +51,12 @@ pub fn rebalance(
         return None;
     }
     let side = if change > 0 { Side::Buy } else { Side::Sell };
-    Some(Rebalance { side, quantity: quantity.min(instrument.max_quantity), is_reduce_only: wanted == 0 })
+    let is_reduce_only = wanted == 0 || (is_on_side && wanted.abs() < position.micros().abs());
+    Some(Rebalance { side, quantity: quantity.min(instrument.max_quantity), is_reduce_only })
 }
 
-/// Quantity that loses the personality's risk at the stop, within what the cash can carry.
+/// Quantity that has the signal's exposure or else loses the personality's risk at the stop, within what the cash can
+/// carry.
 fn size(personality: &Personality, instrument: &Instrument, signal: &Signal, cash: f64) -> Option<Quantity> {
     let margin = match instrument.settlement.style {
         SettlementStyle::Margined => units(Quantity::from_micros(instrument.settlement.initial_margin_ppm)),
@@ -61,6 +64,10 @@ fn size(personality: &Personality, instrument: &Instrument, signal: &Signal, cas
     };
     let cash = cash.max(0.0);
     let affordable = cash * (CASH_SHARE_MAX / margin.max(1e-6)).min(LEVERAGE_MAX) / signal.reference_price;
+    if let Some(exposure) = signal.exposure {
+        let quantity = (cash * exposure / signal.reference_price).min(affordable);
+        return on_lot(quantity.min(units(instrument.max_quantity)), instrument);
+    }
     let risk = StopRisk {
         capital: cash,
         risk_per_trade: personality.risk_per_trade(),
@@ -73,7 +80,11 @@ fn size(personality: &Personality, instrument: &Instrument, signal: &Signal, cas
         max_quantity: units(instrument.max_quantity).min(affordable),
         step: units(instrument.lot),
     };
-    let quantity = stop_risk_quantity(&risk, &lots).ok()?;
+    on_lot(stop_risk_quantity(&risk, &lots).ok()?, instrument)
+}
+
+/// An estimate as a quantity, down to the lot.
+fn on_lot(quantity: f64, instrument: &Instrument) -> Option<Quantity> {
     let quantity: Quantity = format!("{quantity:.6}").parse().ok()?;
     Some(quantity.floor_to(instrument.lot))
 }
@@ -119,7 +130,7 @@ mod tests {
     ) {
         let personality = Personality::new(10, AnalysisStyle::Swing, 10).expect("valid");
         let stop_price = target.map(|_| 9.0);
-        let signal = Signal { target, reason: None, reference_price: 10.0, stop_price, closed: None };
+        let signal = Signal { target, reason: None, reference_price: 10.0, stop_price, exposure: None, closed: None };
         let order = rebalance(&personality, &instrument(style), &signal, cash, held.parse().expect("a quantity"));
         let order = order.map(|o| (o.side, o.quantity.to_string(), o.is_reduce_only));
         assert_eq!(order, expected.map(|(side, quantity, reduces)| (side, quantity.to_owned(), reduces)));
@@ -142,5 +153,30 @@ mod tests {
         check(Margined, Some(Long), 0.0, "0", None);
         // The largest order of the instrument.
         check(Margined, Some(Long), 1e6, "0", Some((Buy, "1000", false)));
+    }
+
+    #[test]
+    fn a_position_sized_by_exposure_is_resized_only_when_its_rule_says_so() {
+        let check = |reason: Option<Reason>, exposure: f64, held: &str, expected: Option<(Side, &str, bool)>| {
+            let personality = Personality::new(5, AnalysisStyle::Conservative, 10).expect("valid");
+            let signal = Signal {
+                target: Some(Direction::Long),
+                reason,
+                reference_price: 10.0,
+                stop_price: None,
+                exposure: Some(exposure),
+                closed: None,
+            };
+            let held = held.parse().expect("a quantity");
+            let order = rebalance(&personality, &instrument(SettlementStyle::Margined), &signal, 1_000.0, held);
+            let order = order.map(|o| (o.side, o.quantity.to_string(), o.is_reduce_only));
+            assert_eq!(order, expected.map(|(side, quantity, reduces)| (side, quantity.to_owned(), reduces)));
+        };
+        check(Some(Reason::Entry), 0.4, "0", Some((Side::Buy, "40", false)));
+        check(None, 0.4, "30", None);
+        check(Some(Reason::Resize), 0.4, "30", Some((Side::Buy, "10", false)));
+        check(Some(Reason::Resize), 0.2, "30", Some((Side::Sell, "10", true)));
+        // Never above half of the cash.
+        check(Some(Reason::Entry), 3.0, "-10", Some((Side::Buy, "60", false)));
     }
 }

@@ -39,6 +39,8 @@ pub enum Reason {
     Stop,
     /// The position was held as long as the rule allows: close at the next bar.
     TimeExit,
+    /// The direction stays, but the exposure moved enough to be worth an order.
+    Resize,
 }
 
 /// From which price the distance of the protective stop is measured.
@@ -69,8 +71,8 @@ pub struct Position {
     pub direction: Direction,
     /// Ask (long) or bid (short) at the open of the entry bar.
     pub entry_price: f64,
-    /// Price on the exit side that ends the position.
-    pub stop_price: f64,
+    /// Price on the exit side that ends the position; None for a rule that has no protective stop.
+    pub stop_price: Option<f64>,
     /// Bars closed since the entry bar; 0 on the entry bar itself.
     pub bars_held: u32,
 }
@@ -108,9 +110,11 @@ pub struct Signal {
     /// Where a market order would trade now: the close on the side that would be paid when a position is to be opened
     /// or closed, else the middle close.
     pub reference_price: f64,
-    /// The protective stop of the target position; None when flat. With [`Reason::Entry`] it is an estimate from this
+    /// The protective stop of the target position; None when flat, or for a rule without one (see `exposure`). With [`Reason::Entry`] it is an estimate from this
     /// close (good for sizing), and moves with the price at which the next bar opens.
     pub stop_price: Option<f64>,
+    /// How many times the capital to hold, for rules that size by volatility instead of by a stop; None when flat.
+    pub exposure: Option<f64>,
     /// The model trade that ended during this bar: at its open (exit decided on the bar before) or at the stop.
     ///
     /// With [`Reason::Entry`] beside it the position ended and a new one starts, even if the direction is the same.
@@ -166,7 +170,7 @@ mod tests {
     #[test]
     fn profit_follows_the_direction() {
         let check = |direction: Direction, expected: f64| {
-            let position = Position { direction, entry_price: 1.25, stop_price: 1.0, bars_held: 0 };
+            let position = Position { direction, entry_price: 1.25, stop_price: Some(1.0), bars_held: 0 };
             let trade = position.close(1.5, Reason::ExitSignal, 3);
             assert!((trade.pnl() - expected).abs() < 1e-12);
         };

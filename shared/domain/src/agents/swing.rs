@@ -140,7 +140,8 @@ mod tests {
         let swing = check(&ramp(105, 1.0), (1, None));
         let held = swing.position().expect("open since bar 102");
         assert_eq!((held.entry_price, held.bars_held), (1100.0, 3));
-        assert!((held.stop_price - 1098.0).abs() < 1e-3, "2 ranges of 1 below the entry: {}", held.stop_price);
+        let stop = held.stop_price.expect("swing has a stop");
+        assert!((stop - 1098.0).abs() < 1e-3, "2 ranges of 1 below the entry: {stop}");
     }
 
     #[test]

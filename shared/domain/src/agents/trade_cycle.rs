@@ -77,7 +77,7 @@ impl TradeCycle {
             Phase::Entering { direction, stop_distance } => Position {
                 direction,
                 entry_price: open.entry(direction),
-                stop_price: self.stop_price(open, direction, stop_distance),
+                stop_price: Some(self.stop_price(open, direction, stop_distance)),
                 bars_held: 0,
             },
             Phase::Open(position) => Position { bars_held: position.bars_held.saturating_add(1), ..position },
@@ -103,7 +103,14 @@ impl TradeCycle {
     pub(crate) fn decide(&mut self, bar: &Bar, intent: Intent, closed: Option<ClosedTrade>) -> Signal {
         let close = Moment::close(bar);
         let stopped = closed.filter(|trade| trade.reason == Reason::Stop).map(|trade| trade.reason);
-        let idle = Signal { target: None, reason: stopped, reference_price: close.mid, stop_price: None, closed };
+        let idle = Signal {
+            target: None,
+            reason: stopped,
+            reference_price: close.mid,
+            stop_price: None,
+            exposure: None,
+            closed,
+        };
         match (self.phase, intent) {
             (Phase::Flat, Intent::Enter { direction, atr }) if atr.is_finite() && atr > 0.0 => {
                 let stop_distance = self.stop.atr_multiple * atr;
@@ -121,7 +128,7 @@ impl TradeCycle {
                 Signal { reason: Some(reason), reference_price: close.exit(position.direction), ..idle }
             }
             (Phase::Open(position), Intent::Stay | Intent::Enter { .. }) => {
-                Signal { target: Some(position.direction), stop_price: Some(position.stop_price), ..idle }
+                Signal { target: Some(position.direction), stop_price: position.stop_price, ..idle }
             }
             (Phase::Flat | Phase::Entering { .. } | Phase::Exiting(..), _) => idle,
         }
@@ -139,7 +146,7 @@ impl TradeCycle {
 
 /// Where the stop fills when the bar touches it: at the stop, or at the open when the price jumped over it.
 fn stop_fill(position: &Position, bar: &Bar) -> Option<f64> {
-    let stop = position.stop_price;
+    let stop = position.stop_price?;
     match position.direction {
         Direction::Long => (bar.bid().low <= stop).then(|| stop.min(bar.bid().open)),
         Direction::Short => (bar.ask().high >= stop).then(|| stop.max(bar.ask().open)),

@@ -1,6 +1,7 @@
 //! tradingAgent: the rule set that an agent's style picks, as one machine per instrument and timeframe.
 
 use super::bar::Bar;
+use super::conservative::Conservative;
 use super::personality::AnalysisStyle;
 use super::scalper::Scalper;
 use super::signal::{Position, Signal};
@@ -17,6 +18,8 @@ pub enum TradingRules {
     Scalper(Scalper),
     /// Breakouts on long bars.
     Swing(Swing),
+    /// Slow averages, sized to a target volatility once a day.
+    Conservative(Conservative),
 }
 
 impl TradingRules {
@@ -26,7 +29,8 @@ impl TradingRules {
         match style {
             AnalysisStyle::Scalper => Some(Self::Scalper(Scalper::default())),
             AnalysisStyle::Swing => Some(Self::Swing(Swing::default())),
-            AnalysisStyle::Value => None,
+            AnalysisStyle::Conservative => Some(Self::Conservative(Conservative::default())),
+            AnalysisStyle::Value | AnalysisStyle::MarketMaker => None,
         }
     }
 
@@ -35,6 +39,7 @@ impl TradingRules {
         match self {
             Self::Scalper(rules) => rules.on_bar(bar),
             Self::Swing(rules) => rules.on_bar(bar),
+            Self::Conservative(rules) => rules.on_bar(bar),
         }
     }
 
@@ -44,6 +49,7 @@ impl TradingRules {
         match self {
             Self::Scalper(rules) => rules.position(),
             Self::Swing(rules) => rules.position(),
+            Self::Conservative(rules) => rules.position(),
         }
     }
 }
@@ -65,7 +71,9 @@ mod tests {
         };
         check(AnalysisStyle::Scalper, true);
         check(AnalysisStyle::Swing, true);
+        check(AnalysisStyle::Conservative, true);
         check(AnalysisStyle::Value, false);
+        check(AnalysisStyle::MarketMaker, false);
     }
 
     #[test]
