@@ -11,6 +11,7 @@
 //! | [`consensus`], [`fair_line`] | what do all bookmakers together believe, without the broken prices? |
 //! | [`kelly`] | what is the edge after ask and fee, and which share of the capital is worth it? |
 //! | [`scout`] | eplScoutAgent: which quote of this match is worth buying? |
+//! | [`inplay`], [`implied_goals`] | how likely is each outcome while the match is played? what did the odds expect? |
 //! | [`bar`], [`indicators`], [`wilder`], [`volatility`] | what does the price series say, bar by bar? |
 //! | [`signal`], [`scalper`], [`swing`], [`conservative`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
 //! | [`personality`], [`sizing`] | how bold is this agent, and how much does it buy? |
@@ -21,7 +22,9 @@ pub mod conservative;
 mod count;
 pub mod devig;
 pub mod fair_line;
+pub mod implied_goals;
 pub mod indicators;
+pub mod inplay;
 pub mod kelly;
 pub mod personality;
 pub mod rebalance;
