@@ -51,7 +51,7 @@ pub use breakers::{Acknowledged, BreakerRecord, Breakers, KeptBaseline, KeptPaym
 pub use canonical::CANONICAL_VERSION;
 pub use change::{LimitDecision, LimitProposal, LimitRefused, LimitWish, confirm_limit, propose_limit};
 pub use commands::{Change, CommandLimits, Commands, Confirmer, order_reduction};
-pub use decide::{decide, decide_withdrawal, repeated_order};
+pub use decide::{Check, Inspection, Verdict, decide, decide_withdrawal, inspect, repeated_order};
 pub use denial::{DenialReason, Denied};
 pub use exposure::{Exposure, House, Sheet};
 pub use forbidden::{forbidden_orders, order_to_cancel};

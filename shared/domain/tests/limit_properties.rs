@@ -11,7 +11,7 @@ use tragen_domain::{
     order::{OrderPrice, OrderTerms, Side, TimeInForce, TradeStatus},
     risk::{
         BreakerRecord, Executed, Limits, Measured, Order, Posted, PostedBalance, Proposed, Purpose, Record,
-        RepeatedOrders, Scope, State, TradingState, check_invariants, decide, tighten,
+        RepeatedOrders, Scope, State, TradingState, check_invariants, decide, inspect, tighten,
     },
     tier::Tier,
     time::Timestamp,
@@ -197,7 +197,10 @@ impl World {
             valid_until: self.now,
             trades_per_day_max: None,
         };
-        let Ok(approved) = decide(&self.gate, &proposed, self.now) else { return };
+        let (decided, inspected) = (decide(&self.gate, &proposed, self.now), inspect(&self.gate, &proposed, self.now));
+        assert_eq!(decided.as_ref().err(), inspected.denied().as_ref(), "an inspection says what a decision does");
+        let Ok(approved) = decided else { return };
+        assert_eq!(inspected.order.as_ref(), Some(&*approved));
         let order = Order::clone(&approved);
         self.apply(Record::Approved(Box::new(order.clone())));
         if !order.hold.is_zero() {

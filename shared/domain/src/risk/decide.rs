@@ -1,5 +1,6 @@
 //! The decision: every check in turn, cheap to dear; the first that fails is
-//! the reason. This file is the order of the checks, each family has a file.
+//! the reason. This file is the order of the checks, each family has a file. [`decide`]
+//! ends there, [`inspect`] notes them all.
 //!
 //! | what is looked at | file |
 //! |---|---|
@@ -13,12 +14,14 @@
 //! | open risk and concentration of the house | `decide/house.rs` |
 //! | losses of the house | `decide/loss.rs` |
 //! | rate of orders, repeats | `decide/pace.rs` |
+//! | what is done with what a check came to | `decide/look.rs` |
 
 mod account;
 mod agent;
 mod form;
 mod funds;
 mod house;
+mod look;
 mod loss;
 mod market;
 mod pace;
@@ -26,6 +29,7 @@ mod pause;
 mod states;
 
 pub use funds::decide_withdrawal;
+pub use look::{Check, Verdict};
 
 use super::{
     AccountState, Approved, Balance, DenialReason as Reason, Denied, Holding, LimitName, Order, Proposed, State,
@@ -35,7 +39,8 @@ use crate::{
     money::{Money, ONE, Overflow, Quantity, Rounding},
     time::Timestamp,
 };
-use market::Priced;
+use look::{Every, FirstFailure, Look};
+use market::{Market, Priced};
 
 /// A sum that does not fit 64 bits is above every limit on an order's value.
 impl From<Overflow> for Denied {
@@ -50,33 +55,77 @@ impl From<Overflow> for Denied {
 /// # Errors
 /// [`Denied`] with the first reason that applies.
 pub fn decide(state: &State, proposed: &Proposed, now: Timestamp) -> Result<Approved<Order>, Denied> {
-    form::check_time(proposed, now)?;
-    form::check_undecided(state, proposed)?;
-    let instrument = form::check_instrument(state, proposed)?;
-    form::check_limit_price(instrument, proposed.terms.price)?;
-    form::check_quantity(instrument, proposed.terms.quantity)?;
+    look_at(state, proposed, now, &mut FirstFailure).map(Approved::new)
+}
+
+/// What each check of a decision comes to, in its order: also those after the first that
+/// fails, as far as the inputs allow. What is not listed is off, does not apply to the order,
+/// or could not be looked at because the last one listed has failed.
+///
+/// The first that failed is what [`decide`] denies with; none has if and only if it approves.
+/// It changes nothing and makes no order that could be sent.
+#[must_use]
+pub fn inspect(state: &State, proposed: &Proposed, now: Timestamp) -> Inspection {
+    let mut every = Every::default();
+    let looked = look_at(state, proposed, now, &mut every);
+    let mut checks = every.checks;
+    let failed =
+        |own: &Denied| Check { reason: own.reason, limit: own.limit, observed: own.observed, verdict: Verdict::Failed };
+    if let Err(denied) = &looked
+        && checks.last() != Some(&failed(denied))
+    {
+        checks.push(failed(denied));
+    }
+    Inspection { checks, order: looked.ok() }
+}
+
+/// The checks of one order; see [`inspect`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// In the order in which they are made.
+    pub checks: Vec<Check>,
+    /// The order as it would be sent, were it approved; `None` where the last check has ended
+    /// the inspection.
+    pub order: Option<Order>,
+}
+
+impl Inspection {
+    /// What the order is denied with; `None` when it is approved.
+    #[must_use]
+    pub fn denied(&self) -> Option<Denied> {
+        let failed = self.checks.iter().find(|check| check.verdict == Verdict::Failed)?;
+        Some(Denied::new(failed.reason, failed.limit, failed.observed))
+    }
+}
+
+fn look_at(state: &State, proposed: &Proposed, now: Timestamp, look: &mut impl Look) -> Result<Order, Denied> {
+    form::check_time(proposed, now, look)?;
+    form::check_undecided(state, proposed, look)?;
+    let instrument = form::check_instrument(state, proposed, look)?;
+    form::check_limit_price(instrument, proposed.terms.price, look)?;
+    form::check_quantity(instrument, proposed.terms.quantity, look)?;
 
     let ramp_ppm = ramp_ppm(state, proposed, now)?;
-    let priced = market::check_market(state, instrument, proposed, ramp_ppm, now)?;
-    states::check_states(state, proposed, now)?;
-    agent::check_agent(state, proposed, now)?;
+    let priced = Market { state, instrument, proposed, ramp_ppm, now }.check(look)?;
+    states::check_states(state, proposed, now, look)?;
+    agent::check_agent(state, proposed, now, look)?;
 
-    let account = state.account(&proposed.account).ok_or(Denied::plain(Reason::NoBalance))?;
+    let account = look.known(state.account(&proposed.account), Reason::NoBalance)?;
     let holding = account.holding(&proposed.terms.instrument);
     let case = Case { state, proposed, instrument, account, holding, ramp_ppm };
     let balance = account.balance(&instrument.settlement.currency);
-    account::check_not_frozen(balance)?;
+    account::check_not_frozen(balance, look)?;
     let order = case.order(priced, balance, now)?;
-    pause::check_pause(&case, &order)?;
-    account::check_orders(&case, &order)?;
-    account::check_shares(&case, balance, &order)?;
-    funds::check_buying_power(&case, balance, &order)?;
+    pause::check_pause(&case, &order, look)?;
+    account::check_orders(&case, &order, look)?;
+    account::check_shares(&case, balance, &order, look)?;
+    funds::check_buying_power(&case, balance, &order, look)?;
 
-    house::check_house(&case, &order)?;
-    loss::check_losses(&case, &order)?;
-    pace::check_rate(&case, &order)?;
-    pace::check_repeated(&case, &order)?;
-    Ok(Approved::new(order))
+    house::check_house(&case, &order, look)?;
+    loss::check_losses(&case, &order, look)?;
+    pace::check_rate(&case, &order, look)?;
+    pace::check_repeated(&case, &order, look)?;
+    Ok(order)
 }
 
 /// An order that passed every check but equals one that was approved a moment ago:

@@ -2,6 +2,7 @@
 
 mod breakers;
 mod commands;
+mod inspect;
 mod limits;
 mod states;
 
@@ -138,6 +139,7 @@ fn named(trade: &str, instrument: &str, side: Side, price: &str, quantity: &str)
 /// Decides and compares the reason with its two numbers; `None` for an approval.
 fn check(state: &State, proposed: &Proposed, expected: Option<(DenialReason, i64, i64)>) {
     let denied = decide(state, proposed, NOW).err();
+    assert_eq!(inspect(state, proposed, NOW).denied(), denied, "an inspection says the same");
     let actual = denied.map(|denied| (denied.reason, denied.limit, denied.observed));
     assert_eq!(actual, expected, "{proposed:?}");
 }

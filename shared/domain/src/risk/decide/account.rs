@@ -1,7 +1,10 @@
 //! What the account may: not frozen, not too many resting orders, not against
 //! itself, not too much of its money in one trade or one match.
 
-use super::Case;
+use super::{
+    Case,
+    look::{Look, Verdict},
+};
 use crate::{
     id::MatchId,
     instrument::SettlementStyle,
@@ -10,28 +13,26 @@ use crate::{
     risk::{Balance, DenialReason as Reason, Denied, Holding, LimitName, Order},
 };
 
-pub(super) fn check_not_frozen(balance: Balance) -> Result<(), Denied> {
-    if balance.is_frozen { Err(Denied::plain(Reason::AccountFrozen)) } else { Ok(()) }
+pub(super) fn check_not_frozen(balance: Balance, look: &mut impl Look) -> Result<(), Denied> {
+    look.check(Reason::AccountFrozen, 0, 0, Verdict::failed_if(balance.is_frozen))
 }
 
 /// Resting orders, orders against each other, and what a spot sale needs.
-pub(super) fn check_orders(case: &Case<'_>, order: &Order) -> Result<(), Denied> {
+pub(super) fn check_orders(case: &Case<'_>, order: &Order, look: &mut impl Look) -> Result<(), Denied> {
     let terms = &order.terms;
     if terms.time_in_force.is_resting() {
         let (limit, resting) = (case.state.limits().resting_orders_max, case.account.resting_orders());
-        if resting >= limit {
-            let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-            return Err(Denied::new(Reason::OpenOrderLimit, count(limit), count(resting) + 1));
-        }
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let is_over = Verdict::failed_if(resting >= limit);
+        look.check(Reason::OpenOrderLimit, count(limit), count(resting).saturating_add(1), is_over)?;
     }
-    if let Some(against) = case.holding.and_then(|holding| crossing(holding, order)) {
-        return Err(Denied::new(Reason::SelfTrade, against.micros(), order.limit.micros()));
-    }
+    let against = case.holding.and_then(|holding| crossing(holding, order));
+    let resting = against.map_or(0, Price::micros);
+    look.check(Reason::SelfTrade, resting, order.limit.micros(), Verdict::failed_if(against.is_some()))?;
     if order.settlement.style == SettlementStyle::Spot && terms.side == Side::Sell {
         let reducible = case.holding.map_or(Ok(Quantity::ZERO), |holding| holding.reducible(Side::Sell))?;
-        if terms.quantity > reducible {
-            return Err(Denied::new(Reason::InsufficientPosition, reducible.micros(), terms.quantity.micros()));
-        }
+        let is_over = Verdict::failed_if(terms.quantity > reducible);
+        look.check(Reason::InsufficientPosition, reducible.micros(), terms.quantity.micros(), is_over)?;
     }
     Ok(())
 }
@@ -51,7 +52,12 @@ fn crossing(holding: &Holding, order: &Order) -> Option<Price> {
 }
 
 /// Wallet floor, share of one trade, share of one match. What opens nothing passes.
-pub(super) fn check_shares(case: &Case<'_>, balance: Balance, order: &Order) -> Result<(), Denied> {
+pub(super) fn check_shares(
+    case: &Case<'_>,
+    balance: Balance,
+    order: &Order,
+    look: &mut impl Look,
+) -> Result<(), Denied> {
     let id = order.account.as_str();
     let rule = |name| case.state.limits().rules.of(name, id);
     let (floor, trade, fixture) =
@@ -59,27 +65,23 @@ pub(super) fn check_shares(case: &Case<'_>, balance: Balance, order: &Order) -> 
     if order.hold.is_zero() || (floor.is_none() && trade.is_none() && fixture.is_none()) {
         return Ok(());
     }
-    let available = balance.available()?.ok_or(Denied::plain(Reason::NoBalance))?;
+    let available = look.known(balance.available()?, Reason::NoBalance)?;
     let capital = balance.capital()?;
     if let Some(ppm) = floor {
         let start = case.account.wallet_start(&order.settlement.currency).map_or(capital, |(start, _)| start);
         let (least, left) = (start.ppm(ppm, Rounding::Up)?, available.minus(order.hold)?);
-        if left < least {
-            return Err(Denied::new(Reason::WalletFloor, least.micros(), left.micros()));
-        }
+        look.check(Reason::WalletFloor, least.micros(), left.micros(), Verdict::failed_if(left < least))?;
     }
     if let Some(ppm) = trade {
         let most = case.ramped(capital.ppm(ppm, Rounding::Down)?)?;
-        if order.hold > most {
-            return Err(Denied::new(Reason::TradeShareLimit, most.micros(), order.hold.micros()));
-        }
+        let is_over = Verdict::failed_if(order.hold > most);
+        look.check(Reason::TradeShareLimit, most.micros(), order.hold.micros(), is_over)?;
     }
     if let (Some(ppm), Some((own, _))) = (fixture, &case.instrument.prediction) {
         let most = case.ramped(capital.ppm(ppm, Rounding::Down)?)?;
         let invested = in_match(case, own)?.plus(order.hold)?;
-        if invested > most {
-            return Err(Denied::new(Reason::MatchShareLimit, most.micros(), invested.micros()));
-        }
+        let is_over = Verdict::failed_if(invested > most);
+        look.check(Reason::MatchShareLimit, most.micros(), invested.micros(), is_over)?;
     }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! What the account can pay: buying power of an order, and of a withdrawal.
 
-use super::Case;
+use super::{
+    Case,
+    look::{Look, Verdict},
+};
 use crate::{
     id::{AccountId, Currency},
     instrument::SettlementStyle,
@@ -13,16 +16,19 @@ use crate::{
 
 /// Posted cash minus holds, unposted spending and open losses pays for cost and fee.
 /// An order that needs nothing always passes: closing must be possible with an empty purse.
-pub(super) fn check_buying_power(case: &Case<'_>, balance: Balance, order: &Order) -> Result<(), Denied> {
-    let available = balance.available()?.ok_or(Denied::plain(Reason::NoBalance))?;
+pub(super) fn check_buying_power(
+    case: &Case<'_>,
+    balance: Balance,
+    order: &Order,
+    look: &mut impl Look,
+) -> Result<(), Denied> {
+    let available = look.known(balance.available()?, Reason::NoBalance)?;
     if order.hold.is_zero() {
         return Ok(());
     }
     let free = available.minus(open_loss(case.state, case.account, &order.settlement.currency)?)?;
-    if order.hold > free {
-        return Err(Denied::new(Reason::InsufficientFunds, free.micros(), order.hold.micros()));
-    }
-    Ok(())
+    let is_over = Verdict::failed_if(order.hold > free);
+    look.check(Reason::InsufficientFunds, free.micros(), order.hold.micros(), is_over)
 }
 
 /// Whether `amount` may leave the account, be it the platform or to another account.

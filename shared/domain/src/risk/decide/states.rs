@@ -2,6 +2,7 @@
 //! orders, so a position neither grows nor changes its sign, whatever fills in
 //! whatever order.
 
+use super::look::{Look, Verdict};
 use crate::{
     money::{Overflow, Quantity},
     risk::{DenialReason as Reason, Denied, Proposed, Purpose, State, TradingState},
@@ -17,32 +18,34 @@ use crate::{
 /// | HALTED | no | no | toward its target |
 ///
 /// "What closes" is at most the position less every pending order of the same side.
-pub(super) fn check_states(state: &State, proposed: &Proposed, now: Timestamp) -> Result<(), Denied> {
-    if state.epoch() == 0 {
-        return Err(Denied::plain(Reason::RiskStateUnknown));
-    }
+pub(super) fn check_states(
+    state: &State,
+    proposed: &Proposed,
+    now: Timestamp,
+    look: &mut impl Look,
+) -> Result<(), Denied> {
+    look.check(Reason::RiskStateUnknown, 0, 0, Verdict::failed_if(state.epoch() == 0))?;
     if matches!(proposed.purpose, Purpose::Flatten(_)) {
         let (limit, done) = (state.limits().commands.flatten_orders_per_minute_max, state.flatten_orders(now));
-        if done >= limit {
-            return Err(Denied::new(Reason::TradingHalted, limit.into(), i64::from(done) + 1));
-        }
+        let is_over = Verdict::failed_if(done >= limit);
+        look.check(Reason::TradingHalted, limit.into(), i64::from(done) + 1, is_over)?;
     }
     let terms = &proposed.terms;
-    let must_reduce = match (proposed.effective_state(state), &proposed.purpose) {
+    let effective = proposed.effective_state(state);
+    let is_shut = effective == TradingState::Halted && !matches!(proposed.purpose, Purpose::Flatten(_));
+    look.check(Reason::TradingHalted, 0, 0, Verdict::failed_if(is_shut))?;
+    let must_reduce = match (effective, &proposed.purpose) {
         (TradingState::Halted, Purpose::Flatten(_)) => Reason::TradingHalted,
-        (TradingState::Halted, Purpose::Trade | Purpose::Reduce(_)) => {
-            return Err(Denied::plain(Reason::TradingHalted));
-        }
+        // Denied above; how much it could close says nothing then.
+        (TradingState::Halted, Purpose::Trade | Purpose::Reduce(_)) => return Ok(()),
         (TradingState::Reducing, Purpose::Trade | Purpose::Reduce(_) | Purpose::Flatten(_)) => Reason::TradingReducing,
         (TradingState::Active, Purpose::Reduce(_) | Purpose::Flatten(_)) => Reason::InsufficientPosition,
         (TradingState::Active, Purpose::Trade) if terms.is_reduce_only => Reason::InsufficientPosition,
         (TradingState::Active, Purpose::Trade) => return Ok(()),
     };
     let closable = closable(state, proposed)?;
-    if terms.quantity > closable {
-        return Err(Denied::new(must_reduce, closable.micros(), terms.quantity.micros()));
-    }
-    Ok(())
+    let is_over = Verdict::failed_if(terms.quantity > closable);
+    look.check(must_reduce, closable.micros(), terms.quantity.micros(), is_over)
 }
 
 /// How much `proposed` may close at most, with everything pending filled.
