@@ -14,8 +14,10 @@
 //! | [`inplay`], [`implied_goals`] | how likely is each outcome while the match is played? what did the odds expect? |
 //! | [`bar`], [`indicators`], [`wilder`], [`volatility`] | what does the price series say, bar by bar? |
 //! | [`signal`], [`scalper`], [`swing`], [`conservative`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
+//! | [`advisor`], [`plain_text`] | what may a language model do to a decision, and to which text? |
 //! | [`personality`], [`sizing`] | how bold is this agent, and how much does it buy? |
 
+pub mod advisor;
 pub mod bar;
 pub mod consensus;
 pub mod conservative;
@@ -27,6 +29,7 @@ pub mod indicators;
 pub mod inplay;
 pub mod kelly;
 pub mod personality;
+pub mod plain_text;
 pub mod rebalance;
 pub mod scalper;
 pub mod scout;

@@ -1,5 +1,7 @@
 //! The agent rules against reference figures computed by other code from real prices.
 
+#[path = "agents_vectors/advisor.rs"]
+mod advisor;
 #[path = "agents_vectors/inplay.rs"]
 mod inplay;
 mod reference;
