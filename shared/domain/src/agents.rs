@@ -12,6 +12,8 @@
 //! | [`kelly`] | what is the edge after ask and fee, and which share of the capital is worth it? |
 //! | [`scout`] | eplScoutAgent: which quote of this match is worth buying? |
 //! | [`inplay`], [`implied_goals`] | how likely is each outcome while the match is played? what did the odds expect? |
+//! | [`live_trading`], [`reducing`] | liveTradingAgent: hold, leave or hedge in play; how is a position reduced on command? |
+//! | [`top_of_book`] | can this book be traded on? |
 //! | [`bar`], [`indicators`], [`wilder`], [`volatility`] | what does the price series say, bar by bar? |
 //! | [`signal`], [`scalper`], [`swing`], [`conservative`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
 //! | [`advisor`], [`plain_text`] | what may a language model do to a decision, and to which text? |
@@ -28,14 +30,17 @@ pub mod implied_goals;
 pub mod indicators;
 pub mod inplay;
 pub mod kelly;
+pub mod live_trading;
 pub mod personality;
 pub mod plain_text;
 pub mod rebalance;
+pub mod reducing;
 pub mod scalper;
 pub mod scout;
 pub mod signal;
 pub mod sizing;
 pub mod swing;
+pub mod top_of_book;
 mod trade_cycle;
 pub mod trading;
 pub mod volatility;
