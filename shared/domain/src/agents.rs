@@ -17,6 +17,8 @@
 //! | [`bar`], [`indicators`], [`wilder`], [`volatility`] | what does the price series say, bar by bar? |
 //! | [`signal`], [`scalper`], [`swing`], [`conservative`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
 //! | [`advisor`], [`plain_text`] | what may a language model do to a decision, and to which text? |
+//! | [`football`] | what do past results say about a match? |
+//! | [`nearest`] | which name was meant? |
 //! | [`personality`], [`sizing`] | how bold is this agent, and how much does it buy? |
 
 pub mod advisor;
@@ -26,11 +28,14 @@ pub mod conservative;
 mod count;
 pub mod devig;
 pub mod fair_line;
+pub mod football;
 pub mod implied_goals;
 pub mod indicators;
 pub mod inplay;
 pub mod kelly;
 pub mod live_trading;
+pub mod nearest;
+mod newton;
 pub mod personality;
 pub mod plain_text;
 pub mod rebalance;

@@ -1,0 +1,26 @@
+//! Models of football results: which team is how strong, and what that makes of the next match.
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | [`calendar`], [`history`] | which matches were and will be played? |
+//! | [`dixon_coles`] | attack and defense of every team, by the results of the last years |
+//! | `likelihood` | the function that fit maximises |
+//! | [`score_grid`], [`markets`] | how likely is each score, and what follows for every market? |
+//! | [`walk_forward`] | what would the model have said before each match day? |
+
+pub mod calendar;
+pub mod dixon_coles;
+pub mod history;
+mod likelihood;
+pub mod markets;
+pub mod score_grid;
+#[cfg(test)]
+mod synthetic;
+pub mod walk_forward;
+
+pub use calendar::{InvalidDate, MatchDay, Season};
+pub use dixon_coles::{DIXON_COLES_VERSION, Fit, FitError, FitRules, Strength, fit};
+pub use history::{DataVersion, History, HistoryError, Match, MatchRow, Score, TeamIndex, UnknownTeam};
+pub use markets::{Estimate, Event, LineBet, QuarterGoals, StakeShares, UncertainGrid};
+pub use score_grid::{GoalModel, InvalidRates, Rates, ScoreGrid};
+pub use walk_forward::{DayForecast, ForecastError, MatchForecast, WalkForward, walk_forward};
