@@ -19,12 +19,15 @@
 //! | [`advisor`], [`plain_text`] | what may a language model do to a decision, and to which text? |
 //! | [`football`] | what do past results say about a match? |
 //! | [`nearest`] | which name was meant? |
+//! | [`sentiment`] | sentimentAnalystAgent: what do the news say about a team? |
+//! | [`context_aware`] | contextAwareAgent: how do rest and missing players move the consensus? |
 //! | [`personality`], [`sizing`] | how bold is this agent, and how much does it buy? |
 
 pub mod advisor;
 pub mod bar;
 pub mod consensus;
 pub mod conservative;
+pub mod context_aware;
 mod count;
 pub mod devig;
 pub mod fair_line;
@@ -42,6 +45,7 @@ pub mod rebalance;
 pub mod reducing;
 pub mod scalper;
 pub mod scout;
+pub mod sentiment;
 pub mod signal;
 pub mod sizing;
 pub mod swing;

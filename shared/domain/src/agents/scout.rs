@@ -200,7 +200,13 @@ pub fn scout(view: &MatchView<'_>, rules: &ScoutRules) -> Result<ScoutReport, Sc
     })
 }
 
-fn judge(outcome: Outcome, p: f64, quote: Option<Quote>, rules: &ScoutRules) -> Result<Opportunity, SkipReason> {
+/// Whether one quote is worth buying at probability `p`; also for agents with a probability of their own.
+pub(super) fn judge(
+    outcome: Outcome,
+    p: f64,
+    quote: Option<Quote>,
+    rules: &ScoutRules,
+) -> Result<Opportunity, SkipReason> {
     let Quote { ask, ask_size, bid } = quote.ok_or(SkipReason::NoQuote)?;
     if !(ask_size.is_finite() && ask_size > 0.0) {
         return Err(SkipReason::InvalidSize { ask_size });
@@ -222,7 +228,7 @@ fn judge(outcome: Outcome, p: f64, quote: Option<Quote>, rules: &ScoutRules) -> 
 }
 
 /// Higher expected return first, then more liquidity, then the order home, draw, away.
-fn best_first(a: &Opportunity, b: &Opportunity) -> std::cmp::Ordering {
+pub(super) fn best_first(a: &Opportunity, b: &Opportunity) -> std::cmp::Ordering {
     let by_edge = b.priced.edge_ratio.total_cmp(&a.priced.edge_ratio);
     by_edge.then(b.liquidity_score.total_cmp(&a.liquidity_score)).then(a.outcome.cmp(&b.outcome))
 }

@@ -1,0 +1,225 @@
+//! contextAwareAgent: the consensus, moved a little by what the calendar and the news say, then the rule for buying.
+//!
+//! `logit(p) = logit(consensus) + sum(b x)` with a few fixed numbers `b` that are bounded, so that no feature, however
+//! wrong, moves a probability far. The three outcomes are then made to sum to 1 again. Every part of the move is told,
+//! and of a home win and an away win only the own team's features move it: the other's reach it through the sum.
+
+use super::consensus::{logit, sigmoid};
+use super::fair_line::{DroppedBook, FairLineError, Outcome, fair_line};
+use super::kelly::stake_fraction;
+use super::scout::{MatchPhase, MatchView, Opportunity, ScoutRules, SkipReason, best_first, judge};
+use super::sizing::MAX_WALLET_SHARE;
+
+/// Move of the log-odds for each day of rest more than the other team has had.
+pub const REST_PER_DAY: f64 = 0.02;
+/// Most that rest moves, either way.
+pub const REST_CAP: f64 = 0.06;
+/// Move of the log-odds for each key player who is missing.
+pub const ABSENCE_EACH: f64 = -0.08;
+/// Most that missing players move, down.
+pub const ABSENCE_CAP: f64 = 0.25;
+/// Move of the log-odds in a derby: none, it is told and counts for nothing.
+pub const DERBY: f64 = 0.0;
+/// Longest rest that is a rest and not a season's break, days.
+pub const REST_DAYS_MAX: f64 = 60.0;
+/// A team has eleven on the pitch; more missing is a fault of the data.
+pub const ABSENCES_MAX: u32 = 11;
+/// Share of full Kelly that it stakes.
+pub const KELLY_MULTIPLIER: f64 = 0.25;
+
+/// What is known of one team before the match.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct TeamContext {
+    /// Days since its last match; None when nobody knows.
+    pub rest_days: Option<f64>,
+    /// Key players who are injured or suspended.
+    pub key_absences: u32,
+}
+
+/// What is known beside the prices.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct MatchContext {
+    /// The home team.
+    pub home: TeamContext,
+    /// The away team.
+    pub away: TeamContext,
+    /// Whether neighbors meet.
+    pub is_derby: bool,
+}
+
+/// Something that moves a probability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Feature {
+    /// Days of rest against the other team's.
+    Rest,
+    /// Missing key players.
+    KeyAbsences,
+    /// A derby.
+    Derby,
+    /// The outcomes are made to sum to 1.
+    Normalization,
+}
+
+/// By how much one feature moves an outcome.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Attribution {
+    /// Which feature.
+    pub feature: Feature,
+    /// Its value: days, players, or 1 for a derby; 0 for the normalization.
+    pub value: f64,
+    /// The move of the log-odds.
+    pub shift: f64,
+}
+
+/// A quote worth buying at the moved probability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContextIntent {
+    /// The quote, with the moved probability as fair.
+    pub opportunity: Opportunity,
+    /// Share of the capital to stake at most: a quarter of Kelly, up to [`MAX_WALLET_SHARE`].
+    pub max_fraction: f64,
+    /// What moved the probability; the shifts sum to `logit(moved) - logit(consensus)`.
+    pub attributions: Vec<Attribution>,
+}
+
+/// What the agent found in a match it could price. Every outcome is in exactly one of the two lists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContextReport {
+    /// What the bookmakers believe: home, draw, away.
+    pub consensus: [f64; 3],
+    /// The same, moved.
+    pub fair: [f64; 3],
+    /// What moved each of them.
+    pub attributions: [Vec<Attribution>; 3],
+    /// How many books the consensus rests on.
+    pub books_used: usize,
+    /// The books left out.
+    pub dropped_books: Vec<DroppedBook>,
+    /// The quotes worth buying, best expected return first.
+    pub intents: Vec<ContextIntent>,
+    /// The markets not worth buying, in the order home, draw, away.
+    pub skipped: Vec<(Outcome, SkipReason)>,
+}
+
+/// Why a match is not priced at all.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ContextRefusal {
+    /// The features are about a match that has not begun.
+    #[error("the match is in play and its calendar does not price it")]
+    InPlay,
+    /// There is nothing left to bet on.
+    #[error("the match is finished")]
+    Finished,
+    /// No bookmaker can be used.
+    #[error("there is no fair line")]
+    NoFairLine(#[source] FairLineError),
+    /// A rest is not a number of days between 0 and [`REST_DAYS_MAX`].
+    #[error("a rest of {days} days is not between 0 and {REST_DAYS_MAX}")]
+    InvalidRest {
+        /// The number as given.
+        days: f64,
+    },
+    /// More players are missing than a team has.
+    #[error("{absences} key players are missing, a team has {ABSENCES_MAX}")]
+    InvalidAbsences {
+        /// The number as given.
+        absences: u32,
+    },
+}
+
+/// Prices a match from the books and its context, and finds the quotes worth buying.
+///
+/// Example: two more days of rest move a home win from 0.50 by +0.04 to 0.51, one missing key player by -0.08 to 0.48,
+/// both before the outcomes are made to sum to 1.
+///
+/// # Errors
+/// [`ContextRefusal`] when the match has begun, no book is usable or the context makes no sense.
+pub fn context_aware(
+    view: &MatchView<'_>,
+    context: &MatchContext,
+    rules: &ScoutRules,
+) -> Result<ContextReport, ContextRefusal> {
+    match view.phase {
+        MatchPhase::PreMatch => {}
+        MatchPhase::InPlay => return Err(ContextRefusal::InPlay),
+        MatchPhase::Finished => return Err(ContextRefusal::Finished),
+    }
+    let moves = moves(context)?;
+    let line = fair_line(view.books, rules.method).map_err(ContextRefusal::NoFairLine)?;
+    let (fair, attributions) = moved(&line.probabilities, moves);
+    let (mut intents, mut skipped) = (Vec::with_capacity(3), Vec::with_capacity(3));
+    for (outcome, parts) in Outcome::ALL.into_iter().zip(&attributions) {
+        match judge(outcome, outcome.of(&fair), outcome.of(&view.quotes), rules) {
+            Ok(opportunity) => {
+                let max_fraction = stake_fraction(opportunity.priced.kelly, KELLY_MULTIPLIER, MAX_WALLET_SHARE);
+                intents.push(ContextIntent { opportunity, max_fraction, attributions: parts.clone() });
+            }
+            Err(reason) => skipped.push((outcome, reason)),
+        }
+    }
+    intents.sort_by(|a, b| best_first(&a.opportunity, &b.opportunity));
+    Ok(ContextReport {
+        consensus: line.probabilities,
+        fair,
+        attributions,
+        books_used: line.books_used,
+        dropped_books: line.dropped,
+        intents,
+        skipped,
+    })
+}
+
+/// The features of home, draw and away; a draw has none of its own.
+fn moves(context: &MatchContext) -> Result<[Vec<Attribution>; 3], ContextRefusal> {
+    // One team's rest says nothing without the other's.
+    let rest = rest(&context.home)?.zip(rest(&context.away)?).map(|(home, away)| home - away);
+    let home = team(&context.home, rest, context.is_derby)?;
+    let away = team(&context.away, rest.map(|days| -days), context.is_derby)?;
+    Ok([home, Vec::new(), away])
+}
+
+fn team(team: &TeamContext, rest: Option<f64>, is_derby: bool) -> Result<Vec<Attribution>, ContextRefusal> {
+    if team.key_absences > ABSENCES_MAX {
+        return Err(ContextRefusal::InvalidAbsences { absences: team.key_absences });
+    }
+    let absences = f64::from(team.key_absences);
+    let rest = rest.map(|days| Attribution {
+        feature: Feature::Rest,
+        value: days,
+        shift: (REST_PER_DAY * days).clamp(-REST_CAP, REST_CAP),
+    });
+    let absences = (team.key_absences > 0).then(|| Attribution {
+        feature: Feature::KeyAbsences,
+        value: absences,
+        shift: (ABSENCE_EACH * absences).max(-ABSENCE_CAP),
+    });
+    let derby = is_derby.then_some(Attribution { feature: Feature::Derby, value: 1.0, shift: DERBY });
+    Ok([rest, absences, derby].into_iter().flatten().collect())
+}
+
+fn rest(team: &TeamContext) -> Result<Option<f64>, ContextRefusal> {
+    match team.rest_days {
+        Some(days) if !(0.0..=REST_DAYS_MAX).contains(&days) => Err(ContextRefusal::InvalidRest { days }),
+        Some(_) | None => Ok(team.rest_days),
+    }
+}
+
+fn moved(consensus: &[f64; 3], mut moves: [Vec<Attribution>; 3]) -> ([f64; 3], [Vec<Attribution>; 3]) {
+    if moves.iter().flatten().all(|part| part.shift == 0.0) {
+        return (*consensus, moves);
+    }
+    let mut fair = *consensus;
+    for (p, parts) in fair.iter_mut().zip(&moves) {
+        *p = sigmoid(logit(*p) + parts.iter().map(|part| part.shift).sum::<f64>());
+    }
+    let total: f64 = fair.iter().sum();
+    for (p, parts) in fair.iter_mut().zip(&mut moves) {
+        let raw = *p;
+        *p = raw / total;
+        parts.push(Attribution { feature: Feature::Normalization, value: 0.0, shift: logit(*p) - logit(raw) });
+    }
+    (fair, moves)
+}
+
+#[cfg(test)]
+mod tests;
