@@ -13,7 +13,8 @@
 //! | [`scout`] | eplScoutAgent: which quote of this match is worth buying? |
 //! | [`inplay`], [`implied_goals`] | how likely is each outcome while the match is played? what did the odds expect? |
 //! | [`live_trading`], [`reducing`] | liveTradingAgent: hold, leave or hedge in play; how is a position reduced on command? |
-//! | [`top_of_book`] | can this book be traded on? |
+//! | [`scanner`] | scannerAgent: which contracts together cost less than they pay for certain? |
+//! | [`top_of_book`], [`venue_fee`] | can this book be traded on? what does the venue charge to the last digit? |
 //! | [`bar`], [`indicators`], [`wilder`], [`volatility`] | what does the price series say, bar by bar? |
 //! | [`signal`], [`scalper`], [`swing`], [`conservative`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
 //! | [`advisor`], [`plain_text`] | what may a language model do to a decision, and to which text? |
@@ -44,6 +45,7 @@ pub mod plain_text;
 pub mod rebalance;
 pub mod reducing;
 pub mod scalper;
+pub mod scanner;
 pub mod scout;
 pub mod sentiment;
 pub mod signal;
@@ -52,5 +54,6 @@ pub mod swing;
 pub mod top_of_book;
 mod trade_cycle;
 pub mod trading;
+pub mod venue_fee;
 pub mod volatility;
 pub mod wilder;

@@ -2,6 +2,8 @@
 
 #[path = "agents_vectors/advisor.rs"]
 mod advisor;
+#[path = "agents_vectors/arbitrage.rs"]
+mod arbitrage;
 #[path = "agents_vectors/football.rs"]
 mod football;
 #[path = "agents_vectors/inplay.rs"]
