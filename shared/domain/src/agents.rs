@@ -14,6 +14,7 @@
 //! | [`inplay`], [`implied_goals`] | how likely is each outcome while the match is played? what did the odds expect? |
 //! | [`live_trading`], [`reducing`] | liveTradingAgent: hold, leave or hedge in play; how is a position reduced on command? |
 //! | [`scanner`] | scannerAgent: which contracts together cost less than they pay for certain? |
+//! | [`market_maker`] | tradingAgent: at which two prices is a contract quoted? |
 //! | [`top_of_book`], [`venue_fee`] | can this book be traded on? what does the venue charge to the last digit? |
 //! | [`bar`], [`indicators`], [`wilder`], [`volatility`] | what does the price series say, bar by bar? |
 //! | [`signal`], [`scalper`], [`swing`], [`conservative`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
@@ -38,6 +39,7 @@ pub mod indicators;
 pub mod inplay;
 pub mod kelly;
 pub mod live_trading;
+pub mod market_maker;
 pub mod nearest;
 mod newton;
 pub mod personality;

@@ -4,6 +4,8 @@
 mod advisor;
 #[path = "agents_vectors/arbitrage.rs"]
 mod arbitrage;
+#[path = "agents_vectors/bars.rs"]
+mod bars;
 #[path = "agents_vectors/football.rs"]
 mod football;
 #[path = "agents_vectors/inplay.rs"]

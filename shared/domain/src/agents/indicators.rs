@@ -57,6 +57,14 @@ impl<const N: usize> Window<N> {
     pub fn mean(&self) -> Option<f64> {
         self.is_full().then(|| self.values().sum::<f64>() / count_to_f64(N))
     }
+
+    /// Deviation of the window around its mean, divided by `N` (the population's), once full.
+    #[must_use]
+    pub fn deviation(&self) -> Option<f64> {
+        let mean = self.mean()?;
+        let squares: f64 = self.values().map(|v| (v - mean) * (v - mean)).sum();
+        Some((squares / count_to_f64(N)).sqrt())
+    }
 }
 
 /// Simple moving average of `N` values; the first answer comes with value `N`.
@@ -110,10 +118,62 @@ impl<const N: usize> ZScore<N> {
     /// Example: after 1, 2, 3, 4 the mean is 2.5, the deviation 1.118, and the last value is 1.342 deviations above.
     pub fn update(&mut self, value: f64) -> Option<f64> {
         self.window.push(value);
-        let mean = self.window.mean()?;
-        let squares: f64 = self.window.values().map(|v| (v - mean) * (v - mean)).sum();
-        let deviation = (squares / count_to_f64(N)).sqrt();
+        let (mean, deviation) = (self.window.mean()?, self.window.deviation()?);
         (deviation > 0.0).then(|| (value - mean) / deviation)
+    }
+}
+
+/// Moving average convergence and divergence: EMA 12 - EMA 26, and its own EMA 9.
+#[derive(Debug, Clone, Default)]
+pub struct Macd {
+    fast: Ema<12>,
+    slow: Ema<26>,
+    signal: Ema<9>,
+}
+
+/// The two lines of [`Macd`], in price units.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MacdLines {
+    /// EMA 12 - EMA 26.
+    pub macd: f64,
+    /// EMA 9 of it, from the ninth on.
+    pub signal: Option<f64>,
+}
+
+impl Macd {
+    /// Adds a value; None before value 26.
+    pub fn update(&mut self, value: f64) -> Option<MacdLines> {
+        let (fast, slow) = (self.fast.update(value), self.slow.update(value));
+        let macd = fast? - slow?;
+        Some(MacdLines { macd, signal: self.signal.update(macd) })
+    }
+}
+
+/// The mean of the last `N` values and two of their (population) deviations around it (Bollinger bands).
+#[derive(Debug, Clone, Default)]
+pub struct Bollinger<const N: usize> {
+    window: Window<N>,
+}
+
+/// A mean with a band around it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Band {
+    /// The mean.
+    pub middle: f64,
+    /// Two deviations above it.
+    pub upper: f64,
+    /// Two deviations below it.
+    pub lower: f64,
+}
+
+impl<const N: usize> Bollinger<N> {
+    /// Adds a value; None before value `N`.
+    ///
+    /// Example: 1, 2, 3, 4 have the mean 2.5 and the deviation 1.118: the band is 0.264 to 4.736.
+    pub fn update(&mut self, value: f64) -> Option<Band> {
+        self.window.push(value);
+        let (middle, deviation) = (self.window.mean()?, self.window.deviation()?);
+        Some(Band { middle, upper: middle + 2.0 * deviation, lower: middle - 2.0 * deviation })
     }
 }
 
@@ -227,5 +287,25 @@ mod tests {
             let (a, b) = (early.update(value), late.update(value));
             assert!(b.is_none() || a == b, "{a:?} {b:?}");
         }
+    }
+
+    #[test]
+    fn bands_lie_two_deviations_away() {
+        let mut bands = Bollinger::<4>::default();
+        let last = [1.0, 2.0, 3.0, 4.0].map(|v| bands.update(v))[3].expect("full");
+        let deviation = 1.25_f64.sqrt();
+        assert!((last.middle - 2.5).abs() < 1e-12 && (last.upper - (2.5 + 2.0 * deviation)).abs() < 1e-12);
+        assert!((last.lower - (2.5 - 2.0 * deviation)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn convergence_of_a_ramp_is_the_lag_between_its_averages() {
+        // An EMA of a ramp that started with its simple average lags by (N - 1) / 2: 12.5 - 5.5 = 7.
+        let mut macd = Macd::default();
+        let lines: Vec<_> = (0..40).map(|step| macd.update(f64::from(step))).collect();
+        assert!(lines[..25].iter().all(Option::is_none) && lines[25].is_some_and(|l| l.signal.is_none()));
+        assert!(lines[32].is_some_and(|l| l.signal.is_none()) && lines[33].is_some_and(|l| l.signal.is_some()));
+        let last = lines[39].expect("full");
+        assert!((last.macd - 7.0).abs() < 1e-12 && last.signal.is_some_and(|s| (s - 7.0).abs() < 1e-12), "{last:?}");
     }
 }

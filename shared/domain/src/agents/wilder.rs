@@ -1,4 +1,4 @@
-//! Wilder's smoothed indicators (1978): average true range and average directional index.
+//! Wilder's smoothed indicators (1978): average true range, average directional index, relative strength.
 //!
 //! Unlike a window, Wilder's average never quite forgets: its value depends on the first bar it was fed with, by a
 //! share of `(13/14)^n` after `n` bars (under one part in a million after 200).
@@ -63,6 +63,16 @@ pub struct Adx<const N: usize> {
     up: WilderAverage<N>,
     down: WilderAverage<N>,
     index: WilderAverage<N>,
+    lines: Option<DirectionLines>,
+}
+
+/// +DI and -DI: the share of the smoothed range that went up, and down, 0 to 100.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DirectionLines {
+    /// Upward.
+    pub plus: f64,
+    /// Downward.
+    pub minus: f64,
 }
 
 impl<const N: usize> Adx<N> {
@@ -77,11 +87,41 @@ impl<const N: usize> Adx<N> {
         let (up, down) = (self.up.update(up), self.down.update(down));
         let (range, up, down) = (range?, up?, down?);
         if range <= 0.0 {
+            self.lines = None;
             return None;
         }
+        self.lines = Some(DirectionLines { plus: 100.0 * up / range, minus: 100.0 * down / range });
         // 100 * up / range and 100 * down / range are +DI and -DI; the range cancels in the ratio.
         let moved = up + down;
         self.index.update(if moved > 0.0 { 100.0 * (up - down).abs() / moved } else { 0.0 })
+    }
+
+    /// +DI and -DI after the last bar; None before bar `N + 1` and in a dead market.
+    #[must_use]
+    pub fn lines(&self) -> Option<DirectionLines> {
+        self.lines
+    }
+}
+
+/// Relative strength index over `N` changes, 0 (only falls) to 100 (only rises).
+#[derive(Debug, Clone, Default)]
+pub struct Rsi<const N: usize> {
+    last: Option<f64>,
+    gain: WilderAverage<N>,
+    loss: WilderAverage<N>,
+}
+
+impl<const N: usize> Rsi<N> {
+    /// Adds a value; None before value `N + 1`, 50 while nothing moves.
+    ///
+    /// Example: rises of 2 and 1 and a fall of 1 over `N` = 3 give `100 x 3 / 4 = 75`.
+    pub fn update(&mut self, value: f64) -> Option<f64> {
+        let change = value - self.last.replace(value)?;
+        // Both are fed before either may end the update.
+        let (gain, loss) = (self.gain.update(change.max(0.0)), self.loss.update((-change).max(0.0)));
+        let (gain, loss) = (gain?, loss?);
+        let moved = gain + loss;
+        Some(if moved > 0.0 { 100.0 * gain / moved } else { 50.0 })
     }
 }
 
@@ -140,5 +180,34 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(adx.update(&bar(1.0, 1.0, 1.0)), None);
         }
+    }
+
+    #[test]
+    fn strength_is_the_share_of_rises() {
+        let mut rsi = Rsi::<3>::default();
+        let values = [10.0, 12.0, 11.0].map(|value| rsi.update(value));
+        assert_eq!(values, [None; 3]);
+        assert_eq!(rsi.update(12.0), Some(75.0));
+        // Gains (2 + 0 + 1) / 3 = 1, losses 1 / 3; the next rise of 3 counts with a third.
+        let gain = (1.0 * 2.0 + 3.0) / 3.0;
+        let loss = (1.0 / 3.0) * 2.0 / 3.0;
+        let next = rsi.update(15.0).expect("full");
+        assert!((next - 100.0 * gain / (gain + loss)).abs() < 1e-12, "{next}");
+        let mut flat = Rsi::<2>::default();
+        assert_eq!([5.0; 4].map(|value| flat.update(value)), [None, None, Some(50.0), Some(50.0)]);
+        let mut up = Rsi::<2>::default();
+        assert_eq!([1.0, 2.0, 3.0].map(|value| up.update(value)), [None, None, Some(100.0)]);
+    }
+
+    #[test]
+    fn direction_lines_are_shares_of_the_range() {
+        let mut adx = Adx::<2>::default();
+        let bars = [(10.0, 9.0), (11.0, 10.0), (12.0, 11.0)];
+        let lines = bars.map(|(high, low)| {
+            adx.update(&bar(high, low, high));
+            adx.lines()
+        });
+        // Each bar rose by 1; its true range reaches from the close before it (its low) to its high: 1.
+        assert_eq!(lines, [None, None, Some(DirectionLines { plus: 100.0, minus: 0.0 })]);
     }
 }
