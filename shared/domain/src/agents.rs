@@ -20,6 +20,7 @@
 //! | [`signal`], [`scalper`], [`swing`], [`conservative`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
 //! | [`advisor`], [`plain_text`] | what may a language model do to a decision, and to which text? |
 //! | [`football`] | what do past results say about a match? |
+//! | [`evaluation`] | how good were forecasts and bets? |
 //! | [`nearest`] | which name was meant? |
 //! | [`sentiment`] | sentimentAnalystAgent: what do the news say about a team? |
 //! | [`context_aware`] | contextAwareAgent: how do rest and missing players move the consensus? |
@@ -32,6 +33,7 @@ pub mod conservative;
 pub mod context_aware;
 mod count;
 pub mod devig;
+pub mod evaluation;
 pub mod fair_line;
 pub mod football;
 pub mod implied_goals;

@@ -91,6 +91,31 @@ pub fn consensus(opinions: &[Opinion]) -> Result<Vec<f64>, ConsensusError> {
     Ok(joined.iter().map(|p| p / total).collect())
 }
 
+/// A model's probabilities mixed into the consensus of one match: `logit(p) = w logit(model) + (1 - w) logit(consensus)`
+/// per outcome, then normalised. Weight 0 is the consensus, weight 1 the model.
+///
+/// Example: half of 50 / 30 / 20 % and half of 60 / 25 / 15 % give 55.1 / 27.5 / 17.4 %.
+///
+/// # Errors
+/// [`ConsensusError::InvalidProbability`] (opinion 0 is the model, 1 the consensus) and
+/// [`ConsensusError::InvalidWeight`] for a weight outside 0..=1.
+pub fn logit_pool(model: &[f64; 3], consensus: &[f64; 3], weight: f64) -> Result<[f64; 3], ConsensusError> {
+    if !(0.0..=1.0).contains(&weight) {
+        return Err(ConsensusError::InvalidWeight { opinion: 0, weight });
+    }
+    for (opinion, probabilities) in [model, consensus].into_iter().enumerate() {
+        if let Some(&probability) = probabilities.iter().find(|p| !(**p > 0.0 && **p < 1.0)) {
+            return Err(ConsensusError::InvalidProbability { opinion, probability });
+        }
+    }
+    let mut pooled = [0.0; 3];
+    for ((pooled, m), c) in pooled.iter_mut().zip(model).zip(consensus) {
+        *pooled = sigmoid(weight * logit(*m) + (1.0 - weight) * logit(*c));
+    }
+    let total: f64 = pooled.iter().sum();
+    Ok(pooled.map(|p| p / total))
+}
+
 fn validate(position: usize, opinion: &Opinion, expected: usize) -> Result<(), ConsensusError> {
     let outcomes = opinion.probabilities.len();
     if outcomes != expected {
@@ -108,6 +133,25 @@ fn validate(position: usize, opinion: &Opinion, expected: usize) -> Result<(), C
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pool_lies_between_model_and_consensus() {
+        let (model, consensus) = ([0.5, 0.3, 0.2], [0.6, 0.25, 0.15]);
+        let check = |weight: f64, expected: [f64; 3]| {
+            let pooled = logit_pool(&model, &consensus, weight).expect("valid");
+            for (got, expected) in pooled.into_iter().zip(expected) {
+                assert!((got - expected).abs() < 5e-5, "{weight}: {pooled:?}");
+            }
+        };
+        check(0.0, consensus);
+        check(1.0, model);
+        check(0.5, [0.5514, 0.2747, 0.1739]);
+        let bad = |weight: f64| logit_pool(&model, &consensus, weight);
+        assert!(matches!(bad(1.1), Err(ConsensusError::InvalidWeight { .. })));
+        assert!(matches!(bad(f64::NAN), Err(ConsensusError::InvalidWeight { .. })));
+        let impossible = logit_pool(&model, &[1.0, 0.0, 0.0], 0.1);
+        assert_eq!(impossible, Err(ConsensusError::InvalidProbability { opinion: 1, probability: 1.0 }));
+    }
 
     fn opinion(weight: f64, probabilities: &[f64]) -> Opinion {
         Opinion { weight, probabilities: probabilities.to_vec() }

@@ -1,0 +1,13 @@
+//! How good forecasts and bets were: measures that need the result, so no agent may decide by them beforehand.
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | [`forecast`] | how close were the probabilities to what happened? |
+//! | [`calibration`] | did what was called 30 % happen in 30 %? |
+//! | [`closing_line`] | was the price better than the last one before the kick-off? |
+//! | [`drift`] | has a model become worse? |
+
+pub mod calibration;
+pub mod closing_line;
+pub mod drift;
+pub mod forecast;
