@@ -20,6 +20,7 @@
 //! | [`signal`], [`scalper`], [`swing`], [`conservative`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
 //! | [`advisor`], [`plain_text`] | what may a language model do to a decision, and to which text? |
 //! | [`football`] | what do past results say about a match? |
+//! | [`value_bet`] | which odds are higher than fair, and what would they have earned? |
 //! | [`evaluation`] | how good were forecasts and bets? |
 //! | [`nearest`] | which name was meant? |
 //! | [`sentiment`] | sentimentAnalystAgent: what do the news say about a team? |
@@ -58,6 +59,7 @@ pub mod swing;
 pub mod top_of_book;
 mod trade_cycle;
 pub mod trading;
+pub mod value_bet;
 pub mod venue_fee;
 pub mod volatility;
 pub mod wilder;

@@ -11,6 +11,8 @@ mod football;
 #[path = "agents_vectors/inplay.rs"]
 mod inplay;
 mod reference;
+#[path = "agents_vectors/value.rs"]
+mod value;
 
 use reference::{list, number, numbers, reference, vectors};
 use serde_json::Value;

@@ -202,7 +202,7 @@ pub(crate) fn closing_lines(matches: &Table, history: &History) -> Vec<Option<[f
     by_place(matches, history, |row| fair(&matches.odds(row, "avgc")?))
 }
 
-pub(crate) fn fair(odds: &[f64; 3]) -> Option<[f64; 3]> {
+fn fair(odds: &[f64; 3]) -> Option<[f64; 3]> {
     devig(DevigMethod::Shin, odds).ok()?.probabilities.try_into().ok()
 }
 
