@@ -15,6 +15,8 @@
 //! | [`live_trading`], [`reducing`] | liveTradingAgent: hold, leave or hedge in play; how is a position reduced on command? |
 //! | [`scanner`] | scannerAgent: which contracts together cost less than they pay for certain? |
 //! | [`market_maker`] | tradingAgent: at which two prices is a contract quoted? |
+//! | [`epl_portfolio`] | eplPortfolioAgent: what does a book of matches risk, and what should be reduced? |
+//! | [`exclusive_kelly`] | which stakes on outcomes that exclude each other make capital grow fastest? |
 //! | [`top_of_book`], [`venue_fee`] | can this book be traded on? what does the venue charge to the last digit? |
 //! | [`bar`], [`indicators`], [`wilder`], [`volatility`] | what does the price series say, bar by bar? |
 //! | [`signal`], [`scalper`], [`swing`], [`conservative`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
@@ -34,7 +36,9 @@ pub mod conservative;
 pub mod context_aware;
 mod count;
 pub mod devig;
+pub mod epl_portfolio;
 pub mod evaluation;
+pub mod exclusive_kelly;
 pub mod fair_line;
 pub mod football;
 pub mod implied_goals;

@@ -25,6 +25,19 @@ pub(crate) fn floor_whole(value: f64) -> f64 {
     (value * (1.0 + TOLERANCE)).floor()
 }
 
+/// An estimate in units as the nearest whole micros; None when it is not finite or does not fit.
+#[expect(clippy::cast_possible_truncation, reason = "rounded, and far below 2^63")]
+pub(crate) fn nearest_micros(value: f64) -> Option<i64> {
+    let micros = (value * 1e6).round();
+    (micros.abs() < 9e18).then_some(micros as i64)
+}
+
+/// Micros as units, for estimates.
+#[expect(clippy::cast_precision_loss, reason = "estimates; 2^53 micros are nine thousand million")]
+pub(crate) fn units_of(micros: i64) -> f64 {
+    micros as f64 / 1e6
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +58,17 @@ mod tests {
     #[test]
     fn counts_are_exact_floats() {
         assert!((count_to_f64(20) - 20.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn estimates_become_the_nearest_micros() {
+        let check = |value: f64, expected: Option<i64>| assert_eq!(nearest_micros(value), expected, "{value}");
+        check(0.45, Some(450_000));
+        check(-58.000_000_4, Some(-58_000_000));
+        check(0.000_000_6, Some(1));
+        check(1e13, None);
+        check(f64::NAN, None);
+        check(f64::INFINITY, None);
+        assert!((units_of(-1_500_000) + 1.5).abs() < f64::EPSILON);
     }
 }

@@ -184,31 +184,54 @@ impl ScenarioBook {
         if self.matches.is_empty() {
             return Err(Undefined::TooFewPoints { needed: 1, have: 0 });
         }
+        match self.count() {
+            Some(scenarios) => risk_of(&self.enumerated(), Method::Enumerated { scenarios }, confidence),
+            None => risk_of(&self.drawn(), Method::Drawn, confidence),
+        }
+    }
+
+    /// The risk with each of `variants` as the outcomes of the match `id`, in place of what is known of it. The rest of
+    /// the book is looked at once for all of them: for comparing what could be done in one match.
+    ///
+    /// # Errors
+    /// [`ScenarioError`] for a variant that cannot be put; [`Overflow`] in it for a sum that does not fit.
+    pub fn risk_of_variants(
+        &self,
+        id: &MatchId,
+        variants: &[Vec<OutcomePnl>],
+        confidence: Confidence,
+    ) -> Result<Vec<ScenarioRisk>, ScenarioError> {
+        let mut rest = self.clone();
+        rest.remove(id)?;
+        let scenarios = rest.count().map(|_| rest.enumerated());
+        let mut risks = Vec::with_capacity(variants.len());
+        for variant in variants {
+            let mut book = rest.clone();
+            book.put(id.clone(), variant)?;
+            let risk = match (&scenarios, book.count()) {
+                (Some(scenarios), Some(count)) => {
+                    let method = Method::Enumerated { scenarios: count };
+                    risk_of(&joined(scenarios, variant), method, confidence)
+                }
+                (Some(_) | None, Some(_) | None) => book.risk(confidence),
+            };
+            // A book with a match has figures unless they do not fit.
+            risks.push(risk.map_err(|_| Overflow)?);
+        }
+        Ok(risks)
+    }
+
+    /// How many combinations there are; None when they are too many to look at each.
+    fn count(&self) -> Option<usize> {
         let count = self.matches.values().try_fold(1_usize, |count, outcomes| count.checked_mul(outcomes.len()));
-        let (scenarios, method) = match count.filter(|count| *count <= SCENARIOS_MAX) {
-            Some(scenarios) => (self.enumerated(), Method::Enumerated { scenarios }),
-            None => (self.drawn(), Method::Drawn),
-        };
-        let expected = scenarios.iter().map(|(pnl, probability)| to_float((*pnl).into()) * probability).sum();
-        let (value_at_risk, expected_shortfall) = shortfall(&scenarios, confidence.tail_probability());
-        let value_at_risk = Money::from_micros(value_at_risk).negated()?.max(Money::ZERO);
-        Ok(ScenarioRisk {
-            expected: Money::from_micros(to_whole(expected)?),
-            value_at_risk,
-            expected_shortfall: Money::from_micros(to_whole(-expected_shortfall)?).max(value_at_risk),
-            method,
-        })
+        count.filter(|count| *count <= SCENARIOS_MAX)
     }
 
     /// Every combination, worst first; those of equal profit are one.
     fn enumerated(&self) -> Vec<(i64, f64)> {
         let mut scenarios = vec![(0, 1.0)];
         for outcomes in self.matches.values() {
-            // `put` has made sure that even the sums of extremes fit.
-            let next = scenarios.iter().flat_map(|(pnl, probability)| {
-                outcomes.iter().map(move |outcome| (pnl + outcome.pnl.micros(), probability * outcome.probability))
-            });
-            scenarios = merged(next.collect());
+            scenarios = joined(&scenarios, outcomes);
         }
         scenarios
     }
@@ -222,6 +245,31 @@ impl ScenarioBook {
         };
         merged((0..DRAWS).map(draw).collect())
     }
+}
+
+/// The figures of scenarios sorted by profit.
+fn risk_of(worst_first: &[(i64, f64)], method: Method, confidence: Confidence) -> Result<ScenarioRisk, Undefined> {
+    let expected = worst_first.iter().map(|(pnl, probability)| to_float((*pnl).into()) * probability).sum();
+    let (value_at_risk, expected_shortfall) = shortfall(worst_first, confidence.tail_probability());
+    let value_at_risk = Money::from_micros(value_at_risk).negated()?.max(Money::ZERO);
+    Ok(ScenarioRisk {
+        expected: Money::from_micros(to_whole(expected)?),
+        value_at_risk,
+        expected_shortfall: Money::from_micros(to_whole(-expected_shortfall)?).max(value_at_risk),
+        method,
+    })
+}
+
+/// Each scenario with each outcome of one more match, worst first.
+fn joined(scenarios: &[(i64, f64)], outcomes: &[OutcomePnl]) -> Vec<(i64, f64)> {
+    // One outcome after the other keeps each part sorted, which the sort makes use of. `put` has made sure that even
+    // the sums of extremes fit.
+    let shifted = outcomes.iter().flat_map(|outcome| {
+        let moved =
+            move |(pnl, probability): &(i64, f64)| (pnl + outcome.pnl.micros(), probability * outcome.probability);
+        scenarios.iter().map(moved)
+    });
+    merged(shifted.collect())
 }
 
 /// The worst and the best outcome of a match.
@@ -390,5 +438,22 @@ mod tests {
         };
         let pnls = outcome_pnls(&[position(100, 58), position(-10, 3), Position::default()]).expect("fits");
         assert_eq!(pnls, [45, -65, -55].map(|units| Money::from_micros(units * ONE)));
+    }
+
+    #[test]
+    fn variants_of_a_match_have_the_risk_of_a_book_with_them() {
+        let variants = [vec![outcome(0.5, 2), outcome(0.5, -9)], vec![outcome(1.0, 0)]];
+        // Two of few matches, and one of more than are looked at one by one.
+        for (matches, variants) in [(1, &variants[..]), (3, &variants), (21, &variants[..1])] {
+            let book = coins(matches);
+            let risks = book.risk_of_variants(&id(0), variants, Confidence::P95).expect("valid");
+            for (variant, risk) in variants.iter().zip(risks) {
+                let mut changed = book.clone();
+                changed.put(id(0), variant).expect("valid");
+                assert_eq!(Ok(risk), changed.risk(Confidence::P95), "{matches} matches");
+            }
+        }
+        let broken = coins(2).risk_of_variants(&id(0), &[vec![outcome(0.4, 1)]], Confidence::P95);
+        assert_eq!(broken, Err(ScenarioError::Probabilities { sum: 0.4 }));
     }
 }
