@@ -18,6 +18,7 @@ mod decide;
 mod denial;
 mod exposure;
 mod forbidden;
+mod headroom;
 mod hold;
 mod invariant;
 mod known;
@@ -40,6 +41,7 @@ mod stored;
 mod tests;
 mod together;
 mod venue_calls;
+mod what_if;
 
 pub use account::{AccountState, Balance, Holding, Unposted};
 pub use approved::{Approved, Order, Proposed, Purpose};
@@ -55,6 +57,7 @@ pub use decide::{Check, Inspection, Verdict, decide, decide_withdrawal, inspect,
 pub use denial::{DenialReason, Denied};
 pub use exposure::{Exposure, House, Sheet};
 pub use forbidden::{forbidden_orders, order_to_cancel};
+pub use headroom::{Headroom, Measure};
 pub use hold::{fee_bound, opening_cost};
 pub use invariant::{Broken, check_invariants, check_touched};
 pub use known::{Known, KnownTrade};
@@ -74,3 +77,4 @@ pub use scope::{Scope, ScopeState, TradingState, tighten};
 pub use state::{OpenOrder, State};
 pub use stored::{Stored, StoredOrder, StoredOwners};
 pub use venue_calls::{CallCounts, CallOutcome, VenueCalls};
+pub use what_if::{Advice, Allowance, BookRisk, Company, Outlook, Prospects, WhatIf, what_if};

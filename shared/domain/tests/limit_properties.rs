@@ -10,8 +10,9 @@ use tragen_domain::{
     money::{Money, ONE, Price, Quantity, Rounding},
     order::{OrderPrice, OrderTerms, Side, TimeInForce, TradeStatus},
     risk::{
-        BreakerRecord, Executed, Limits, Measured, Order, Posted, PostedBalance, Proposed, Purpose, Record,
-        RepeatedOrders, Scope, State, TradingState, check_invariants, decide, inspect, tighten,
+        Advice, BreakerRecord, Denied, Executed, Limits, Measured, Order, Posted, PostedBalance, Proposed, Prospects,
+        Purpose, Record, RepeatedOrders, Scope, State, TradingState, check_invariants, decide, inspect, tighten,
+        what_if,
     },
     tier::Tier,
     time::Timestamp,
@@ -199,6 +200,7 @@ impl World {
         };
         let (decided, inspected) = (decide(&self.gate, &proposed, self.now), inspect(&self.gate, &proposed, self.now));
         assert_eq!(decided.as_ref().err(), inspected.denied().as_ref(), "an inspection says what a decision does");
+        self.check_what_if(&proposed, decided.as_ref().err());
         let Ok(approved) = decided else { return };
         assert_eq!(inspected.order.as_ref(), Some(&*approved));
         let order = Order::clone(&approved);
@@ -208,6 +210,31 @@ impl World {
             self.check_pace(account);
         }
         self.open.push((order, 0));
+    }
+
+    /// The adviser says what the gate says: the same first reason, and what it scales an order to is approved, while
+    /// one lot more is not.
+    fn check_what_if(&self, proposed: &Proposed, denied: Option<&Denied>) {
+        let told = what_if(&self.gate, proposed, &Prospects::default(), self.now).expect("fits");
+        assert_eq!(told.reasons.first(), denied);
+        let decided = |quantity: Quantity| {
+            let mut sized = proposed.clone();
+            sized.terms.quantity = quantity;
+            decide(&self.gate, &sized, self.now).is_ok()
+        };
+        let lot = Quantity::from_micros(ONE);
+        match told.advice {
+            Advice::Allow => assert!(denied.is_none()),
+            Advice::Scale { quantity } => {
+                assert!(denied.is_some() && quantity < proposed.terms.quantity && decided(quantity), "{quantity}");
+                assert!(!decided(quantity.plus(lot).expect("fits")), "more than {quantity} would pass");
+            }
+            Advice::Reject => assert!(denied.is_some() && !decided(lot), "one lot would pass"),
+        }
+        // What every limit lets through by itself, all of them together let through too.
+        if let (Advice::Scale { quantity }, Some(tightest)) = (told.advice, told.allowances.first()) {
+            assert!(quantity <= tightest.quantity, "{quantity} {tightest:?}");
+        }
     }
 
     /// Limits hold right after every approval that opens something.

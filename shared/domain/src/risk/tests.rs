@@ -5,6 +5,7 @@ mod commands;
 mod inspect;
 mod limits;
 mod states;
+mod what_if;
 
 use super::*;
 use crate::{
