@@ -28,6 +28,8 @@
 //! | [`sentiment`] | sentimentAnalystAgent: what do the news say about a team? |
 //! | [`context_aware`] | contextAwareAgent: how do rest and missing players move the consensus? |
 //! | [`personality`], [`sizing`] | how bold is this agent, and how much does it buy? |
+//! | [`template`] | which numbers does an agent start from? |
+//! | [`pool_metrics`] | how lively and how directed is a market, for the pools? |
 
 pub mod advisor;
 pub mod bar;
@@ -51,6 +53,7 @@ pub mod nearest;
 mod newton;
 pub mod personality;
 pub mod plain_text;
+pub mod pool_metrics;
 pub mod rebalance;
 pub mod reducing;
 pub mod scalper;
@@ -60,6 +63,7 @@ pub mod sentiment;
 pub mod signal;
 pub mod sizing;
 pub mod swing;
+pub mod template;
 pub mod top_of_book;
 mod trade_cycle;
 pub mod trading;

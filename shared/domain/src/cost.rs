@@ -2,6 +2,8 @@
 //! Each cost is one exact fraction of the work; it is rounded once, up, to a
 //! whole micro-dollar, so that no cost ever looks smaller than it is.
 
+pub mod pool;
+
 use crate::{
     id::{Id, Kind},
     money::{Money, Overflow, Rounding},

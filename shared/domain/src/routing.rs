@@ -11,6 +11,7 @@ pub mod rate;
 pub mod reason;
 pub mod request;
 pub mod request_id;
+pub mod turns;
 
 pub use account::{
     AccountFields, CashFields, Period, StatementFields, check_account, check_cash, check_sending, check_statement,
@@ -24,3 +25,4 @@ pub use request::{
     check_page_size, check_trade, check_trade_id,
 };
 pub use request_id::{RequestId, check_request_id};
+pub use turns::{Shed, TurnLimits, Turns};

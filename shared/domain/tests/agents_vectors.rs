@@ -10,6 +10,8 @@ mod bars;
 mod football;
 #[path = "agents_vectors/inplay.rs"]
 mod inplay;
+#[path = "agents_vectors/pools.rs"]
+mod pools;
 #[path = "agents_vectors/portfolio.rs"]
 mod portfolio;
 mod reference;

@@ -29,6 +29,8 @@ pub struct AgentFields<'a> {
 
 /// Most instruments of one agent.
 const INSTRUMENTS_MAX: usize = 100;
+/// Most accepted orders a UTC day that an agent may ask for; the limit of a personality.
+pub const TRADES_PER_DAY_MAX: i32 = 10_000;
 
 /// Checks all fields of a configured agent.
 ///
@@ -59,7 +61,9 @@ pub fn check_agent(agent: &AgentFields<'_>) -> Result<(), Vec<Violation>> {
         refuse("agent.risk_tolerance", Reason::RiskToleranceOutOfBounds, "from 1 to 10");
     }
     if agent.max_trades_per_day <= 0 {
-        refuse("agent.max_trades_per_day", Reason::MaxTradesNotPositive, "at least 1");
+        refuse("agent.max_trades_per_day", Reason::MaxTradesNotPositive, "from 1 to 10000");
+    } else if agent.max_trades_per_day > TRADES_PER_DAY_MAX {
+        refuse("agent.max_trades_per_day", Reason::MaxTradesTooMany, "from 1 to 10000");
     }
     if AccountId::new(agent.account_id).is_err() {
         refuse("agent.account_id", Reason::AccountInvalid, "an account is needed");
@@ -93,6 +97,21 @@ mod tests {
             account_id: "fund",
             pool: "",
         }
+    }
+
+    #[test]
+    fn an_agent_trades_from_once_to_ten_thousand_times_a_day() {
+        let instruments = vec!["GBPUSD".to_owned()];
+        let check = |max_trades_per_day: i32, expected: Option<Reason>| {
+            let agent = AgentFields { max_trades_per_day, ..good(&instruments) };
+            let violations = check_agent(&agent).err().unwrap_or_default();
+            assert_eq!(violations.first().map(|v| v.reason), expected, "{max_trades_per_day}");
+        };
+        check(1, None);
+        check(TRADES_PER_DAY_MAX, None);
+        check(TRADES_PER_DAY_MAX + 1, Some(Reason::MaxTradesTooMany));
+        check(0, Some(Reason::MaxTradesNotPositive));
+        check(-1, Some(Reason::MaxTradesNotPositive));
     }
 
     #[test]

@@ -99,6 +99,8 @@ pub enum Reason {
     RiskToleranceOutOfBounds,
     /// Not a positive number of trades a day.
     MaxTradesNotPositive,
+    /// More trades a day than an agent may have.
+    MaxTradesTooMany,
     /// More instruments than an agent may have.
     InstrumentsTooMany,
 }
@@ -175,6 +177,7 @@ impl Reason {
             Self::TimeframeInvalid => "TIMEFRAME_INVALID",
             Self::RiskToleranceOutOfBounds => "RISK_TOLERANCE_OUT_OF_BOUNDS",
             Self::MaxTradesNotPositive => "MAX_TRADES_NOT_POSITIVE",
+            Self::MaxTradesTooMany => "MAX_TRADES_TOO_MANY",
             Self::InstrumentsTooMany => "INSTRUMENTS_TOO_MANY",
         }
     }
