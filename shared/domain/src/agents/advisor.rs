@@ -56,11 +56,8 @@ pub enum NoOpinion {
     #[error("there is no time left to ask")]
     NoTime,
     /// The server has failed too often and is left alone for a while.
-    #[error("the server is left alone after {failures} failures")]
-    ServerRests {
-        /// Failures that led to it.
-        failures: usize,
-    },
+    #[error("the server has failed too often and is left alone")]
+    ServerRests,
     /// Too many questions to the server are under way.
     #[error("too many questions are under way")]
     Busy,
@@ -70,6 +67,9 @@ pub enum NoOpinion {
     /// No answer in time.
     #[error("no answer in time")]
     TimedOut,
+    /// The connection ended without an answer.
+    #[error("the connection ended without an answer")]
+    BrokenOff,
     /// The server answered with an error.
     #[error("the server answered with status {status}")]
     Status {
@@ -107,10 +107,11 @@ impl NoOpinion {
             Self::Budget(_) => "budget_exhausted",
             Self::Price(_) => "price_unknown",
             Self::NoTime => "no_time",
-            Self::ServerRests { .. } => "server_rests",
+            Self::ServerRests => "server_rests",
             Self::Busy => "busy",
             Self::Unreachable => "unreachable",
             Self::TimedOut => "timed_out",
+            Self::BrokenOff => "broken_off",
             Self::Status { .. } => "status",
             Self::TooLong { .. } => "too_long",
             Self::NotAChat => "not_a_chat",
@@ -130,12 +131,35 @@ impl NoOpinion {
             Self::Budget(_)
             | Self::Price(_)
             | Self::NoTime
-            | Self::ServerRests { .. }
+            | Self::ServerRests
             | Self::Busy
             | Self::Unreachable
             | Self::TimedOut
+            | Self::BrokenOff
             | Self::Status { .. }
             | Self::NotAChat => false,
+        }
+    }
+
+    /// Whether the call may have been served, and so billed, although no answer came.
+    #[must_use]
+    pub const fn may_be_billed(&self) -> bool {
+        match self {
+            Self::TimedOut
+            | Self::BrokenOff
+            | Self::TooLong { .. }
+            | Self::NotAChat
+            | Self::Refused
+            | Self::CutOff
+            | Self::Malformed
+            | Self::Rejected(_) => true,
+            Self::Budget(_)
+            | Self::Price(_)
+            | Self::NoTime
+            | Self::ServerRests
+            | Self::Busy
+            | Self::Unreachable
+            | Self::Status { .. } => false,
         }
     }
 
@@ -143,11 +167,11 @@ impl NoOpinion {
     #[must_use]
     pub const fn is_servers_fault(&self) -> bool {
         match self {
-            Self::Unreachable | Self::TimedOut | Self::Status { .. } | Self::NotAChat => true,
+            Self::Unreachable | Self::TimedOut | Self::BrokenOff | Self::Status { .. } | Self::NotAChat => true,
             Self::Budget(_)
             | Self::Price(_)
             | Self::NoTime
-            | Self::ServerRests { .. }
+            | Self::ServerRests
             | Self::Busy
             | Self::TooLong { .. }
             | Self::Refused

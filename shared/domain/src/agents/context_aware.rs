@@ -8,6 +8,7 @@ use super::consensus::{logit, sigmoid};
 use super::fair_line::{DroppedBook, FairLineError, Outcome, fair_line};
 use super::kelly::stake_fraction;
 use super::scout::{MatchPhase, MatchView, Opportunity, ScoutRules, SkipReason, best_first, judge};
+use super::sentiment::{EventKind, Sentiment};
 use super::sizing::MAX_WALLET_SHARE;
 
 /// Move of the log-odds for each day of rest more than the other team has had.
@@ -167,6 +168,22 @@ pub fn context_aware(
         intents,
         skipped,
     })
+}
+
+/// How many of a team's key players are missing by the news about each of them: the newest word on whether one can
+/// play decides, a doubt and a transfer count for nothing.
+///
+/// Example: injured yesterday and fit again today is not missing.
+#[must_use]
+pub fn key_absences(players: &[Sentiment]) -> u32 {
+    let is_missing = |player: &&Sentiment| {
+        let newest = player.events.iter().map(|event| event.kind).find(|kind| match kind {
+            EventKind::Injured | EventKind::Suspended | EventKind::Fit => true,
+            EventKind::Doubtful | EventKind::Transfer => false,
+        });
+        matches!(newest, Some(EventKind::Injured | EventKind::Suspended))
+    };
+    u32::try_from(players.iter().filter(is_missing).count()).unwrap_or(u32::MAX)
 }
 
 /// The features of home, draw and away; a draw has none of its own.

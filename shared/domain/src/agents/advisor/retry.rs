@@ -9,17 +9,19 @@ pub const TOTAL_MS_MAX: i64 = 8_000;
 /// Wait before a second attempt when the server names none, milliseconds.
 pub const PAUSE_MS: i64 = 100;
 
-/// How long a question may take in all, milliseconds: what is left until the request's deadline less
-/// [`KEPT_BACK_MS`], at most [`TOTAL_MS_MAX`]. `None` when that is nothing.
+/// How long somebody may wait for an answer, milliseconds: what is left until the request's deadline less
+/// [`KEPT_BACK_MS`], at most `longest_ms`. `None` when that is nothing.
 ///
 /// ```
-/// use tragen_domain::agents::advisor::retry::total_ms;
-/// assert_eq!((total_ms(Some(2_000)), total_ms(None), total_ms(Some(300))), (Some(1_700), Some(8_000), None));
+/// use tragen_domain::agents::advisor::retry::wait_ms;
+/// let longest = 8_000;
+/// assert_eq!(wait_ms(Some(2_000), longest), Some(1_700));
+/// assert_eq!((wait_ms(None, longest), wait_ms(Some(300), longest)), (Some(8_000), None));
 /// ```
 #[must_use]
-pub fn total_ms(left_until_deadline_ms: Option<i64>) -> Option<i64> {
-    let left = left_until_deadline_ms.map_or(TOTAL_MS_MAX, |left| left.saturating_sub(KEPT_BACK_MS));
-    (left > 0).then(|| left.min(TOTAL_MS_MAX))
+pub fn wait_ms(left_until_deadline_ms: Option<i64>, longest_ms: i64) -> Option<i64> {
+    let left = left_until_deadline_ms.map_or(longest_ms, |left| left.saturating_sub(KEPT_BACK_MS));
+    (left > 0).then(|| left.min(longest_ms))
 }
 
 /// The wait before the second and last attempt, milliseconds; `None` when there is none: the failure is no matter of
@@ -32,9 +34,10 @@ pub fn pause_ms(failure: &NoOpinion, retry_after_ms: Option<i64>, left_ms: i64, 
         NoOpinion::Budget(_)
         | NoOpinion::Price(_)
         | NoOpinion::NoTime
-        | NoOpinion::ServerRests { .. }
+        | NoOpinion::ServerRests
         | NoOpinion::Busy
         | NoOpinion::TimedOut
+        | NoOpinion::BrokenOff
         | NoOpinion::TooLong { .. }
         | NoOpinion::NotAChat
         | NoOpinion::Refused
@@ -70,8 +73,8 @@ mod tests {
 
     #[test]
     fn the_deadline_bounds_the_time() {
-        assert_eq!(total_ms(Some(60_000)), Some(TOTAL_MS_MAX));
-        assert_eq!(total_ms(Some(301)), Some(1));
-        assert_eq!((total_ms(Some(0)), total_ms(Some(-5))), (None, None));
+        assert_eq!(wait_ms(Some(60_000), TOTAL_MS_MAX), Some(TOTAL_MS_MAX));
+        assert_eq!(wait_ms(Some(301), TOTAL_MS_MAX), Some(1));
+        assert_eq!((wait_ms(Some(0), TOTAL_MS_MAX), wait_ms(Some(-5), TOTAL_MS_MAX)), (None, None));
     }
 }

@@ -2,8 +2,11 @@
 
 use super::super::consensus::SHARP_WEIGHT;
 use super::super::fair_line::Book;
+use super::super::plain_text::PlainText;
 use super::super::scout::{Quote, scout};
+use super::super::sentiment::{Entity, NewsItem, sentiment};
 use super::*;
+use crate::time::Timestamp;
 
 fn books() -> Vec<Book> {
     vec![Book { bookmaker: "sharp".to_owned(), weight: SHARP_WEIGHT, odds: [2.00, 3.60, 4.20] }]
@@ -77,6 +80,30 @@ fn attributions_explain_the_whole_move() {
     // Two missing players and less rest: 0.46 for the home win is no bargain any more.
     assert!(report.intents.is_empty(), "{:?}", report.intents);
     assert_eq!(run(&context), run(&context));
+}
+
+#[test]
+fn missing_players_are_read_from_the_news() {
+    let now = Timestamp::from_micros(1_800_000_000_000_000);
+    let item = |id: &str, hours: i64, text: &str| NewsItem {
+        id: id.into(),
+        source_weight: 1.0,
+        published_at: now.plus_millis(-3_600_000 * hours),
+        text: PlainText::new(text),
+    };
+    let items = [
+        item("1", 20, "Saka is ruled out with a hamstring problem"),
+        item("2", 1, "Saka returned to training this morning and is fit again"),
+        item("3", 5, "Rice serves a ban on Sunday"),
+        item("4", 2, "White is in doubt after a knock"),
+        item("5", 3, "Gabriel will miss the derby"),
+        item("6", 2, "Gabriel is in doubt for the cup as well, they say"),
+    ];
+    let players = ["Saka", "Rice", "White", "Gabriel", "Raya"];
+    let players = players.map(|name| Entity { name: name.into(), aliases: vec![name.into()] });
+    let report = sentiment(&items, &players, now).expect("a report");
+    assert_eq!(key_absences(&report.sentiments), 2, "Rice and Gabriel: {report:?}");
+    assert_eq!(key_absences(&[]), 0);
 }
 
 #[test]
