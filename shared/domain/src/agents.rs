@@ -12,7 +12,7 @@
 //! | [`kelly`] | what is the edge after ask and fee, and which share of the capital is worth it? |
 //! | [`scout`] | eplScoutAgent: which quote of this match is worth buying? |
 //! | [`inplay`], [`implied_goals`] | how likely is each outcome while the match is played? what did the odds expect? |
-//! | [`live_trading`], [`reducing`] | liveTradingAgent: hold, leave or hedge in play; how is a position reduced on command? |
+//! | [`live_trading`], [`reducing`] | liveTradingAgent: keep, leave or hedge in play; how is a position reduced on command? |
 //! | [`scanner`] | scannerAgent: which contracts together cost less than they pay for certain? |
 //! | [`market_maker`] | tradingAgent: at which two prices is a contract quoted? |
 //! | [`epl_portfolio`] | eplPortfolioAgent: what does a book of matches risk, and what should be reduced? |

@@ -1,4 +1,4 @@
-//! liveTradingAgent: hold, leave or hedge what is held of a match in play.
+//! liveTradingAgent: keep, leave or hedge what is held of a match in play.
 //!
 //! The chances come from [`super::inplay`]; a match that has not kicked off is refused, as the pre-match agents refuse
 //! one in play. What is held is left when the market pays more than it is worth (take profit), when its chance has
@@ -9,7 +9,7 @@
 use super::fair_line::Outcome;
 use super::inplay::{GoalRates, InPlayError, InPlayModel, MatchState};
 use super::scout::MatchPhase;
-use super::top_of_book::{BookFault, Offer, TopOfBook};
+use super::top_of_book::{Offer, QuoteFault, TopOfBook};
 
 /// What makes prices jump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,14 +97,14 @@ pub enum LeaveReason {
         age_ms: i64,
     },
     /// The book is silent or broken: what the holding is worth is not known any more.
-    UnusableBook(BookFault),
+    UnusableBook(QuoteFault),
     /// The venue shows no book.
     NoBook,
 }
 
 /// Why a holding is kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum HoldReason {
+pub enum KeepReason {
     /// There is nothing to leave.
     NothingHeld,
     /// An event has just happened.
@@ -138,7 +138,7 @@ pub struct HedgeLeg {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LiveDecision {
     /// Nothing.
-    Hold(HoldReason),
+    Keep(KeepReason),
     /// Sell, reduce-only.
     Exit {
         /// Why.
@@ -211,7 +211,7 @@ pub fn live_trading(model: &InPlayModel, view: &LiveView, rules: &LiveRules) -> 
     let desk = Desk { view, rules, books: view.books.map(|book| book.map(|book| book.checked(rules.age_ms_max))) };
     let decisions = Outcome::ALL.map(|outcome| match outcome.of(&view.held) {
         Some(held) => desk.decide(outcome, held, outcome.of(&chances)),
-        None => LiveDecision::Hold(HoldReason::NothingHeld),
+        None => LiveDecision::Keep(KeepReason::NothingHeld),
     });
     Ok(LiveReport { chances, decisions })
 }
@@ -220,27 +220,27 @@ pub fn live_trading(model: &InPlayModel, view: &LiveView, rules: &LiveRules) -> 
 struct Desk<'a> {
     view: &'a LiveView,
     rules: &'a LiveRules,
-    books: [Option<Result<TopOfBook, BookFault>>; 3],
+    books: [Option<Result<TopOfBook, QuoteFault>>; 3],
 }
 
 impl Desk<'_> {
     fn decide(&self, outcome: Outcome, held: Held, chance: f64) -> LiveDecision {
         if let Some(frozen) = self.frozen() {
-            return LiveDecision::Hold(frozen);
+            return LiveDecision::Keep(frozen);
         }
         let bid = self.book(outcome).and_then(|book| book.bid);
         let proceeds = bid.map(|bid| bid.proceeds(self.rules.fee_rate));
         match self.leave_reason(outcome, held, chance, proceeds) {
             Some(reason) => self.leave(outcome, held, reason),
-            None => LiveDecision::Hold(HoldReason::WithinBand { chance, proceeds }),
+            None => LiveDecision::Keep(KeepReason::WithinBand { chance, proceeds }),
         }
     }
 
     /// An event in the future (two clocks) counts as one of now.
-    fn frozen(&self) -> Option<HoldReason> {
+    fn frozen(&self) -> Option<KeepReason> {
         let (event, since_ms) = self.view.last_event?;
         let left_ms = self.rules.freeze_ms.saturating_sub(since_ms.max(0));
-        (left_ms > 0).then_some(HoldReason::Frozen { event, left_ms })
+        (left_ms > 0).then_some(KeepReason::Frozen { event, left_ms })
     }
 
     fn leave_reason(&self, outcome: Outcome, held: Held, chance: f64, proceeds: Option<f64>) -> Option<LeaveReason> {
@@ -278,7 +278,7 @@ impl Desk<'_> {
             (None, _, _) if matches!(reason, LeaveReason::UnusableBook(_) | LeaveReason::NoBook) => {
                 LiveDecision::Exit { reason, contracts: held.contracts, limit: None }
             }
-            (None, _, _) => LiveDecision::Hold(HoldReason::NoWayOut(reason)),
+            (None, _, _) => LiveDecision::Keep(KeepReason::NoWayOut(reason)),
         }
     }
 

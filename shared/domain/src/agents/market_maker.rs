@@ -14,7 +14,7 @@ use super::consensus::{logit, sigmoid};
 use super::count::{floor_to_count, floor_whole};
 use super::live_trading::LiveEvent;
 use super::scout::MatchPhase;
-use super::top_of_book::{BookFault, TopOfBook};
+use super::top_of_book::{QuoteFault, TopOfBook};
 use crate::money::{ONE, Price};
 
 /// The model's numbers, in units of what is quoted (prices, or log-odds).
@@ -162,7 +162,7 @@ pub enum QuoteRefusal {
     },
     /// The book cannot be trusted.
     #[error("the book cannot be used")]
-    UnusableBook(#[source] BookFault),
+    UnusableBook(#[source] QuoteFault),
     /// A number is out of range.
     #[error("{name} is {value}, out of range")]
     InvalidNumber {

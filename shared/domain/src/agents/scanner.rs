@@ -11,7 +11,7 @@
 //! a pair of its own; where it seems to, its data is broken. No wallet, no user, no clock.
 
 use super::count::count_to_f64;
-use super::top_of_book::{BookFault, Offer, TopOfBook};
+use super::top_of_book::{Offer, QuoteFault, TopOfBook};
 use crate::order::TimeInForce;
 
 /// Most outcomes of one event.
@@ -165,10 +165,10 @@ pub enum ScanSkip {
     },
     /// Its YES book cannot be traded on.
     #[error("the YES book cannot be used")]
-    YesBook(#[source] BookFault),
+    YesBook(#[source] QuoteFault),
     /// Its NO book cannot be traded on.
     #[error("the NO book cannot be used")]
-    NoBook(#[source] BookFault),
+    NoBook(#[source] QuoteFault),
     /// The venue runs one book, but shows two that differ.
     #[error("YES bid {yes_bid} and NO ask {no_ask} of one book do not add up to 1")]
     SidesDisagree {

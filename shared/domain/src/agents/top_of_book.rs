@@ -24,7 +24,7 @@ pub struct TopOfBook {
 
 /// Why a book is not to be traded on.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-pub enum BookFault {
+pub enum QuoteFault {
     /// A price is not strictly between 0 and 1.
     #[error("the price {price} is outside (0, 1)")]
     InvalidPrice {
@@ -62,23 +62,23 @@ impl TopOfBook {
     /// Passes a book that can be traded on, `age_ms_max` milliseconds old at most.
     ///
     /// # Errors
-    /// [`BookFault`], the first that applies.
-    pub fn checked(self, age_ms_max: i64) -> Result<Self, BookFault> {
+    /// [`QuoteFault`], the first that applies.
+    pub fn checked(self, age_ms_max: i64) -> Result<Self, QuoteFault> {
         for offer in [self.bid, self.ask].into_iter().flatten() {
             if !(offer.price > 0.0 && offer.price < 1.0) {
-                return Err(BookFault::InvalidPrice { price: offer.price });
+                return Err(QuoteFault::InvalidPrice { price: offer.price });
             }
             if !(offer.size.is_finite() && offer.size > 0.0) {
-                return Err(BookFault::InvalidSize { size: offer.size });
+                return Err(QuoteFault::InvalidSize { size: offer.size });
             }
         }
         match (self.bid, self.ask) {
             (Some(bid), Some(ask)) if bid.price >= ask.price => {
-                Err(BookFault::Crossed { bid: bid.price, ask: ask.price })
+                Err(QuoteFault::Crossed { bid: bid.price, ask: ask.price })
             }
-            (None, None) => Err(BookFault::Empty),
+            (None, None) => Err(QuoteFault::Empty),
             (Some(_) | None, Some(_) | None) if self.age_ms > age_ms_max => {
-                Err(BookFault::Stale { age_ms: self.age_ms, limit_ms: age_ms_max })
+                Err(QuoteFault::Stale { age_ms: self.age_ms, limit_ms: age_ms_max })
             }
             (Some(_) | None, Some(_) | None) => Ok(self),
         }
@@ -123,19 +123,19 @@ mod tests {
 
     #[test]
     fn broken_books_are_named() {
-        let check = |book: TopOfBook, expected: fn(&BookFault) -> bool| {
+        let check = |book: TopOfBook, expected: fn(&QuoteFault) -> bool| {
             let fault = book.checked(1_000).expect_err("broken");
             assert!(expected(&fault), "{fault:?}");
         };
         assert!(book(0.40, 0.41).checked(1_000).is_ok() && book(0.40, 0.41).checked(100).is_ok());
-        check(book(0.41, 0.41), |fault| matches!(fault, BookFault::Crossed { .. }));
-        check(book(0.42, 0.41), |fault| matches!(fault, BookFault::Crossed { .. }));
-        check(book(0.0, 0.41), |fault| matches!(fault, BookFault::InvalidPrice { .. }));
-        check(book(0.40, f64::NAN), |fault| matches!(fault, BookFault::InvalidPrice { .. }));
-        check(TopOfBook { age_ms: 1_001, ..book(0.40, 0.41) }, |fault| matches!(fault, BookFault::Stale { .. }));
-        check(TopOfBook { bid: None, ask: None, age_ms: 0 }, |fault| *fault == BookFault::Empty);
+        check(book(0.41, 0.41), |fault| matches!(fault, QuoteFault::Crossed { .. }));
+        check(book(0.42, 0.41), |fault| matches!(fault, QuoteFault::Crossed { .. }));
+        check(book(0.0, 0.41), |fault| matches!(fault, QuoteFault::InvalidPrice { .. }));
+        check(book(0.40, f64::NAN), |fault| matches!(fault, QuoteFault::InvalidPrice { .. }));
+        check(TopOfBook { age_ms: 1_001, ..book(0.40, 0.41) }, |fault| matches!(fault, QuoteFault::Stale { .. }));
+        check(TopOfBook { bid: None, ask: None, age_ms: 0 }, |fault| *fault == QuoteFault::Empty);
         let unsized_bid = TopOfBook { bid: Some(Offer { price: 0.4, size: f64::INFINITY }), ..book(0.40, 0.41) };
-        check(unsized_bid, |fault| matches!(fault, BookFault::InvalidSize { .. }));
+        check(unsized_bid, |fault| matches!(fault, QuoteFault::InvalidSize { .. }));
         assert!(TopOfBook { bid: None, ..book(0.40, 0.41) }.checked(1_000).is_ok(), "one side is enough");
     }
 

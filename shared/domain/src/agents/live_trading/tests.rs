@@ -23,13 +23,13 @@ fn view() -> LiveView {
 #[track_caller]
 fn home(view: &LiveView) -> LiveDecision {
     let report = live_trading(&InPlayModel::default(), view, &LiveRules::default()).expect("in play");
-    assert_eq!(report.decisions[1], LiveDecision::Hold(HoldReason::NothingHeld));
+    assert_eq!(report.decisions[1], LiveDecision::Keep(KeepReason::NothingHeld));
     report.decisions[0]
 }
 
 #[test]
 fn fairly_priced_holding_is_kept() {
-    let LiveDecision::Hold(HoldReason::WithinBand { chance, proceeds }) = home(&view()) else { panic!() };
+    let LiveDecision::Keep(KeepReason::WithinBand { chance, proceeds }) = home(&view()) else { panic!() };
     assert!((chance - 0.775).abs() < 0.005 && proceeds.is_some_and(|p| (p - 0.764_687).abs() < 1e-9), "{proceeds:?}");
 }
 
@@ -43,7 +43,7 @@ fn overpaid_holding_is_sold_as_far_as_the_bid_goes() {
     assert_eq!(limit, Some(0.83));
     // One cent less than needed: 0.80 brings 0.7952, which is 0.02 above 0.775 only just not.
     let view = LiveView { books: [book(0.79, 0.81), book(0.17, 0.19), book(0.03, 0.05)], ..view };
-    assert!(matches!(home(&view), LiveDecision::Hold(HoldReason::WithinBand { .. })));
+    assert!(matches!(home(&view), LiveDecision::Keep(KeepReason::WithinBand { .. })));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn hedge_is_taken_where_it_keeps_more_than_a_sale() {
     let asked = LiveView { state: behind, books: [Some(no_bid), books[1], books[2]], ..view() };
     assert!(matches!(home(&asked), LiveDecision::Hedge { .. }));
     let stuck = LiveView { books: [Some(no_bid), None, books[2]], ..asked };
-    assert!(matches!(home(&stuck), LiveDecision::Hold(HoldReason::NoWayOut(LeaveReason::Stop { .. }))));
+    assert!(matches!(home(&stuck), LiveDecision::Keep(KeepReason::NoWayOut(LeaveReason::Stop { .. }))));
 }
 
 #[test]
@@ -80,8 +80,8 @@ fn nothing_is_done_for_fifteen_seconds_after_an_event() {
     let tempting = LiveView { books: [book(0.90, 0.91), book(0.17, 0.19), book(0.03, 0.05)], ..view() };
     for (since_ms, left_ms) in [(-3, 15_000), (0, 15_000), (14_999, 1)] {
         let view = LiveView { last_event: Some((LiveEvent::VideoCheck, since_ms)), ..tempting };
-        let frozen = HoldReason::Frozen { event: LiveEvent::VideoCheck, left_ms };
-        assert_eq!(home(&view), LiveDecision::Hold(frozen), "{since_ms}");
+        let frozen = KeepReason::Frozen { event: LiveEvent::VideoCheck, left_ms };
+        assert_eq!(home(&view), LiveDecision::Keep(frozen), "{since_ms}");
     }
     for last_event in [None, Some((LiveEvent::RedCard, 15_000))] {
         assert!(matches!(home(&LiveView { last_event, ..tempting }), LiveDecision::Exit { .. }));
@@ -93,12 +93,12 @@ fn stale_data_is_never_held_through() {
     let silent = LiveView { score_age_ms: 5_001, ..view() };
     let LiveDecision::Exit { reason, limit, .. } = home(&silent) else { panic!("{:?}", home(&silent)) };
     assert_eq!((reason, limit), (LeaveReason::StaleScore { age_ms: 5_001 }, Some(0.77)));
-    assert!(matches!(home(&LiveView { score_age_ms: 5_000, ..view() }), LiveDecision::Hold(_)));
+    assert!(matches!(home(&LiveView { score_age_ms: 5_000, ..view() }), LiveDecision::Keep(_)));
     // A book that cannot be trusted gives no limit.
     let stale = TopOfBook { age_ms: 5_001, ..book(0.77, 0.79).expect("a book") };
     for (home_book, expected) in [
-        (Some(stale), LeaveReason::UnusableBook(BookFault::Stale { age_ms: 5_001, limit_ms: 5_000 })),
-        (book(0.80, 0.79), LeaveReason::UnusableBook(BookFault::Crossed { bid: 0.80, ask: 0.79 })),
+        (Some(stale), LeaveReason::UnusableBook(QuoteFault::Stale { age_ms: 5_001, limit_ms: 5_000 })),
+        (book(0.80, 0.79), LeaveReason::UnusableBook(QuoteFault::Crossed { bid: 0.80, ask: 0.79 })),
         (None, LeaveReason::NoBook),
     ] {
         let view = LiveView { books: [home_book, None, None], ..view() };

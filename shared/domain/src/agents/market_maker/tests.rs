@@ -103,7 +103,7 @@ fn quotes_are_withdrawn_when_the_price_may_jump() {
     let over = QuotedMarket { last_event: Some((LiveEvent::Goal, 15_000)), kick_off_in_ms: Some(-3_000_000), ..live };
     assert!(quote(&over, &MarketMakerRules::default()).is_ok());
     check(QuotedMarket { book: TopOfBook { age_ms: 5_001, ..live.book }, ..live }, |r| {
-        matches!(r, QuoteRefusal::UnusableBook(BookFault::Stale { .. }))
+        matches!(r, QuoteRefusal::UnusableBook(QuoteFault::Stale { .. }))
     });
 }
 

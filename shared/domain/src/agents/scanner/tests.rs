@@ -80,10 +80,10 @@ fn broken_and_thin_listings_are_named() {
     };
     check(Listing { outcome: 2, ..good }, |skip| matches!(skip, ScanSkip::UnknownOutcome { outcome: 2 }));
     check(Listing { yes: book(0.46, 0.45, 1.0), ..good }, |skip| {
-        matches!(skip, ScanSkip::YesBook(BookFault::Crossed { .. }))
+        matches!(skip, ScanSkip::YesBook(QuoteFault::Crossed { .. }))
     });
     check(Listing { yes: TopOfBook { age_ms: 5_001, ..good.yes }, ..good }, |skip| {
-        matches!(skip, ScanSkip::YesBook(BookFault::Stale { .. }))
+        matches!(skip, ScanSkip::YesBook(QuoteFault::Stale { .. }))
     });
     check(Listing { no: NoSide::Separate(book(0.9, 0.2, 1.0)), ..good }, |skip| matches!(skip, ScanSkip::NoBook(_)));
     // One book shown twice with two prices: the "arbitrage" of 0.46 + 0.50 is a stale half.
