@@ -6,6 +6,8 @@ mod advisor;
 mod arbitrage;
 #[path = "agents_vectors/bars.rs"]
 mod bars;
+#[path = "agents_vectors/context.rs"]
+mod context;
 #[path = "agents_vectors/football.rs"]
 mod football;
 #[path = "agents_vectors/inplay.rs"]
