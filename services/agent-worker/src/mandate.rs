@@ -31,6 +31,7 @@ use tragen_domain::{
     money::{ONE, Price, Quantity},
     order::{OrderPrice, OrderTerms, Side, TimeInForce},
 };
+use tragen_host::clock;
 
 /// The agent that answers mandates.
 pub(crate) const SCOUT: &str = "eplScoutAgent";
@@ -247,6 +248,7 @@ fn quote(snapshot: &v1::MatchSnapshot, outcome: Outcome) -> Option<scout::Quote>
         ask: as_units(quote.ask_price_micros),
         ask_size: as_units(quote.ask_quantity_micros),
         bid: (quote.bid_price_micros > 0).then(|| as_units(quote.bid_price_micros)),
+        age_ms: (quote.published_at_micros > 0).then(|| (clock::now_micros() - quote.published_at_micros) / 1_000),
     })
 }
 

@@ -10,7 +10,9 @@
 //! | [`devig`] | what does one bookmaker believe, without his margin? |
 //! | [`consensus`], [`fair_line`] | what do all bookmakers together believe, without the broken prices? |
 //! | [`kelly`] | what is the edge after ask and fee, and which share of the capital is worth it? |
-//! | [`scout`] | eplScoutAgent: which quote of this match is worth buying? |
+//! | [`scout`], [`steam`] | eplScoutAgent: which quote of this match is worth buying? which prices are moving? |
+//! | [`epl_research`] | eplResearchAgent: what do past results say about a match? |
+//! | [`epl_trading`] | eplTradingAgent: which outcome is bought at the ask, which is bid for? |
 //! | [`inplay`], [`implied_goals`] | how likely is each outcome while the match is played? what did the odds expect? |
 //! | [`live_trading`], [`reducing`] | liveTradingAgent: keep, leave or hedge in play; how is a position reduced on command? |
 //! | [`scanner`] | scannerAgent: which contracts together cost less than they pay for certain? |
@@ -21,7 +23,7 @@
 //! | [`bar`], [`indicators`], [`wilder`], [`volatility`] | what does the price series say, bar by bar? |
 //! | [`signal`], [`scalper`], [`swing`], [`conservative`], [`trading`] | tradingAgent: long, short or flat on the next bar? |
 //! | [`advisor`], [`plain_text`] | what may a language model do to a decision, and to which text? |
-//! | [`football`] | what do past results say about a match? |
+//! | [`football`] | the models of football results |
 //! | [`value_bet`] | which odds are higher than fair, and what would they have earned? |
 //! | [`evaluation`] | how good were forecasts and bets? |
 //! | [`nearest`] | which name was meant? |
@@ -39,6 +41,8 @@ pub mod context_aware;
 mod count;
 pub mod devig;
 pub mod epl_portfolio;
+pub mod epl_research;
+pub mod epl_trading;
 pub mod evaluation;
 pub mod exclusive_kelly;
 pub mod fair_line;
@@ -62,6 +66,7 @@ pub mod scout;
 pub mod sentiment;
 pub mod signal;
 pub mod sizing;
+pub mod steam;
 pub mod swing;
 pub mod template;
 pub mod top_of_book;

@@ -320,7 +320,7 @@ fn bet_flat(matches: &Table, (sharp, best, closing): (&str, &str, &str), min_edg
     for row in rows {
         let (Some(odds), Some(offered)) = (matches.odds(row, sharp), matches.odds(row, best)) else { continue };
         let books = [Book { bookmaker: sharp.to_owned(), weight: SHARP_WEIGHT, odds }];
-        let quotes = offered.map(|odds| Some(Quote { ask: 1.0 / odds, ask_size: 1e6, bid: None }));
+        let quotes = offered.map(|odds| Some(Quote { ask: 1.0 / odds, ask_size: 1e6, bid: None, age_ms: None }));
         let view = MatchView { phase: MatchPhase::PreMatch, books: &books, quotes };
         let mut found = scout(&view, &rules).expect("a readable book").opportunities;
         found.sort_by_key(|bet| bet.outcome);

@@ -19,6 +19,9 @@ pub enum DevigMethod {
 }
 
 impl DevigMethod {
+    /// Every method, the default first.
+    pub const ALL: [Self; 5] = [Self::Shin, Self::Power, Self::Additive, Self::OddsRatio, Self::Multiplicative];
+
     /// The method the scouts use for a market with that many outcomes.
     #[must_use]
     pub fn for_outcomes(outcomes: usize) -> Self {

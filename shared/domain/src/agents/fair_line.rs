@@ -114,6 +114,45 @@ pub enum FairLineError {
 /// # Errors
 /// [`FairLineError`] when no book is given or none is usable.
 pub fn fair_line(books: &[Book], method: DevigMethod) -> Result<FairLine, FairLineError> {
+    let (readable, dropped) = usable(books, method)?;
+    join(readable, dropped)
+}
+
+/// What each way of removing margins makes of the books.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MethodLine {
+    /// The way.
+    pub method: DevigMethod,
+    /// Probability of home, draw and away.
+    pub probabilities: [f64; 3],
+}
+
+/// [`fair_line`] by `method`, and beside it the lines of all five methods from the same books: where they differ by more
+/// than an edge, the edge is an opinion about margins.
+///
+/// # Errors
+/// [`FairLineError`] as of [`fair_line`].
+pub fn fair_lines(
+    books: &[Book],
+    method: DevigMethod,
+) -> Result<(FairLine, [MethodLine; DevigMethod::ALL.len()]), FairLineError> {
+    let (readable, dropped) = usable(books, method)?;
+    let used: Vec<&Book> = readable.iter().map(|(book, _)| *book).collect();
+    let line = join(readable, dropped)?;
+    let by_method = DevigMethod::ALL.map(|other| {
+        // What one method can read all can.
+        let opinions = used.iter().filter_map(|book| read(book, other).ok().map(|opinion| (*book, opinion)));
+        let again = (other != method).then(|| join(opinions.collect(), Vec::new()));
+        let probabilities = again.and_then(Result::ok).map_or(line.probabilities, |line| line.probabilities);
+        MethodLine { method: other, probabilities }
+    });
+    Ok((line, by_method))
+}
+
+/// The books that take part, with their opinions, and those that do not.
+type Usable<'a> = (Vec<(&'a Book, Opinion)>, Vec<DroppedBook>);
+
+fn usable(books: &[Book], method: DevigMethod) -> Result<Usable<'_>, FairLineError> {
     if books.is_empty() {
         return Err(FairLineError::NoBooks);
     }
@@ -129,6 +168,10 @@ pub fn fair_line(books: &[Book], method: DevigMethod) -> Result<FairLine, FairLi
     if readable.is_empty() {
         return Err(FairLineError::NoUsableBook { dropped });
     }
+    Ok((readable, dropped))
+}
+
+fn join(readable: Vec<(&Book, Opinion)>, dropped: Vec<DroppedBook>) -> Result<FairLine, FairLineError> {
     let opinions: Vec<Opinion> = readable.into_iter().map(|(_, opinion)| opinion).collect();
     let joined = consensus(&opinions).map_err(FairLineError::NoConsensus)?;
     let mut probabilities = [0.0; 3];
@@ -242,6 +285,24 @@ mod tests {
         assert!(low < joined && joined < high && high - joined < joined - low, "{low} {joined} {high}");
         let equal = check(&[book("a", 1.0, [2.0, 3.5, 4.0]), book("b", 1.0, [2.4, 3.4, 3.1])], &[], 2);
         assert!(equal.expect("usable").probabilities[0] < joined);
+    }
+
+    #[test]
+    fn every_method_tells_its_own_line_from_the_same_books() {
+        let mut books = vec![book("a", SHARP_WEIGHT, [1.2, 7.0, 15.0]), book("b", SOFT_WEIGHT, [1.22, 6.5, 13.0])];
+        books.push(book("typo", SOFT_WEIGHT, [12.0, 7.0, 15.0]));
+        let (line, by_method) = fair_lines(&books, DevigMethod::Shin).expect("usable");
+        assert_eq!(line, fair_line(&books, DevigMethod::Shin).expect("usable"));
+        for MethodLine { method, probabilities } in by_method {
+            let alone = fair_line(&books[..2], method).expect("usable").probabilities;
+            assert!(probabilities.iter().zip(alone).all(|(p, q)| (p - q).abs() < 1e-12), "{method:?}");
+        }
+        // The longshot is dearest where the margin is spread evenly.
+        let away = |wanted: DevigMethod| {
+            by_method.iter().find(|line| line.method == wanted).map_or(0.0, |line| line.probabilities[2])
+        };
+        assert!(away(DevigMethod::Multiplicative) > away(DevigMethod::Shin));
+        assert_eq!(fair_lines(&[], DevigMethod::Shin), Err(FairLineError::NoBooks));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub mod markets;
 pub mod ordered_logit;
 pub mod score_grid;
 #[cfg(test)]
-mod synthetic;
+pub(super) mod synthetic;
 pub mod walk_forward;
 
 pub use calendar::{InvalidDate, MatchDay, Season};

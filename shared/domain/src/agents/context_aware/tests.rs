@@ -13,7 +13,7 @@ fn books() -> Vec<Book> {
 }
 
 fn quote(ask: f64) -> Option<Quote> {
-    Some(Quote { ask, ask_size: 500.0, bid: Some(ask - 0.01) })
+    Some(Quote { ask, ask_size: 500.0, bid: Some(ask - 0.01), age_ms: None })
 }
 
 fn run(context: &MatchContext) -> Result<ContextReport, ContextRefusal> {

@@ -8,7 +8,7 @@ fn sharp_book() -> Vec<Book> {
 }
 
 fn quote(ask: f64, ask_size: f64) -> Option<Quote> {
-    Some(Quote { ask, ask_size, bid: Some(ask - 0.01) })
+    Some(Quote { ask, ask_size, bid: Some(ask - 0.01), age_ms: None })
 }
 
 fn run(quotes: [Option<Quote>; 3]) -> ScoutReport {
@@ -57,7 +57,7 @@ fn every_market_left_out_has_a_reason() {
     check(quote(0.44, 0.0), |reason| matches!(reason, SkipReason::InvalidSize { .. }));
     check(quote(1.0, 100.0), |reason| matches!(reason, SkipReason::Unpriceable(KellyError::InvalidPrice { .. })));
     for bid in [0.44, 0.45, f64::NAN] {
-        let crossed = Quote { ask: 0.44, ask_size: 100.0, bid: Some(bid) };
+        let crossed = Quote { ask: 0.44, ask_size: 100.0, bid: Some(bid), age_ms: None };
         check(Some(crossed), |reason| matches!(reason, SkipReason::Crossed { .. }));
     }
     assert_eq!(run([None, None, None]).best_edge_ratio(), None);
@@ -66,7 +66,7 @@ fn every_market_left_out_has_a_reason() {
 
 #[test]
 fn quote_without_a_bid_can_be_bought() {
-    let lonely = Quote { ask: 0.44, ask_size: 100.0, bid: None };
+    let lonely = Quote { ask: 0.44, ask_size: 100.0, bid: None, age_ms: None };
     assert_eq!(run([Some(lonely), None, None]).opportunities.len(), 1);
 }
 
@@ -86,4 +86,20 @@ fn match_that_cannot_be_priced_is_refused() {
 fn same_view_gives_the_same_report() {
     let quotes = [quote(0.44, 500.0), quote(0.26, 500.0), quote(0.21, 500.0)];
     assert_eq!(run(quotes), run(quotes));
+}
+
+#[test]
+fn old_quotes_are_not_bought_and_cheap_asks_are_flagged() {
+    let aged = |age_ms: i64| Some(Quote { age_ms: Some(age_ms), ..quote(0.46, 500.0).expect("a quote") });
+    let fresh = run([aged(60_000), quote(0.29, 500.0), None]);
+    assert_eq!((fresh.opportunities.len(), fresh.opportunities[0].age_ms), (1, Some(60_000)));
+    let stale = run([aged(60_001), None, None]);
+    assert_eq!(stale.skipped[0], (Outcome::Home, SkipReason::Stale { age_ms: 60_001, limit_ms: 60_000 }));
+    // 0.494 - 0.46 is more than two points; 0.273 - 0.29 is not.
+    assert_eq!((fresh.flagged, stale.flagged), (vec![Outcome::Home], vec![Outcome::Home]));
+    assert_eq!(run([quote(0.475, 1.0), None, None]).flagged, []);
+    let found = fresh.opportunities[0];
+    assert!((found.expected_closing_line_value - 0.75 * found.priced.edge_ratio).abs() < 1e-12);
+    assert_eq!(fresh.by_method[0].method, DevigMethod::Shin);
+    assert_eq!(fresh.by_method[0].probabilities, fresh.fair);
 }
