@@ -26,6 +26,7 @@
 //! | [`football`] | the models of football results |
 //! | [`value_bet`] | which odds are higher than fair, and what would they have earned? |
 //! | [`evaluation`] | how good were forecasts and bets? |
+//! | [`research`] | researchAgent: were forecasts and bets good, has a model become worse? |
 //! | [`nearest`] | which name was meant? |
 //! | [`sentiment`] | sentimentAnalystAgent: what do the news say about a team? |
 //! | [`context_aware`] | contextAwareAgent: how do rest and missing players move the consensus? |
@@ -60,6 +61,7 @@ pub mod plain_text;
 pub mod pool_metrics;
 pub mod rebalance;
 pub mod reducing;
+pub mod research;
 pub mod scalper;
 pub mod scanner;
 pub mod scout;

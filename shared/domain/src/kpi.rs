@@ -7,10 +7,9 @@
 
 mod agent;
 mod ratio;
-mod score;
 mod trades;
 
+pub use crate::portfolio::{HIGH_PERFORMER_SCORE, SCORED_TRADES_MIN, ScoreInputs, Standing, performance_score};
 pub use agent::{AgentRecord, DAYS_KEPT};
 pub use ratio::{Calendar, annual_ratio, sharpe, sharpe_of, sortino, sortino_of};
-pub use score::{HIGH_PERFORMER_SCORE, SCORED_TRADES_MIN, ScoreInputs, Standing, performance_score};
 pub use trades::ClosedTrades;

@@ -13,6 +13,7 @@
 //! | volatility | [`EwmaVolatility`] | [`ewma_volatility`] |
 //! | open risk at stops | [`OpenRisk`] | [`loss_at_stop`], [`net_risk`] |
 //! | is a trade closed, what did it win | [`RoundTrip`] | |
+//! | how well does an agent do, in one number | | [`performance_score`] |
 //! | do agents move together | [`CorrelationMatrix`] | [`correlation`], [`correlation_factor`] |
 //!
 //! State is made of integers only ([`crate::money::Money`], [`Return`]), so sums
@@ -33,6 +34,7 @@ mod open_risk;
 mod returns;
 mod round_trip;
 mod scenario;
+mod score;
 mod tail;
 mod undefined;
 mod valuation;
@@ -56,6 +58,7 @@ pub use scenario::{
     DRAWS, MATCHES_MAX, Method, OUTCOMES_MAX, OutcomePnl, SCENARIOS_MAX, ScenarioBook, ScenarioError, ScenarioRisk,
     outcome_pnls,
 };
+pub use score::{HIGH_PERFORMER_SCORE, SCORED_TRADES_MIN, ScoreInputs, Standing, performance_score};
 pub use tail::{Confidence, ConfidenceError, TailRisk, historical_tail};
 pub use undefined::Undefined;
 pub use valuation::{Exposure, Held, Pnl, Valuation};

@@ -2,12 +2,11 @@
 
 use super::{
     ratio::{Calendar, sharpe_of, sortino_of},
-    score::{ScoreInputs, performance_score},
     trades::ClosedTrades,
 };
 use crate::{
     money::{Money, Overflow},
-    portfolio::{Confidence, Drawdown, Return, ReturnWindow, TailRisk, Undefined},
+    portfolio::{Confidence, Drawdown, Return, ReturnWindow, ScoreInputs, TailRisk, Undefined, performance_score},
 };
 
 /// How many daily returns are kept: a year of a venue that never closes.

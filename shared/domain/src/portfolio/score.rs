@@ -1,6 +1,6 @@
 //! One number for how well an agent does, and what follows from it.
 
-use crate::portfolio::Undefined;
+use super::Undefined;
 
 /// An agent is scored after so many closed trades.
 pub const SCORED_TRADES_MIN: usize = 30;
@@ -16,11 +16,11 @@ const PROFIT_FACTOR_WITHOUT_LOSSES: f64 = 2.0;
 pub struct ScoreInputs {
     /// Closed trades.
     pub trades: usize,
-    /// See [`super::ClosedTrades::profit_factor`].
+    /// Sum of the wins divided by the sum of the losses, after fees.
     pub profit_factor: Result<f64, Undefined>,
-    /// See [`super::ClosedTrades::win_rate`].
+    /// Share of the decided trades that won.
     pub win_rate: Result<f64, Undefined>,
-    /// See [`super::sharpe`].
+    /// Annual Sharpe ratio of the daily returns.
     pub sharpe: Result<f64, Undefined>,
     /// Largest drawdown, 0..=1.
     pub max_drawdown: Result<f64, Undefined>,
@@ -41,7 +41,7 @@ pub enum Standing {
 /// `0.35 (PF - 1) + 0.20 (WR - 0.45) / 0.25 + 0.30 Sharpe / 2 + 0.15 (1 - MDD / 0.15)`.
 ///
 /// ```
-/// use tragen_domain::kpi::{performance_score, ScoreInputs, Standing};
+/// use tragen_domain::portfolio::{performance_score, ScoreInputs, Standing};
 /// let inputs = ScoreInputs {
 ///     trades: 100, profit_factor: Ok(1.5), win_rate: Ok(0.6), sharpe: Ok(1.5), max_drawdown: Ok(0.05),
 /// };
