@@ -12,6 +12,8 @@ mod context;
 mod football;
 #[path = "agents_vectors/inplay.rs"]
 mod inplay;
+#[path = "agents_vectors/news.rs"]
+mod news;
 #[path = "agents_vectors/pools.rs"]
 mod pools;
 #[path = "agents_vectors/portfolio.rs"]
