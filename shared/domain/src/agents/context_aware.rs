@@ -1,15 +1,15 @@
-//! contextAwareAgent: the consensus, moved a little by what the calendar and the news say, then the rule for buying.
+//! contextAwareAgent: the consensus, moved a little by what the calendar and the news say, then eplTradingAgent's
+//! rule for buying.
 //!
 //! `logit(p) = logit(consensus) + sum(b x)` with a few fixed numbers `b` that are bounded, so that no feature, however
 //! wrong, moves a probability far. The three outcomes are then made to sum to 1 again. Every part of the move is told,
 //! and of a home win and an away win only the own team's features move it: the other's reach it through the sum.
 
 use super::consensus::{logit, sigmoid};
+use super::epl_trading::{EplTradingRefusal, EplTradingRules, NoIntent, TradeIntent, check_rules, orders};
 use super::fair_line::{DroppedBook, FairLineError, Outcome, fair_line};
-use super::kelly::stake_fraction;
-use super::scout::{MatchPhase, MatchView, Opportunity, ScoutRules, SkipReason, best_first, judge};
+use super::scout::{MatchPhase, MatchView};
 use super::sentiment::{EventKind, Sentiment};
-use super::sizing::MAX_WALLET_SHARE;
 
 /// Move of the log-odds for each day of rest more than the other team has had.
 pub const REST_PER_DAY: f64 = 0.02;
@@ -25,8 +25,6 @@ pub const DERBY: f64 = 0.0;
 pub const REST_DAYS_MAX: f64 = 60.0;
 /// A team has eleven on the pitch; more missing is a fault of the data.
 pub const ABSENCES_MAX: u32 = 11;
-/// Share of full Kelly that it stakes.
-pub const KELLY_MULTIPLIER: f64 = 0.25;
 
 /// What is known of one team before the match.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -72,13 +70,11 @@ pub struct Attribution {
     pub shift: f64,
 }
 
-/// A quote worth buying at the moved probability.
+/// An order worth making at the moved probability.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContextIntent {
-    /// The quote, with the moved probability as fair.
-    pub opportunity: Opportunity,
-    /// Share of the capital to stake at most: a quarter of Kelly, up to [`MAX_WALLET_SHARE`].
-    pub max_fraction: f64,
+    /// The order, with the moved probability as fair.
+    pub intent: TradeIntent,
     /// What moved the probability; the shifts sum to `logit(moved) - logit(consensus)`.
     pub attributions: Vec<Attribution>,
 }
@@ -96,10 +92,10 @@ pub struct ContextReport {
     pub books_used: usize,
     /// The books left out.
     pub dropped_books: Vec<DroppedBook>,
-    /// The quotes worth buying, best expected return first.
+    /// Orders that take an ask first, then by expected return.
     pub intents: Vec<ContextIntent>,
-    /// The markets not worth buying, in the order home, draw, away.
-    pub skipped: Vec<(Outcome, SkipReason)>,
+    /// The outcomes without an order, in the order home, draw, away.
+    pub skipped: Vec<(Outcome, NoIntent)>,
 }
 
 /// Why a match is not priced at all.
@@ -126,39 +122,37 @@ pub enum ContextRefusal {
         /// The number as given.
         absences: u32,
     },
+    /// A rule is out of range.
+    #[error("the rules cannot be used")]
+    InvalidRules(#[source] EplTradingRefusal),
 }
 
-/// Prices a match from the books and its context, and finds the quotes worth buying.
+/// Prices a match from the books and its context, and decides what to order.
 ///
 /// Example: two more days of rest move a home win from 0.50 by +0.04 to 0.51, one missing key player by -0.08 to 0.48,
 /// both before the outcomes are made to sum to 1.
 ///
 /// # Errors
-/// [`ContextRefusal`] when the match has begun, no book is usable or the context makes no sense.
+/// [`ContextRefusal`] when the match has begun, no book is usable, or context or rules make no sense.
 pub fn context_aware(
     view: &MatchView<'_>,
     context: &MatchContext,
-    rules: &ScoutRules,
+    rules: &EplTradingRules,
 ) -> Result<ContextReport, ContextRefusal> {
     match view.phase {
         MatchPhase::PreMatch => {}
         MatchPhase::InPlay => return Err(ContextRefusal::InPlay),
         MatchPhase::Finished => return Err(ContextRefusal::Finished),
     }
+    check_rules(rules).map_err(ContextRefusal::InvalidRules)?;
     let moves = moves(context)?;
     let line = fair_line(view.books, rules.method).map_err(ContextRefusal::NoFairLine)?;
     let (fair, attributions) = moved(&line.probabilities, moves);
-    let (mut intents, mut skipped) = (Vec::with_capacity(3), Vec::with_capacity(3));
-    for (outcome, parts) in Outcome::ALL.into_iter().zip(&attributions) {
-        match judge(outcome, outcome.of(&fair), outcome.of(&view.quotes), rules) {
-            Ok(opportunity) => {
-                let max_fraction = stake_fraction(opportunity.priced.kelly, KELLY_MULTIPLIER, MAX_WALLET_SHARE);
-                intents.push(ContextIntent { opportunity, max_fraction, attributions: parts.clone() });
-            }
-            Err(reason) => skipped.push((outcome, reason)),
-        }
-    }
-    intents.sort_by(|a, b| best_first(&a.opportunity, &b.opportunity));
+    let (found, skipped) = orders(&fair, &view.quotes, rules);
+    let [home, draw, away] = &attributions;
+    let explained =
+        |intent: TradeIntent| ContextIntent { intent, attributions: intent.outcome.of(&[home, draw, away]).clone() };
+    let intents = found.into_iter().map(explained).collect();
     Ok(ContextReport {
         consensus: line.probabilities,
         fair,

@@ -171,20 +171,31 @@ pub fn epl_trading(
     let consensus = line.probabilities;
     let pool = |model| logit_pool(&model, &consensus, rules.model_weight).map_err(EplTradingRefusal::NoPool);
     let fair = model.map_or(Ok(consensus), pool)?;
+    let (intents, skipped) = orders(&fair, &view.quotes, rules);
+    let (books_used, dropped_books) = (line.books_used, line.dropped);
+    Ok(EplTradingReport { consensus, model, fair, books_used, dropped_books, intents, skipped })
+}
+
+/// The orders at these probabilities, those that take an ask first, and the outcomes without one; also for agents that
+/// come to their probabilities another way.
+pub(super) fn orders(
+    fair: &[f64; 3],
+    quotes: &[Option<Quote>; 3],
+    rules: &EplTradingRules,
+) -> (Vec<TradeIntent>, Vec<(Outcome, NoIntent)>) {
     let (mut intents, mut skipped) = (Vec::with_capacity(3), Vec::with_capacity(3));
     for outcome in Outcome::ALL {
-        match intent(outcome, outcome.of(&fair), outcome.of(&view.quotes), rules) {
+        match intent(outcome, outcome.of(fair), outcome.of(quotes), rules) {
             Ok(intent) => intents.push(intent),
             Err(reason) => skipped.push((outcome, reason)),
         }
     }
     let is_resting = |intent: &TradeIntent| intent.entry == Entry::Rest;
     intents.sort_by(|a, b| is_resting(a).cmp(&is_resting(b)).then(b.edge_ratio.total_cmp(&a.edge_ratio)));
-    let (books_used, dropped_books) = (line.books_used, line.dropped);
-    Ok(EplTradingReport { consensus, model, fair, books_used, dropped_books, intents, skipped })
+    (intents, skipped)
 }
 
-fn check_rules(rules: &EplTradingRules) -> Result<(), EplTradingRefusal> {
+pub(super) fn check_rules(rules: &EplTradingRules) -> Result<(), EplTradingRefusal> {
     let limits = [
         ("model_weight", (0.0..=1.0).contains(&rules.model_weight)),
         ("fee_rate", (0.0..1.0).contains(&rules.fee_rate)),

@@ -276,7 +276,7 @@ pub(super) fn judge(
 }
 
 /// Higher expected return first, then more liquidity, then the order home, draw, away.
-pub(super) fn best_first(a: &Opportunity, b: &Opportunity) -> std::cmp::Ordering {
+fn best_first(a: &Opportunity, b: &Opportunity) -> std::cmp::Ordering {
     let by_edge = b.priced.edge_ratio.total_cmp(&a.priced.edge_ratio);
     by_edge.then(b.liquidity_score.total_cmp(&a.liquidity_score)).then(a.outcome.cmp(&b.outcome))
 }

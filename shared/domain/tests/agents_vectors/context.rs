@@ -5,9 +5,10 @@ use super::football::day;
 use std::collections::BTreeMap;
 use tragen_domain::agents::consensus::SOFT_WEIGHT;
 use tragen_domain::agents::context_aware::{MatchContext, TeamContext, context_aware};
+use tragen_domain::agents::epl_trading::EplTradingRules;
 use tragen_domain::agents::fair_line::Book;
 use tragen_domain::agents::football::MatchDay;
-use tragen_domain::agents::scout::{MatchPhase, MatchView, ScoutRules};
+use tragen_domain::agents::scout::{MatchPhase, MatchView};
 
 /// Longer is a break between seasons.
 const BREAK_DAYS: i32 = 45;
@@ -41,7 +42,7 @@ fn rest_days_do_not_improve_the_consensus() {
         let view = MatchView { phase: MatchPhase::PreMatch, books: &books, quotes: [None; 3] };
         let team = |days: i32| TeamContext { rest_days: Some(f64::from(days)), key_absences: 0 };
         let context = MatchContext { home: team(home), away: team(away), is_derby: false };
-        let report = context_aware(&view, &context, &ScoutRules::default()).expect("priced");
+        let report = context_aware(&view, &context, &EplTradingRules::default()).expect("priced");
         let outcome = ["H", "D", "A"].iter().position(|r| *r == row[result]).expect("a result");
         n += 1;
         differing += u32::from(home != away);

@@ -1,9 +1,10 @@
 //! Tests of the context: what moves a probability, by how much, and what is refused.
 
 use super::super::consensus::SHARP_WEIGHT;
+use super::super::epl_trading::{Entry, epl_trading};
 use super::super::fair_line::Book;
 use super::super::plain_text::PlainText;
-use super::super::scout::{Quote, scout};
+use super::super::scout::Quote;
 use super::super::sentiment::{Entity, NewsItem, sentiment};
 use super::*;
 use crate::time::Timestamp;
@@ -20,7 +21,7 @@ fn run(context: &MatchContext) -> Result<ContextReport, ContextRefusal> {
     let books = books();
     let quotes = [quote(0.46), quote(0.29), quote(0.26)];
     let view = MatchView { phase: MatchPhase::PreMatch, books: &books, quotes };
-    context_aware(&view, context, &ScoutRules::default())
+    context_aware(&view, context, &EplTradingRules::default())
 }
 
 fn team(rest_days: f64, key_absences: u32) -> TeamContext {
@@ -39,14 +40,13 @@ fn without_context_it_is_the_consensus() {
     let books = books();
     let quotes = [quote(0.46), quote(0.29), quote(0.26)];
     let view = MatchView { phase: MatchPhase::PreMatch, books: &books, quotes };
-    let scouted = scout(&view, &ScoutRules::default()).expect("priced");
+    let traded = epl_trading(&view, None, &EplTradingRules::default()).expect("priced");
     let report = run(&MatchContext::default()).expect("priced");
-    assert_eq!(report.fair, scouted.fair);
-    assert_eq!(report.skipped, scouted.skipped);
-    let found: Vec<Opportunity> = report.intents.iter().map(|intent| intent.opportunity).collect();
-    assert_eq!(found, scouted.opportunities);
-    let kelly = found[0].priced.kelly;
-    assert!((report.intents[0].max_fraction - (0.25 * kelly).min(0.05)).abs() < 1e-15);
+    assert_eq!(report.fair, traded.fair);
+    assert_eq!(report.skipped, traded.skipped);
+    let found: Vec<TradeIntent> = report.intents.iter().map(|intent| intent.intent).collect();
+    assert_eq!(found, traded.intents);
+    assert!((found[0].outcome, found[0].entry) == (Outcome::Home, Entry::Take), "{found:?}");
     let derby = run(&MatchContext { is_derby: true, ..MatchContext::default() }).expect("priced");
     assert_eq!((derby.fair, shift(&derby, Outcome::Home, Feature::Derby)), (report.fair, Some(0.0)));
 }
@@ -78,7 +78,11 @@ fn attributions_explain_the_whole_move() {
         assert!((logit(*fair) - logit(consensus) - sum).abs() < 1e-12, "{parts:?}");
     }
     // Two missing players and less rest: 0.46 for the home win is no bargain any more.
-    assert!(report.intents.is_empty(), "{:?}", report.intents);
+    assert!(report.intents.iter().all(|found| found.intent.entry == Entry::Rest), "{:?}", report.intents);
+    for ContextIntent { intent, attributions } in &report.intents {
+        let [home, draw, away] = &report.attributions;
+        assert_eq!(attributions, intent.outcome.of(&[home, draw, away]));
+    }
     assert_eq!(run(&context), run(&context));
 }
 
@@ -122,9 +126,14 @@ fn what_makes_no_sense_is_refused() {
     assert!(matches!(home(team(f64::NAN, 0)), Err(ContextRefusal::InvalidRest { .. })));
     assert_eq!(home(team(3.0, 12)), Err(ContextRefusal::InvalidAbsences { absences: 12 }));
     let books = books();
+    let bad = EplTradingRules { min_edge_bps: 0, ..EplTradingRules::default() };
+    let view = MatchView { phase: MatchPhase::PreMatch, books: &books, quotes: [None; 3] };
+    let refused = EplTradingRefusal::InvalidRule { name: "min_edge_bps" };
+    let refused = Err(ContextRefusal::InvalidRules(refused));
+    assert_eq!(context_aware(&view, &MatchContext::default(), &bad), refused);
     let phase = |phase, books| {
         let view = MatchView { phase, books, quotes: [quote(0.1); 3] };
-        context_aware(&view, &MatchContext::default(), &ScoutRules::default())
+        context_aware(&view, &MatchContext::default(), &EplTradingRules::default())
     };
     assert_eq!(phase(MatchPhase::InPlay, &books), Err(ContextRefusal::InPlay));
     assert_eq!(phase(MatchPhase::Finished, &books), Err(ContextRefusal::Finished));
