@@ -18,6 +18,8 @@ mod news;
 mod pools;
 #[path = "agents_vectors/portfolio.rs"]
 mod portfolio;
+#[path = "agents_vectors/properties.rs"]
+mod properties;
 mod reference;
 #[path = "agents_vectors/value.rs"]
 mod value;

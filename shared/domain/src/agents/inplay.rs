@@ -223,49 +223,51 @@ impl Step {
 /// The chance of each difference in goals, from `now - WIDTH` to `now + WIDTH`; the edges absorb.
 struct Table {
     chances: [f64; STATES],
-    /// The place of a level score; outside of the table when nobody can level any more.
-    level: isize,
-    /// Only the places within this distance of the middle can have a chance.
-    reach: usize,
+    /// How many places are below a level score: there the home team trails.
+    trailing: usize,
+    /// How many places are not above it.
+    not_leading: usize,
 }
 
 impl Table {
     fn starting(state: &MatchState) -> Self {
         let mut chances = [0.0; STATES];
         chances[WIDTH] = 1.0;
-        let lead = isize::from(i16::from(state.home_goals) - i16::from(state.away_goals));
-        Self { chances, level: WIDTH.cast_signed() - lead, reach: 0 }
+        let (home, away) = (usize::from(state.home_goals), usize::from(state.away_goals));
+        // A level score is `lead` places below the middle, or outside of the table when nobody can level any more.
+        let trailing = (WIDTH + away).saturating_sub(home).min(STATES);
+        let not_leading = (WIDTH + away + 1).saturating_sub(home).min(STATES);
+        Self { chances, trailing, not_leading }
     }
 
-    /// Which of the three leads a place is.
-    fn lead_of(&self, place: usize) -> usize {
-        match place.cast_signed().cmp(&self.level) {
-            std::cmp::Ordering::Less => 0,
-            std::cmp::Ordering::Equal => 1,
-            std::cmp::Ordering::Greater => 2,
+    /// One minute, without branches in the loops: this is where the time goes.
+    fn advance(&mut self, [trailing, even, leading]: &[Step; 3]) {
+        let (mut up, mut same, mut down) = ([0.0; STATES], [0.0; STATES], [0.0; STATES]);
+        let parts = [
+            (0, self.trailing, trailing),
+            (self.trailing, self.not_leading, even),
+            (self.not_leading, STATES, leading),
+        ];
+        for (from, to, step) in parts {
+            for place in from..to {
+                up[place] = self.chances[place] * step.up;
+                same[place] = self.chances[place] * step.level;
+                down[place] = self.chances[place] * step.down;
+            }
         }
-    }
-
-    fn advance(&mut self, steps: &[Step; 3]) {
-        let mut next = [0.0; STATES];
-        for place in WIDTH - self.reach..=WIDTH + self.reach {
-            let (chance, step) = (self.chances[place], &steps[self.lead_of(place)]);
-            next[place.saturating_sub(1)] += chance * step.down;
-            next[place] += chance * step.level;
-            next[(place + 1).min(STATES - 1)] += chance * step.up;
+        for place in 1..STATES - 1 {
+            self.chances[place] = up[place - 1] + same[place] + down[place + 1];
         }
-        self.chances = next;
-        self.reach = (self.reach + 1).min(WIDTH);
+        self.chances[0] = down[0] + same[0] + down[1];
+        self.chances[STATES - 1] = up[STATES - 2] + same[STATES - 1] + up[STATES - 1];
     }
 
     fn chances(&self) -> [f64; 3] {
-        let mut by_lead = [0.0; 3];
-        for (place, chance) in self.chances.iter().enumerate() {
-            by_lead[self.lead_of(place)] += chance;
-        }
-        let [away, draw, home] = by_lead;
+        let sum = |part: &[f64]| part.iter().sum::<f64>();
+        let (below, above) = self.chances.split_at(self.trailing);
+        let (level, above) = above.split_at(self.not_leading - self.trailing);
         // Rounding may pass 1 by a few units of the last place.
-        [home, draw, away].map(|chance| chance.min(1.0))
+        [sum(above), sum(level), sum(below)].map(|chance| chance.min(1.0))
     }
 }
 

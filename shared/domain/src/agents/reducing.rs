@@ -6,7 +6,7 @@
 //! gate's collar. Every order is immediate-or-cancel: nothing is left resting that the next step does not know of.
 
 use crate::instrument::Instrument;
-use crate::market::Quote;
+use crate::market::Level;
 use crate::money::{ONE, Price, Quantity, Rounding};
 use crate::order::{OrderPrice, Side};
 
@@ -55,7 +55,7 @@ pub struct ReducingOrder {
 }
 
 /// The next order toward a target, for a command that is `age_ms` old with `missing` left to trade on `side`.
-/// `quote` is the latest one with its age in milliseconds.
+/// `best` is the price on the other side of the book (bid for a sale, ask for a purchase) with its age in milliseconds.
 ///
 /// Example: a command of one second to sell 100 with 40 bid for at 0.55 sells 40 at 0.55 or better; after six seconds it
 /// sells 100 at 0.54 or better (half of 2 %, down to the tick).
@@ -63,7 +63,7 @@ pub struct ReducingOrder {
 pub fn reducing_order(
     instrument: &Instrument,
     (side, missing): (Side, Quantity),
-    quote: Option<(&Quote, i64)>,
+    best: Option<(Level, i64)>,
     age_ms: i64,
     rules: &ReducingRules,
 ) -> ReducingOrder {
@@ -71,32 +71,36 @@ pub fn reducing_order(
     if age_ms >= rules.urgent_ms {
         return at_market(ReducingStage::Urgent);
     }
-    let fresh = quote.filter(|(_, quote_age_ms)| *quote_age_ms <= rules.quote_age_ms_max);
-    let best = fresh.and_then(|(quote, _)| match side {
-        Side::Sell => quote.bid,
-        Side::Buy => quote.ask,
-    });
-    let Some(best) = best else { return at_market(ReducingStage::NoQuote) };
-    if age_ms <= rules.patient_ms {
-        let quantity = missing.min(best.quantity.floor_to(instrument.lot));
-        // Less than the smallest order cannot be sent: then all of it, still at this price.
-        let quantity = if quantity < instrument.min_quantity || quantity.is_zero() { missing } else { quantity };
-        return ReducingOrder { price: OrderPrice::Limit(best.price), quantity, stage: ReducingStage::Patient };
-    }
-    match give_way(instrument, side, best.price, age_ms, rules) {
-        Some(price) => {
-            let quantity = missing;
-            ReducingOrder { price: OrderPrice::Limit(price), quantity, stage: ReducingStage::GivingWay }
-        }
-        None => at_market(ReducingStage::Urgent),
-    }
+    let fresh = best.filter(|(_, quote_age_ms)| *quote_age_ms <= rules.quote_age_ms_max);
+    let Some((best, _)) = fresh else { return at_market(ReducingStage::NoQuote) };
+    let price = |waited_ms: i64| give_way(instrument, side, best.price, waited_ms, rules).map(OrderPrice::Limit);
+    let (price, quantity, stage) = if age_ms <= rules.patient_ms {
+        (price(0), offered(instrument, missing, best.quantity), ReducingStage::Patient)
+    } else {
+        (price(age_ms - rules.patient_ms), missing, ReducingStage::GivingWay)
+    };
+    // A price that does not fit 64 bits is no price.
+    price.map_or_else(|| at_market(ReducingStage::NoQuote), |price| ReducingOrder { price, quantity, stage })
 }
 
-/// The best price, worse by a share that grows with the age; on the tick and in the instrument's range.
+/// What is offered of what is missing, such that neither the order nor the rest is below the smallest order: what is
+/// smaller could never be sent.
+fn offered(instrument: &Instrument, missing: Quantity, offered: Quantity) -> Quantity {
+    let least = instrument.min_quantity.max(instrument.lot);
+    let is_split = |quantity: &Quantity| {
+        let rest = missing.minus(*quantity).unwrap_or(Quantity::ZERO);
+        *quantity >= least && (rest.is_zero() || rest >= least)
+    };
+    let most = missing.min(offered).floor_to(instrument.lot);
+    let less = missing.minus(least).map_or(Quantity::ZERO, |rest| rest.min(most).floor_to(instrument.lot));
+    [most, less].into_iter().find(is_split).unwrap_or(missing)
+}
+
+/// The best price, worse by a share that grows with the wait; on the tick and in the instrument's range.
 /// None where a number does not fit.
-fn give_way(instrument: &Instrument, side: Side, best: Price, age_ms: i64, rules: &ReducingRules) -> Option<Price> {
-    let (waited, span) = (age_ms - rules.patient_ms, rules.urgent_ms - rules.patient_ms);
-    let ppm = rules.give_way_ppm_max.checked_mul(waited)?.checked_div(span)?;
+fn give_way(instrument: &Instrument, side: Side, best: Price, waited_ms: i64, rules: &ReducingRules) -> Option<Price> {
+    let span = (rules.urgent_ms - rules.patient_ms).max(1);
+    let ppm = rules.give_way_ppm_max.checked_mul(waited_ms)?.checked_div(span)?;
     let price = match side {
         Side::Sell => best.ppm(ONE.checked_sub(ppm)?, Rounding::Down).ok()?.floor_to(instrument.tick),
         Side::Buy => {
@@ -113,8 +117,6 @@ mod tests {
     use super::*;
     use crate::id::{Currency, InstrumentId};
     use crate::instrument::{InstrumentStatus, SettlementStyle, SettlementTerms};
-    use crate::market::Level;
-    use crate::time::Timestamp;
 
     fn instrument() -> Instrument {
         let currency = Currency::new("USD").expect("a currency");
@@ -135,19 +137,14 @@ mod tests {
         }
     }
 
-    fn quote(bid: Option<(&str, &str)>, ask: Option<(&str, &str)>) -> Quote {
-        let level = |(price, quantity): (&str, &str)| Level {
-            price: price.parse().expect("a price"),
-            quantity: quantity.parse().expect("a quantity"),
-        };
-        let (event_time, published_at) = (Timestamp::default(), Timestamp::default());
-        Quote { instrument: instrument().id, bid: bid.map(level), ask: ask.map(level), event_time, published_at }
+    fn level(price: &str, quantity: &str) -> Level {
+        Level { price: price.parse().expect("a price"), quantity: quantity.parse().expect("a quantity") }
     }
 
     #[track_caller]
-    fn check(side: Side, quote: &Quote, age_ms: i64, expected: (Option<&str>, &str, ReducingStage)) {
+    fn check(side: Side, best: Level, age_ms: i64, expected: (Option<&str>, &str, ReducingStage)) {
         let missing = (side, "100".parse().expect("a quantity"));
-        let order = reducing_order(&instrument(), missing, Some((quote, 10)), age_ms, &ReducingRules::default());
+        let order = reducing_order(&instrument(), missing, Some((best, 10)), age_ms, &ReducingRules::default());
         let price = match order.price {
             OrderPrice::Market => None,
             OrderPrice::Limit(price) => Some(price.to_string()),
@@ -158,32 +155,43 @@ mod tests {
     #[test]
     fn price_gives_way_as_the_command_grows_old() {
         use ReducingStage::{GivingWay, Patient, Urgent};
-        let both = quote(Some(("0.55", "40.7")), Some(("0.57", "300")));
-        check(Side::Sell, &both, 0, (Some("0.55"), "40", Patient));
-        check(Side::Sell, &both, 2_000, (Some("0.55"), "40", Patient));
-        check(Side::Sell, &both, 6_000, (Some("0.54"), "100", GivingWay));
-        check(Side::Sell, &both, 9_999, (Some("0.53"), "100", GivingWay));
-        check(Side::Sell, &both, 10_000, (None, "100", Urgent));
-        check(Side::Buy, &both, 1_000, (Some("0.57"), "100", Patient));
-        check(Side::Buy, &both, 6_000, (Some("0.58"), "100", GivingWay));
-        // Too little is offered for an order of its own; a price at the edge of the range stays inside.
-        check(Side::Sell, &quote(Some(("0.55", "4")), None), 0, (Some("0.55"), "100", Patient));
-        check(Side::Sell, &quote(Some(("0.01", "40")), None), 9_000, (Some("0.01"), "100", GivingWay));
-        check(Side::Buy, &quote(None, Some(("0.99", "40"))), 9_000, (Some("0.99"), "100", GivingWay));
+        let (bid, ask) = (level("0.55", "40.7"), level("0.57", "300"));
+        check(Side::Sell, bid, 0, (Some("0.55"), "40", Patient));
+        check(Side::Sell, bid, 2_000, (Some("0.55"), "40", Patient));
+        check(Side::Sell, bid, 6_000, (Some("0.54"), "100", GivingWay));
+        check(Side::Sell, bid, 9_999, (Some("0.53"), "100", GivingWay));
+        check(Side::Sell, bid, 10_000, (None, "100", Urgent));
+        check(Side::Buy, ask, 1_000, (Some("0.57"), "100", Patient));
+        check(Side::Buy, ask, 6_000, (Some("0.58"), "100", GivingWay));
+        // Off the tick, and at the edges of the range.
+        check(Side::Sell, level("0.553", "300"), 0, (Some("0.55"), "100", Patient));
+        check(Side::Buy, level("0.553", "300"), 0, (Some("0.56"), "100", Patient));
+        check(Side::Sell, level("0.01", "40"), 9_000, (Some("0.01"), "100", GivingWay));
+        check(Side::Buy, level("0.99", "40"), 9_000, (Some("0.99"), "100", GivingWay));
+    }
+
+    #[test]
+    fn no_piece_is_below_the_smallest_order() {
+        use ReducingStage::Patient;
+        // 4 are less than the smallest order: all of it, what is there fills. 98 would leave 2, so 95 go.
+        check(Side::Sell, level("0.55", "4"), 0, (Some("0.55"), "100", Patient));
+        check(Side::Sell, level("0.55", "98"), 0, (Some("0.55"), "95", Patient));
+        check(Side::Sell, level("0.55", "95"), 0, (Some("0.55"), "95", Patient));
+        let few = (Side::Sell, "7".parse().expect("a quantity"));
+        let order = reducing_order(&instrument(), few, Some((level("0.55", "6"), 0)), 0, &ReducingRules::default());
+        assert_eq!(order.quantity, few.1, "6 and 1 cannot both be sent");
     }
 
     #[test]
     fn without_a_quote_the_gate_decides_the_price() {
-        check(Side::Sell, &quote(None, Some(("0.57", "300"))), 0, (None, "100", ReducingStage::NoQuote));
-        let both = quote(Some(("0.55", "40")), Some(("0.57", "300")));
         let missing = (Side::Sell, "100".parse().expect("a quantity"));
-        for old in [None, Some((&both, 5_001))] {
+        for old in [None, Some((level("0.55", "40"), 5_001))] {
             let order = reducing_order(&instrument(), missing, old, 0, &ReducingRules::default());
             assert_eq!((order.price, order.stage), (OrderPrice::Market, ReducingStage::NoQuote));
         }
         // Rules without a span in between go from patience to market.
         let abrupt = ReducingRules { urgent_ms: 2_000, ..ReducingRules::default() };
-        let order = reducing_order(&instrument(), missing, Some((&both, 0)), 2_000, &abrupt);
+        let order = reducing_order(&instrument(), missing, Some((level("0.55", "40"), 0)), 2_000, &abrupt);
         assert_eq!(order.stage, ReducingStage::Urgent);
     }
 }
