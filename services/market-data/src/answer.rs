@@ -2,7 +2,6 @@
 
 use crate::{
     market::{LiveMatch, Market},
-    nearest::nearest,
     publish::read,
 };
 use futures::FutureExt as _;
@@ -11,6 +10,7 @@ use opentelemetry::trace::SpanKind;
 use std::sync::{Arc, RwLock};
 use tragen_bus::{Ask, Bus, BusError};
 use tragen_contracts::v1::{self, market_answer::Answer, market_question::Question};
+use tragen_domain::agents::nearest::nearest;
 use tragen_host::Context;
 
 /// Instruments on a page when none is asked for, and at most.

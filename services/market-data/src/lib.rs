@@ -9,7 +9,7 @@
 //! | [`feed`] | plays the files in market time, as a simulated venue would quote them |
 //! | [`market`] | what is known now |
 //! | `replay`, `publish` | wall clock, bus, freshness |
-//! | `answer`, `nearest` | questions |
+//! | `answer` | questions |
 //! | `last_trade` | prices of Tragen's own trades |
 
 mod answer;
@@ -21,7 +21,6 @@ pub mod file;
 mod last_trade;
 pub mod market;
 mod metrics;
-mod nearest;
 mod number;
 mod publish;
 mod replay;

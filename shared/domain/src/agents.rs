@@ -8,7 +8,7 @@
 //! | file | what it answers |
 //! |---|---|
 //! | [`devig`] | what does one bookmaker believe, without his margin? |
-//! | [`consensus`], [`fair_line`] | what do all bookmakers together believe, without the broken prices? |
+//! | [`consensus`], [`fair_line`], [`fair_market`] | what do all bookmakers together believe, without the broken prices? |
 //! | [`kelly`] | what is the edge after ask and fee, and which share of the capital is worth it? |
 //! | [`scout`], [`steam`] | eplScoutAgent: which quote of this match is worth buying? which prices are moving? |
 //! | [`epl_research`] | eplResearchAgent: what do past results say about a match? |
@@ -47,6 +47,7 @@ pub mod epl_trading;
 pub mod evaluation;
 pub mod exclusive_kelly;
 pub mod fair_line;
+pub mod fair_market;
 pub mod football;
 pub mod implied_goals;
 pub mod indicators;
@@ -56,6 +57,7 @@ pub mod live_trading;
 pub mod market_maker;
 pub mod nearest;
 mod newton;
+mod outlier;
 pub mod personality;
 pub mod plain_text;
 pub mod pool_metrics;

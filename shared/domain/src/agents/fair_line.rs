@@ -1,12 +1,10 @@
 //! The fair probabilities of one match from many bookmakers: broken prices out, margins out, then the consensus.
 
 use super::consensus::{ConsensusError, Opinion, consensus};
-use super::count::count_to_f64;
 use super::devig::{DevigError, DevigMethod, devig};
+use super::outlier::{Outlier, outliers};
 
-/// A price above this multiple of the other books' average price of the same outcome is a typing or feed error.
-/// In 21 Premier League seasons such prices were 4.00 for a favourite at 1.40, never a bargain.
-pub const MAX_PRICE_RATIO: f64 = 1.6;
+pub use super::outlier::MAX_PRICE_RATIO;
 
 /// The outcomes of a match after 90 minutes. Arrays of three are in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -164,7 +162,14 @@ fn usable(books: &[Book], method: DevigMethod) -> Result<Usable<'_>, FairLineErr
             Err(fault) => dropped.push(DroppedBook { bookmaker: book.bookmaker.clone(), fault }),
         }
     }
-    drop_outliers(&mut readable, &mut dropped);
+    let odds: Vec<&[f64]> = readable.iter().map(|(book, _)| book.odds.as_slice()).collect();
+    let outliers = outliers(&odds);
+    for Outlier { book, place, odds, average } in &outliers {
+        let fault = BookFault::Outlier { outcome: Outcome::ALL[*place], odds: *odds, average: *average };
+        dropped.push(DroppedBook { bookmaker: readable[*book].0.bookmaker.clone(), fault });
+    }
+    let mut place = 0..;
+    readable.retain(|_| place.next().is_some_and(|own| outliers.iter().all(|outlier| outlier.book != own)));
     if readable.is_empty() {
         return Err(FairLineError::NoUsableBook { dropped });
     }
@@ -185,57 +190,6 @@ fn read(book: &Book, method: DevigMethod) -> Result<Opinion, BookFault> {
     }
     let fair = devig(method, &book.odds).map_err(BookFault::Unreadable)?;
     Ok(Opinion { weight: book.weight, probabilities: fair.probabilities })
-}
-
-/// One price against the average price of the other books for the same outcome.
-#[derive(Debug, Clone, Copy)]
-struct Comparison {
-    outcome: Outcome,
-    odds: f64,
-    average: f64,
-}
-
-impl Comparison {
-    fn ratio(&self) -> f64 {
-        self.odds / self.average
-    }
-}
-
-/// Drops the worst outlier, then looks again: one broken book distorts the average that the others are held against.
-/// The last two judge each other at the same moment, so two that contradict each other both ways (teams swapped in one
-/// of them, and nobody can tell in which) both go.
-fn drop_outliers(books: &mut Vec<(&Book, Opinion)>, dropped: &mut Vec<DroppedBook>) {
-    while books.len() >= 2 {
-        let comparisons: Vec<Comparison> = (0..books.len()).map(|book| highest_price(books, book)).collect();
-        let worst = comparisons.iter().map(Comparison::ratio).fold(0.0, f64::max);
-        if worst <= MAX_PRICE_RATIO {
-            return;
-        }
-        let from = if books.len() == 2 { MAX_PRICE_RATIO.next_up() } else { worst };
-        let mut position = 0;
-        books.retain(|(book, _)| {
-            let Comparison { outcome, odds, average } = comparisons[position];
-            position += 1;
-            let is_outlier = odds / average >= from;
-            if is_outlier {
-                let fault = BookFault::Outlier { outcome, odds, average };
-                dropped.push(DroppedBook { bookmaker: book.bookmaker.clone(), fault });
-            }
-            !is_outlier
-        });
-    }
-}
-
-/// The price of book `candidate` that is highest against the average of the others.
-fn highest_price(books: &[(&Book, Opinion)], candidate: usize) -> Comparison {
-    let compare = |outcome: Outcome| {
-        let price = |(book, _): &(&Book, Opinion)| outcome.of(&book.odds);
-        let (before, rest) = books.split_at(candidate);
-        let others: f64 = before.iter().chain(&rest[1..]).map(price).sum();
-        Comparison { outcome, odds: price(&rest[0]), average: others / count_to_f64(books.len() - 1) }
-    };
-    let [home, draw, away] = Outcome::ALL.map(compare);
-    [draw, away].into_iter().fold(home, |worst, next| if next.ratio() > worst.ratio() { next } else { worst })
 }
 
 #[cfg(test)]
