@@ -27,9 +27,6 @@ pub struct ResearchRules {
     pub elo: EloRules,
 }
 
-/// How many seasons before the present one teach how Elo differences turn into results.
-const LOGIT_SEASONS: u16 = 10;
-
 /// What a fitted model depends on: two models with equal keys are equal, so a cache may keep one by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelKey {
@@ -39,11 +36,14 @@ pub struct ModelKey {
     pub as_of: MatchDay,
     /// The arithmetic.
     pub model: &'static str,
+    /// Fingerprints of the rules of the fit and of the ratings.
+    pub rules: [u128; 2],
 }
 
 /// Everything that is learned from a history for one day.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResearchModel {
+    key: ModelKey,
     history: History,
     fit: Fit,
     elo: EloRatings,
@@ -190,18 +190,15 @@ impl ResearchModel {
         let fit = fit(&history, as_of, &rules.fit)?;
         let elo = EloRatings::before(&history, as_of, &rules.elo);
         let season = fit.season();
-        let is_taught = |first_year: u16| {
-            first_year < season.first_year() && first_year >= season.first_year().saturating_sub(LOGIT_SEASONS)
-        };
-        let logit =
-            OrderedLogit::of_history(&history, &rules.elo, |m| m.day < as_of && is_taught(m.season.first_year()));
-        Ok(Self { history, fit, elo, logit })
+        let logit = OrderedLogit::of_seasons_before(&history, &rules.elo, season);
+        let key = model_key(&history, as_of, rules);
+        Ok(Self { key, history, fit, elo, logit })
     }
 
     /// What the model depends on.
     #[must_use]
-    pub fn key(&self) -> ModelKey {
-        model_key(&self.history, self.fit.as_of())
+    pub const fn key(&self) -> ModelKey {
+        self.key
     }
 
     /// The matches it knows.
@@ -226,10 +223,11 @@ impl ResearchModel {
     }
 }
 
-/// The key of the model that [`ResearchModel::new`] would fit with the default rules.
+/// The key of the model that [`ResearchModel::new`] would fit.
 #[must_use]
-pub fn model_key(history: &History, as_of: MatchDay) -> ModelKey {
-    ModelKey { data: history.version(), as_of, model: DIXON_COLES_VERSION }
+pub fn model_key(history: &History, as_of: MatchDay, rules: &ResearchRules) -> ModelKey {
+    let rules = [rules.fit.version(), rules.elo.version()];
+    ModelKey { data: history.version(), as_of, model: DIXON_COLES_VERSION, rules }
 }
 
 /// Reports on a match that has not begun.

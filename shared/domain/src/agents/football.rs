@@ -2,7 +2,7 @@
 //!
 //! | file | what it answers |
 //! |---|---|
-//! | [`calendar`], [`history`] | which matches were and will be played? |
+//! | [`calendar`], [`history`] | which matches were and will be played? (`fingerprint`: which version of them is it?) |
 //! | [`dixon_coles`] | attack and defense of every team, by the results of the last years |
 //! | `likelihood` | the function that fit maximises |
 //! | [`score_grid`], [`markets`] | how likely is each score, and what follows for every market? |
@@ -13,6 +13,7 @@
 pub mod calendar;
 pub mod dixon_coles;
 pub mod elo;
+mod fingerprint;
 pub mod form;
 pub mod history;
 mod likelihood;
@@ -29,6 +30,6 @@ pub use elo::{EloRatings, EloRules, elo_differences};
 pub use form::{Form, form, head_to_head, rest_days};
 pub use history::{DataVersion, History, HistoryError, Match, MatchRow, Score, TeamIndex, UnknownTeam};
 pub use markets::{Estimate, Event, LineBet, QuarterGoals, StakeShares, UncertainGrid};
-pub use ordered_logit::{LogitError, OrderedLogit};
+pub use ordered_logit::{LOGIT_SEASONS, LogitError, OrderedLogit, elo_forecasts};
 pub use score_grid::{GoalModel, InvalidRates, Rates, ScoreGrid};
 pub use walk_forward::{DayForecast, ForecastError, MatchForecast, WalkForward, walk_forward};

@@ -1,7 +1,7 @@
 //! Reports on a made-up league, and what is refused.
 
 use super::super::football::synthetic::league;
-use super::super::football::{MatchRow, Season};
+use super::super::football::{GoalModel, MatchRow, Season};
 use super::*;
 
 fn rows() -> Vec<MatchRow> {
@@ -60,6 +60,27 @@ fn equal_questions_have_equal_answers() {
     let ask = || ask("Team 03", "Team 19", MatchPhase::PreMatch);
     assert_eq!(ask(), ask());
     assert!(ask().is_ok());
+}
+
+#[test]
+fn every_rule_is_in_the_key() {
+    let history = History::new(&[]).expect("valid");
+    let key = |rules: &ResearchRules| model_key(&history, MatchDay::from_days(1), rules);
+    let (fit, elo) = (FitRules::default(), EloRules::default());
+    let changed = [
+        ResearchRules { fit: FitRules { ridge: 5.0, ..fit }, elo },
+        ResearchRules { fit: FitRules { decay_per_day: 0.0, ..fit }, elo },
+        ResearchRules { fit: FitRules { window_days: 100, ..fit }, elo },
+        ResearchRules { fit: FitRules { promoted_attack: 0.0, ..fit }, elo },
+        ResearchRules { fit: FitRules { promoted_defense: 0.0, ..fit }, elo },
+        ResearchRules { fit: FitRules { model: GoalModel::Poisson, ..fit }, elo },
+        ResearchRules { fit, elo: EloRules { step: 10.0, ..elo } },
+        ResearchRules { fit, elo: EloRules { newcomer: 1_400.0, ..elo } },
+    ];
+    let mut keys: Vec<ModelKey> = changed.iter().map(key).chain([key(&ResearchRules { fit, elo })]).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 9);
 }
 
 #[test]

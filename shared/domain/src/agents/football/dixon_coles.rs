@@ -8,6 +8,7 @@
 //! team of the season a strength from its first day on.
 
 use super::calendar::{MatchDay, Season};
+use super::fingerprint::Fingerprint;
 use super::history::{History, TeamIndex};
 use super::likelihood::{Free, Likelihood, Pull, Sample, all_parameters, free_parameters, incidence, natural, project};
 use super::score_grid::{GoalModel, Rates};
@@ -48,6 +49,23 @@ impl Default for FitRules {
             promoted_defense: 0.20,
             model: GoalModel::DixonColes,
         }
+    }
+}
+
+impl FitRules {
+    /// A fingerprint of the rules: fits by rules with equal versions to equal histories are equal.
+    #[must_use]
+    pub fn version(&self) -> u128 {
+        let Self { decay_per_day, window_days, ridge, promoted_attack, promoted_defense, model } = *self;
+        let mut fingerprint = Fingerprint::new();
+        for number in [decay_per_day, ridge, promoted_attack, promoted_defense, f64::from(window_days)] {
+            fingerprint.add(&number.to_bits().to_le_bytes());
+        }
+        fingerprint.add(&[match model {
+            GoalModel::Poisson => 0,
+            GoalModel::DixonColes => 1,
+        }]);
+        fingerprint.bits()
     }
 }
 

@@ -5,6 +5,7 @@
 //! logit ([`super::ordered_logit`]).
 
 use super::calendar::MatchDay;
+use super::fingerprint::Fingerprint;
 use super::history::{History, Match, Score, TeamIndex};
 use crate::agents::fair_line::Outcome;
 
@@ -25,6 +26,19 @@ impl Default for EloRules {
     /// Step 20, home 60, first season 1500, promoted for the first time 1350.
     fn default() -> Self {
         Self { step: 20.0, home_advantage: 60.0, initial: 1_500.0, newcomer: 1_350.0 }
+    }
+}
+
+impl EloRules {
+    /// A fingerprint of the rules.
+    #[must_use]
+    pub fn version(&self) -> u128 {
+        let Self { step, home_advantage, initial, newcomer } = *self;
+        let mut fingerprint = Fingerprint::new();
+        for number in [step, home_advantage, initial, newcomer] {
+            fingerprint.add(&number.to_bits().to_le_bytes());
+        }
+        fingerprint.bits()
     }
 }
 

@@ -4,6 +4,7 @@
 //! rows give the same sums to the last bit, and the same [`DataVersion`].
 
 use super::calendar::{MatchDay, Season};
+use super::fingerprint::Fingerprint;
 use crate::agents::fair_line::Outcome;
 use crate::agents::nearest::nearest;
 
@@ -293,28 +294,20 @@ fn check_days(sorted: &[(Match, usize)], teams: &[String]) -> Result<(), History
     Ok(())
 }
 
-/// FNV-1a over 128 bits (Fowler, Noll, Vo; the offset and prime are those of its authors).
 fn fingerprint(teams: &[String], matches: &[Match]) -> DataVersion {
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    let mut hash = OFFSET;
-    let mut add = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u128::from(*byte)).wrapping_mul(PRIME);
-        }
-    };
+    let mut fingerprint = Fingerprint::new();
     for m in matches {
-        add(&m.day.days().to_le_bytes());
-        add(&m.season.first_year().to_le_bytes());
+        fingerprint.add(&m.day.days().to_le_bytes());
+        fingerprint.add(&m.season.first_year().to_le_bytes());
         for team in [m.home, m.away] {
             // The length first, so that no two lists of names give the same bytes.
             let name = teams[team.0].as_bytes();
-            add(&u8::try_from(name.len()).unwrap_or(u8::MAX).to_le_bytes());
-            add(name);
+            fingerprint.add(&u8::try_from(name.len()).unwrap_or(u8::MAX).to_le_bytes());
+            fingerprint.add(name);
         }
-        add(&m.score.map_or([u8::MAX; 2], |score| [score.home, score.away]));
+        fingerprint.add(&m.score.map_or([u8::MAX; 2], |score| [score.home, score.away]));
     }
-    DataVersion(hash)
+    DataVersion(fingerprint.bits())
 }
 
 #[cfg(test)]

@@ -4,14 +4,18 @@
 //! football): `P(away) = s(low - slope x)` and `P(away) + P(draw) = s(high - slope x)`, with `s` the logistic function
 //! and `x` the Elo difference in units of 400 points.
 
+use super::calendar::Season;
 use super::elo::{EloRules, elo_differences};
 use super::history::{History, Match};
 use crate::agents::consensus::sigmoid;
 use crate::agents::fair_line::Outcome;
 use crate::agents::newton::{Curvature, Hill, climb};
+use std::collections::BTreeMap;
 
 /// Fewest results that the fit needs.
 pub const OBSERVATIONS_MIN: usize = 100;
+/// How many seasons before a match's own teach how differences turn into results.
+pub const LOGIT_SEASONS: u16 = 10;
 /// Rating points in one unit of the difference.
 const POINTS_PER_UNIT: f64 = 400.0;
 
@@ -75,6 +79,30 @@ impl OrderedLogit {
         let observations: Vec<(f64, Outcome)> = used.filter_map(|(m, d)| Some((d, m.score?.outcome()))).collect();
         Self::fit(&observations)
     }
+}
+
+impl OrderedLogit {
+    /// Fits to the at most [`LOGIT_SEASONS`] seasons before a season, to none of its own matches.
+    ///
+    /// # Errors
+    /// [`LogitError`].
+    pub fn of_seasons_before(history: &History, rules: &EloRules, season: Season) -> Result<Self, LogitError> {
+        let first = season.first_year().saturating_sub(LOGIT_SEASONS);
+        Self::of_history(history, rules, |m| m.season < season && m.season.first_year() >= first)
+    }
+}
+
+/// Forecasts of all matches by Elo, in the order of the history: the ratings are those before each day, the logit is
+/// fitted anew for each season to those before it. None in the first season, which has nobody to learn from.
+#[must_use]
+pub fn elo_forecasts(history: &History, rules: &EloRules) -> Vec<Option<[f64; 3]>> {
+    let mut logits: BTreeMap<Season, Option<OrderedLogit>> = BTreeMap::new();
+    for m in history.matches() {
+        logits.entry(m.season).or_insert_with(|| OrderedLogit::of_seasons_before(history, rules, m.season).ok());
+    }
+    let logit = |m: &Match| logits.get(&m.season).copied().flatten();
+    let forecast = |(m, difference): (&Match, f64)| logit(m).map(|logit| logit.probabilities(difference));
+    history.matches().iter().zip(elo_differences(history, rules)).map(forecast).collect()
 }
 
 struct Likelihood<'a>(&'a [(f64, Outcome)]);
@@ -157,6 +185,23 @@ mod tests {
         assert!(logit.slope > 0.5, "{logit:?}");
         let (few, none) = (OrderedLogit::of_history(&history, &rules, |_| false), OrderedLogit::fit(&[]));
         assert_eq!((few, none), (none, Err(LogitError::TooFewResults { observations: 0 })));
+    }
+
+    #[test]
+    fn forecasts_know_earlier_seasons_only() {
+        let rules = EloRules::default();
+        let rows = league(3);
+        let history = History::new(&rows).expect("valid");
+        let forecasts = elo_forecasts(&history, &rules);
+        assert!(forecasts[..380].iter().all(Option::is_none) && forecasts[380..].iter().all(Option::is_some));
+        // Other results of the last season change nothing before it, nor its own first day.
+        let mut changed = rows.clone();
+        for row in &mut changed[760..] {
+            row.score = row.score.map(|score| super::super::Score { home: score.away, away: score.home });
+        }
+        let other = elo_forecasts(&History::new(&changed).expect("valid"), &rules);
+        assert_eq!(forecasts[..770], other[..770]);
+        assert_ne!(forecasts[770..], other[770..]);
     }
 
     #[test]
