@@ -13,7 +13,8 @@
 //! | [`scout`], [`steam`] | eplScoutAgent: which quote of this match is worth buying? which prices are moving? |
 //! | [`epl_research`] | eplResearchAgent: what do past results say about a match? |
 //! | [`epl_trading`] | eplTradingAgent: which outcome is bought at the ask, which is bid for? |
-//! | [`inplay`], [`implied_goals`] | how likely is each outcome while the match is played? what did the odds expect? |
+//! | [`inplay`], [`inplay_fit`] | how likely is each outcome while the match is played? how is that learned? |
+//! | [`implied_goals`] | how many goals did the odds expect? |
 //! | [`live_trading`], [`reducing`] | liveTradingAgent: keep, leave or hedge in play; how is a position reduced on command? |
 //! | [`scanner`] | scannerAgent: which contracts together cost less than they pay for certain? |
 //! | [`market_maker`] | tradingAgent: at which two prices is a contract quoted? |
@@ -52,6 +53,7 @@ pub mod football;
 pub mod implied_goals;
 pub mod indicators;
 pub mod inplay;
+pub mod inplay_fit;
 pub mod kelly;
 pub mod live_trading;
 pub mod market_maker;

@@ -295,7 +295,7 @@ pub(crate) fn bin_of(minute: u8) -> usize {
     }
 }
 
-fn check_rates(rates: GoalRates) -> Result<(), InPlayError> {
+pub(crate) fn check_rates(rates: GoalRates) -> Result<(), InPlayError> {
     match [rates.home, rates.away].into_iter().find(|goals| !(*goals > 0.0 && *goals <= EXPECTED_GOALS_MAX)) {
         Some(goals) => Err(InPlayError::InvalidRate { goals }),
         None => Ok(()),

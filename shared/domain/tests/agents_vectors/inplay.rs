@@ -6,14 +6,21 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use tragen_domain::agents::implied_goals::{ClosingOdds, implied_goals};
 use tragen_domain::agents::inplay::{Coefficients, GoalRates, InPlayModel, MatchState};
+use tragen_domain::agents::inplay_fit::{PlayedMatch, Team, fit_inplay};
 
 /// The largest difference that is accepted in a chance.
 const CHANCE_TOLERANCE: f64 = 1e-10;
 /// The reference leaves out more than 12 goals of one team, which moves 2.93 expected goals by 0.00002.
 const GOALS_TOLERANCE: f64 = 3e-5;
+/// The same goals left out of the offsets move the fit by this much at most.
+const FIT_TOLERANCE: f64 = 1e-5;
 
 fn fitted(reference: &Value) -> Coefficients {
-    let beta = |name: &str| number(&reference["fit"]["beta"][name]);
+    named(&reference["fit"]["beta"])
+}
+
+fn named(values: &Value) -> Coefficients {
+    let beta = |name: &str| number(&values[name]);
     let bins = ["bin_1_15", "bin_16_30", "bin_31_44", "bin_46_60", "bin_61_75", "bin_76_89", "min45plus", "min90plus"];
     Coefficients {
         bins: bins.map(beta),
@@ -97,6 +104,68 @@ fn state_after(minute: u8, events: &[MatchEvent]) -> MatchState {
         *counted += 1;
     }
     state
+}
+
+/// Five seasons of events and closing odds: the model's numbers come out as they were published.
+#[test]
+fn model_is_fitted_as_in_the_reference() {
+    let (Some(reference), Some(matches), Some(events)) =
+        (vectors("inplay"), Table::read("epl_matches"), Table::read("epl_events"))
+    else {
+        return;
+    };
+    let mut by_match: BTreeMap<[String; 3], PlayedEvents> = BTreeMap::new();
+    for row in &events.rows {
+        let cell = |name: &str| row[events.column(name)].clone();
+        let of_match = by_match.entry([cell("season"), cell("home"), cell("away")]).or_default();
+        of_match.is_broken |= cell("score_ok") != "1";
+        let team = if cell("side") == "H" { Team::Home } else { Team::Away };
+        let minute = cell("minute").parse().expect("a minute");
+        match cell("type").as_str() {
+            "GOAL" | "OWN_GOAL" | "PENALTY_GOAL" => of_match.goals.push((minute, team)),
+            "RED" | "SECOND_YELLOW" => of_match.reds.push((minute, team)),
+            _ => {}
+        }
+    }
+    let seasons = ["2019-20", "2020-21", "2021-22", "2022-23", "2023-24"];
+    let mut played = Vec::new();
+    for row in matches.rows.iter().filter(|row| seasons.contains(&row[matches.column("season")].as_str())) {
+        let number = |name: &str| row[matches.column(name)].parse::<f64>().expect("a price");
+        let key = ["season", "home", "away"].map(|name| row[matches.column(name)].clone());
+        let Some(own) = by_match.get(&key).filter(|own| !own.is_broken) else { continue };
+        let odds = ClosingOdds {
+            outcomes: ["avgc_h", "avgc_d", "avgc_a"].map(number),
+            over_under: ["avgc_o25", "avgc_u25"].map(number),
+        };
+        let rates = implied_goals(&odds).expect("readable odds").rates;
+        played.push(PlayedMatch { rates, goals: &own.goals, reds: &own.reds });
+    }
+    let started = std::time::Instant::now();
+    let fit = fit_inplay(&played).expect("determined");
+    let (expected, mut largest) = (&reference["fit"], 0.0_f64);
+    assert_eq!(Some(fit.matches), super::count(&expected["matches"]));
+    for (got, part) in [(fit.coefficients, "beta"), (fit.standard_errors, "se")] {
+        for (got, wanted) in flat(&got).into_iter().zip(flat(&named(&expected[part]))) {
+            largest = largest.max((got - wanted).abs());
+        }
+    }
+    println!("{} matches fitted in {:?}, largest difference {largest:.1e}", fit.matches, started.elapsed());
+    assert!(largest <= FIT_TOLERANCE, "{largest}");
+}
+
+/// Goals and red cards of a match; broken when they do not lead to its score.
+#[derive(Default)]
+struct PlayedEvents {
+    goals: Vec<(u8, Team)>,
+    reds: Vec<(u8, Team)>,
+    is_broken: bool,
+}
+
+fn flat(coefficients: &Coefficients) -> Vec<f64> {
+    let Coefficients { bins, home_leading, home_trailing, away_leading, away_trailing, red_own, red_opponent } =
+        *coefficients;
+    let rest = [home_leading, home_trailing, away_leading, away_trailing, red_own, red_opponent];
+    bins.into_iter().chain(rest).collect()
 }
 
 #[test]

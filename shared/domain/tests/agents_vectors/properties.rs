@@ -73,7 +73,7 @@ fn position(quantity: i64, cents: i64) -> Position {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     /// Whatever happens, a set that the scanner found pays more than its legs cost.
     #[test]
