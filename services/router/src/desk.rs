@@ -2,12 +2,16 @@
 //! until its answer is forgotten, so a repeat joins the wait or gets the same
 //! answer; everything is bounded.
 
-use crate::{metrics as names, refusal::Refusal};
+use crate::{
+    metrics as names,
+    refusal::Refusal,
+    sent::{Outgoing, Sent},
+};
 use bytes::Bytes;
 use metrics::gauge;
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::sync::watch;
@@ -38,6 +42,8 @@ pub(crate) struct Waiting {
     pub(crate) request_id: String,
     pub(crate) payload_hash: Bytes,
     pub(crate) since: Timestamp,
+    /// What was put on the bus for it, once it was.
+    pub(crate) sent: OnceLock<Sent>,
     outcome: watch::Sender<Option<Outcome>>,
 }
 
@@ -105,7 +111,8 @@ impl Waiting {
         payload_hash: Bytes,
         since: Timestamp,
     ) -> Self {
-        Self { trade_id, account, request_id, payload_hash, since, outcome: watch::Sender::new(None) }
+        let (sent, outcome) = (OnceLock::new(), watch::Sender::new(None));
+        Self { trade_id, account, request_id, payload_hash, since, sent, outcome }
     }
 
     /// Waits for the outcome; `None` at the deadline. May be dropped at any time.
@@ -236,6 +243,15 @@ impl Desk {
             overdue.extend(waiting.map(|waiting| waiting.trade_id.as_str().to_owned()));
         }
         overdue
+    }
+
+    /// What waits for an outcome and may have been lost with an earlier connection to the bus, to be sent again over
+    /// the `connection`th.
+    pub(crate) fn lost(&self, connection: u64, now: Timestamp) -> Vec<Outgoing> {
+        let again = |waiting: &Arc<Waiting>| waiting.sent.get()?.repeat(connection, now.micros());
+        let mut lost: Vec<Outgoing> = lock(&self.answers).values().filter_map(again).collect();
+        lost.extend(lock(&self.finals).values().filter_map(again));
+        lost
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     api::{Api, Call},
     desk::{Claim, Posted, Waiting},
     refusal::{Quota, Refusal},
+    sent::{Outgoing, Sent},
 };
 use bytes::Bytes;
 use opentelemetry::trace::SpanKind;
@@ -93,7 +94,12 @@ impl Api {
         let waiting = Waiting::new(id.clone(), account, text, hash.clone(), Timestamp::from_micros(now_micros()));
         let waiting = match self.desk.claim(waiting) {
             Claim::Known(posted) => return same_payload(posted, &hash),
-            Claim::Joined(waiting) => waiting,
+            Claim::Joined(waiting) => {
+                if let Some(sent) = waiting.sent.get() {
+                    sent.wait_until(call.deadline_micros);
+                }
+                waiting
+            }
             Claim::Full => return Err(Refusal::overloaded("waiting", self.pushback())),
             Claim::New(waiting) => {
                 let (api, call, joined) = (Arc::clone(self), call.clone(), Arc::clone(&waiting));
@@ -141,22 +147,36 @@ impl Api {
         span.set("messaging.operation.type", "send");
         span.set("messaging.destination.name", subject.template());
         let (key, meta) = (trade_key(call, waiting), self.meta(call, &waiting.request_id, span.traceparent()));
-        let stored = match errand {
+        let message = match errand {
             Errand::Trade(intent) => {
                 let request = TradeRequested { meta: Some(meta), key: Some(key), intent: Some(on_the_lane(intent)) };
-                self.lanes.trade(call.caller.tier).publish(request, span.traceparent()).await
+                Outgoing::Trade(call.caller.tier, Box::new(request))
             }
             Errand::Withdrawal(withdrawal) => {
                 let kind = Some(v1::proposal::Kind::Withdrawal(withdrawal));
-                let proposal = Proposal { meta: Some(meta), key: Some(key), kind };
-                self.lanes.proposals.publish(proposal, span.traceparent()).await
+                Outgoing::Proposal(Box::new(Proposal { meta: Some(meta), key: Some(key), kind }))
             }
         };
-        stored.map(drop).map_err(|error| {
+        self.put_on_the_bus(waiting, message, call.deadline_micros, span.traceparent()).await.map_err(|error| {
             let refusal = self.unpublished(&error);
             span.fail(refusal.reason().to_owned(), error.to_string());
             refusal
         })
+    }
+
+    /// Puts `message` on the bus, and keeps it with its wait until there is an outcome.
+    pub(crate) async fn put_on_the_bus(
+        &self,
+        waiting: &Waiting,
+        message: Outgoing,
+        deadline_micros: i64,
+        traceparent: String,
+    ) -> Result<(), BatchError> {
+        let connection = *self.bus.connections().borrow();
+        let sent = Sent::new(message.clone(), deadline_micros, (connection, now_micros()));
+        // Whoever repeats a cancel sends it again himself: the first message is the one that is kept.
+        let _ = waiting.sent.set(sent);
+        self.lanes.publish(message, traceparent).await
     }
 
     /// Takes one place a minute of the caller's `budget`.

@@ -2,6 +2,7 @@
 //! whoever watches. What was missed is asked for.
 
 use crate::{api::Api, desk::Posted, metrics as names, refusal::Refusal};
+use futures::future::join_all;
 use metrics::counter;
 use prost::Message as _;
 use std::{sync::Arc, time::Duration};
@@ -52,6 +53,7 @@ async fn look_up_overdue(api: Arc<Api>) -> anyhow::Result<()> {
             _ = ticks.tick() => {}
         }
         look_up_older(&api, LOOKUP_PERIOD).await;
+        send_lost_again(&api).await;
     }
     drain(&api).await;
     Ok(())
@@ -67,6 +69,18 @@ async fn drain(api: &Api) {
     }
     api.desk
         .close(&Refusal::unavailable("SHUTTING_DOWN", "this router is stopping; repeat the request with the same id"));
+}
+
+/// Sends what the bus may have lost once more. What cannot be sent now counts as sent: if the bus is away, the next
+/// connection is another reason.
+async fn send_lost_again(api: &Api) {
+    let connection = *api.bus.connections().borrow();
+    let lost = api.desk.lost(connection, Timestamp::from_micros(now_micros()));
+    counter!(names::SENT_AGAIN).increment(u64::try_from(lost.len()).unwrap_or(u64::MAX));
+    let sendings = lost.into_iter().map(|message| api.lanes.publish(message, String::new()));
+    for failed in join_all(sendings).await.into_iter().filter_map(Result::err) {
+        debug!("sending again what the bus may have lost: {failed}");
+    }
 }
 
 /// Asks for what has waited for `age`; returns how much that is.

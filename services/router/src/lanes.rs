@@ -1,8 +1,9 @@
 //! The ways out: one lane per tier for trades, one for what goes straight to the guard.
 
+use crate::sent::Outgoing;
 use tragen_bus::{
     Bus, Source, Subject,
-    batch::{BatchLimits, BatchPublisher},
+    batch::{BatchError, BatchLimits, BatchPublisher},
 };
 use tragen_contracts::v1::{Proposal, ProposalBatch, TradeRequested, TradeRequestedBatch};
 use tragen_domain::tier::Tier;
@@ -14,7 +15,7 @@ pub(crate) struct Lanes {
     premium: BatchPublisher<TradeRequested>,
     standard: BatchPublisher<TradeRequested>,
     free: BatchPublisher<TradeRequested>,
-    pub(crate) proposals: BatchPublisher<Proposal>,
+    proposals: BatchPublisher<Proposal>,
 }
 
 impl Lanes {
@@ -29,7 +30,18 @@ impl Lanes {
         Self { premium: lane(Tier::Premium), standard: lane(Tier::Standard), free: lane(Tier::Free), proposals }
     }
 
-    pub(crate) const fn trade(&self, tier: Tier) -> &BatchPublisher<TradeRequested> {
+    /// Waits until `message` is on the bus.
+    ///
+    /// # Errors
+    /// [`BatchError`].
+    pub(crate) async fn publish(&self, message: Outgoing, traceparent: String) -> Result<(), BatchError> {
+        match message {
+            Outgoing::Trade(tier, request) => self.trade(tier).publish(*request, traceparent).await.map(drop),
+            Outgoing::Proposal(proposal) => self.proposals.publish(*proposal, traceparent).await.map(drop),
+        }
+    }
+
+    const fn trade(&self, tier: Tier) -> &BatchPublisher<TradeRequested> {
         match tier {
             Tier::Premium => &self.premium,
             Tier::Standard => &self.standard,

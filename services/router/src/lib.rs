@@ -3,7 +3,7 @@
 //! that the ledger has committed. It never decides about money, limits or prices.
 //!
 //! Inside: [`access`] and [`token`] let calls in, `api` does them, `desk` and
-//! `errand` keep a request to one outcome, `facts` follows the ledger, `balances`
+//! `errand` keep a request to one outcome, `sent` what the bus may lose of it, `facts` follows the ledger, `balances`
 //! remembers what it told for display, `grpc` and `http` are the two ways in.
 
 pub mod access;
@@ -20,6 +20,7 @@ mod lanes;
 mod metrics;
 mod page;
 pub mod refusal;
+mod sent;
 mod server;
 pub mod token;
 

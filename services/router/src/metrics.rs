@@ -14,6 +14,8 @@ pub(crate) const WAITING: &str = "router_waiting_trades";
 pub(crate) const FACTS: &str = "router_facts_total";
 /// Trades whose outcome was found by asking the ledger.
 pub(crate) const LOOKED_UP: &str = "router_outcomes_looked_up_total";
+/// Requests put on the bus once more because it may have lost them.
+pub(crate) const SENT_AGAIN: &str = "router_requests_sent_again_total";
 /// Balances that were not shared with other routers because too many waited.
 pub(crate) const UNSHARED: &str = "router_balances_unshared_total";
 /// Open streams of trade changes.
@@ -27,6 +29,7 @@ pub(crate) fn describe() {
     describe_gauge!(WAITING, "Trades on their way");
     describe_counter!(FACTS, "Ledger facts read");
     describe_counter!(LOOKED_UP, "Trades whose outcome was found by asking the ledger");
+    describe_counter!(SENT_AGAIN, "Requests put on the bus once more because it may have lost them");
     describe_counter!(UNSHARED, "Balances not shared with other routers because too many waited");
     describe_gauge!(WATCHERS, "Open streams of trade changes");
     describe_counter!("cache_lookups_total", "Lookups by cache and outcome");

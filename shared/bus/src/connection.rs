@@ -10,7 +10,7 @@ use async_nats::{
         self, ErrorCode,
         context::{ContextBuilder, GetStreamErrorKind},
         kv,
-        stream::{ConsumerError, ConsumerErrorKind, LastRawMessageErrorKind},
+        stream::{self, ConsumerError, ConsumerErrorKind, LastRawMessageErrorKind},
     },
 };
 use bytes::Bytes;
@@ -47,6 +47,16 @@ pub enum BusError {
         /// What went wrong.
         #[source]
         source: async_nats::ConnectError,
+    },
+    /// A stream that now belongs elsewhere still has messages.
+    #[error(
+        "{stream} still has {messages} messages where an earlier version kept it: let that version work them off, or delete the stream"
+    )]
+    NotDrained {
+        /// Which stream.
+        stream: &'static str,
+        /// How many are in it.
+        messages: u64,
     },
     /// Something could not be put in place or read.
     #[error("{action} on the bus")]
@@ -114,10 +124,7 @@ impl Bus {
     /// [`BusError::Api`] naming the part that could not be put in place.
     pub async fn apply(&self, lane_messages_max: i64) -> Result<(), BusError> {
         for stream in Stream::ALL {
-            self.jetstream
-                .create_or_update_stream(stream.config(lane_messages_max))
-                .await
-                .map_err(|e| BusError::api(format!("creating stream {}", stream.as_str()), e))?;
+            self.apply_config(stream, stream.config(lane_messages_max)).await?;
         }
         for consumer in Consumer::ALL {
             self.apply_consumer(consumer).await?;
@@ -137,11 +144,23 @@ impl Bus {
     /// # Errors
     /// [`BusError::Api`] when the server does not do it.
     pub async fn apply_stream(&self, stream: Stream) -> Result<(), BusError> {
-        self.jetstream
-            .create_or_update_stream(stream.config(0))
-            .await
-            .map(drop)
-            .map_err(|e| BusError::api(format!("creating stream {}", stream.as_str()), e))
+        self.apply_config(stream, stream.config(0)).await
+    }
+
+    /// Where a stream is kept cannot be changed: one that is kept elsewhere is made anew once nothing is in it.
+    async fn apply_config(&self, stream: Stream, config: stream::Config) -> Result<(), BusError> {
+        let failed = |error| BusError::api(format!("creating stream {}", stream.as_str()), error);
+        let existing = self.jetstream.get_stream(stream.as_str()).await.ok();
+        let moved = existing.filter(|existing| existing.cached_info().config.storage != config.storage);
+        if let Some(moved) = moved {
+            let messages = moved.cached_info().state.messages;
+            if messages > 0 {
+                return Err(BusError::NotDrained { stream: stream.as_str(), messages });
+            }
+            let deleted = self.jetstream.delete_stream(stream.as_str()).await;
+            deleted.map_err(|e| BusError::api(format!("making stream {} anew", stream.as_str()), e))?;
+        }
+        self.jetstream.create_or_update_stream(config).await.map(drop).map_err(failed)
     }
 
     /// Sequence and payload of the newest message on `subject` that its stream still has.

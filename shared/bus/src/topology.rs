@@ -2,8 +2,9 @@
 //! reason for each one's durability stands beside it.
 //!
 //! The server runs with `sync_interval: always`, so every message on a file
-//! stream survives a power cut and costs one fsync. Streams on the trade path
-//! carry batches, so the fsync is shared by many trades under load.
+//! stream survives a power cut and costs one fsync; on a work queue so does every
+//! ack. Streams on the trade path carry batches, so the fsync is shared by many
+//! trades under load; what is only on its way to the guard lives in memory.
 
 use async_nats::jetstream::{
     consumer::{AckPolicy, DeliverPolicy, pull},
@@ -15,9 +16,9 @@ use std::{borrow::Cow, time::Duration};
 /// A stream of the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stream {
-    /// Trades asked for, by tier. File: an accepted request survives everything.
+    /// Trades asked for, by tier. Memory: nothing has happened yet, and whoever waits for an outcome sends it again.
     Requests,
-    /// What agents propose. File: work done is not done twice.
+    /// What agents propose. Memory: the same, for the router; an agent proposes anew on the next bar.
     Proposals,
     /// The guard's decisions. File, never deleted: it is the guard's memory.
     Journal,
@@ -151,13 +152,15 @@ impl Stream {
                 discard: DiscardPolicy::New,
                 discard_new_per_subject: true,
                 max_messages_per_subject: lane_messages_max,
-                max_bytes: 512 * MIB,
+                max_bytes: 256 * MIB,
+                storage: StorageType::Memory,
                 ..base
             },
             Self::Proposals => Config {
                 retention: RetentionPolicy::WorkQueue,
                 discard: DiscardPolicy::New,
-                max_bytes: 512 * MIB,
+                max_bytes: 256 * MIB,
+                storage: StorageType::Memory,
                 ..base
             },
             Self::Journal | Self::Audit => Config { deny_delete: true, deny_purge: true, ..base },

@@ -1,8 +1,12 @@
 //! What the bus promises, on a real server: nothing accepted is lost, nothing
 //! that cannot be handled stands in the way.
 
+use async_nats::jetstream::stream::{Config as StreamConfig, StorageType};
 use prost::Message as _;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 use tragen_bus::{
     Ask, Bus, Consumer, PublishError, PublishOptions, Severity, Source, StartAt, Stream, Subject,
@@ -61,11 +65,11 @@ async fn publish(bus: &Bus, subject: &Subject, message: &v1::ProposalBatch) -> R
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_restart_under_load_loses_nothing() {
     let mut rig = rig().await;
-    let mut puller = rig.bus.pull::<v1::ProposalBatch>(&rig.context, Consumer::Guard);
+    let mut puller = rig.bus.pull::<v1::ProposalBatch>(&rig.context, Consumer::Ledger(0));
     let publisher = BatchPublisher::start(
         &rig.context,
         &rig.bus,
-        Subject::Proposals(Source::Worker),
+        Subject::Executions("paper"),
         BatchLimits { patience: PATIENCE, ..BatchLimits::default() },
         |proposals| v1::ProposalBatch { proposals },
     );
@@ -88,6 +92,35 @@ async fn a_server_restart_under_load_loses_nothing() {
     }
     sender.await.expect("all sent");
     assert!(is_restarted);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lanes_come_back_empty_and_one_on_disk_must_be_drained_first() {
+    let mut rig = rig().await;
+    let subject = Subject::Proposals(Source::Worker);
+    publish(&rig.bus, &subject, &batch_of("lost")).await.expect("stored");
+    rig.server.restart().await.expect("a new start on the same port");
+    let deadline = Instant::now() + PATIENCE;
+    while rig.bus.apply(1_000).await.is_err() {
+        assert!(Instant::now() < deadline, "the bus is not in place");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(rig.bus.newest(Stream::Proposals).await.expect("read"), None);
+
+    // As an earlier version kept it.
+    let jetstream = async_nats::jetstream::new(async_nats::connect(rig.server.url()).await.expect("a raw connection"));
+    let config = jetstream.get_stream("PROPOSALS").await.expect("there").cached_info().config.clone();
+    jetstream.delete_stream("PROPOSALS").await.expect("deleted");
+    let on_disk = StreamConfig { storage: StorageType::File, ..config };
+    jetstream.create_stream(on_disk).await.expect("created");
+    publish(&rig.bus, &subject, &batch_of("old")).await.expect("stored");
+    let refused = rig.bus.apply(1_000).await.expect_err("not drained").to_string();
+    assert!(refused.starts_with("PROPOSALS still has 1 messages"), "{refused}");
+    jetstream.get_stream("PROPOSALS").await.expect("there").purge().await.expect("worked off");
+    rig.bus.apply(1_000).await.expect("made anew");
+    let made = jetstream.get_stream("PROPOSALS").await.expect("there").cached_info().config.storage;
+    assert_eq!(made, StorageType::Memory);
     rig.stop().await;
 }
 

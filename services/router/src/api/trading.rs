@@ -5,6 +5,7 @@ use crate::{
     desk::{Posted, Waiting},
     errand::{Errand, trade_id, trade_key},
     refusal::{Refusal, malformed_answer},
+    sent::Outgoing,
 };
 use opentelemetry::trace::SpanKind;
 use std::sync::Arc;
@@ -119,8 +120,9 @@ impl Api {
             key: Some(trade_key(call, waiting)),
             kind: Some(v1::proposal::Kind::Cancel(CancelRequested { trade_id: waiting.trade_id.as_str().to_owned() })),
         };
-        let stored = self.lanes.proposals.publish(proposal, span.traceparent()).await;
-        stored.map(drop).map_err(|error| self.unpublished(&error))
+        let message = Outgoing::Proposal(Box::new(proposal));
+        let sent = self.put_on_the_bus(waiting, message, call.deadline_micros, span.traceparent()).await;
+        sent.map_err(|error| self.unpublished(&error))
     }
 
     fn named_trade(&self, call: &Call, key: Option<Key>) -> Result<TradeId, Refusal> {

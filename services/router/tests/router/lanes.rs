@@ -2,7 +2,7 @@
 //! there is no room or nobody there.
 
 use crate::stage::{Backstage, FILLS, SILENT, Stage, expect_refusal, generous, order, place, request_id, with_token};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tonic::Code::{ResourceExhausted, Unavailable};
 use tonic_types::StatusExt as _;
 use tragen_bus::Consumer;
@@ -94,4 +94,51 @@ async fn callers_are_told_when_the_router_stops() {
     stage.stop.cancel();
     let answer = waiting.await.expect("answered");
     expect_refusal("a wait", answer, Unavailable, "SHUTTING_DOWN");
+}
+
+#[tokio::test]
+async fn what_the_bus_loses_is_sent_again_while_somebody_waits() {
+    let mut stage = Stage::start_with(generous(), Backstage::Asleep, 100, Spans::default()).await;
+    let (waits, gone) = (request_id(), request_id());
+    let caller = |id: &str, seconds| {
+        let (mut client, mut request) = (stage.trading(), stage.from("alice", place(id, order(FILLS))));
+        request.set_timeout(Duration::from_secs(seconds));
+        tokio::spawn(async move { client.place_trade(request).await })
+    };
+    let (waiting, left) = (caller(&waits, 30), caller(&gone, 1));
+    let mut lane = stage.bus.pull::<TradeRequestedBatch>(&stage.context, Consumer::WorkerPremium);
+    let mut lost = Vec::new();
+    while lost.len() < 2 {
+        let delivery = lane.next().await.expect("a message");
+        lost.extend(delivery.message.requests.clone());
+    }
+    lane.give_back().await;
+    left.await.expect("joined").expect_err("nobody works");
+
+    stage.restart_bus(100).await;
+
+    let mut lane = stage.bus.pull::<TradeRequestedBatch>(&stage.context, Consumer::WorkerPremium);
+    let delivery = lane.next().await.expect("a message");
+    let [again] = delivery.message.requests.as_slice() else { panic!("not one request: {:?}", delivery.message) };
+    let trade_id = tragen_contracts::trade_id("alice", &waits).to_string();
+    let first = lost.iter().find(|request| request.key == again.key).expect("one of the two");
+    assert_eq!(again.key.as_ref().map(|key| key.trade_id.as_str()), Some(trade_id.as_str()));
+    assert_eq!((&again.intent, &again.meta), (&first.intent, &first.meta));
+    let key = again.key.clone().expect("a key");
+    let trade = v1::Trade {
+        trade_id,
+        status: v1::TradeStatus::Filled.into(),
+        request_id: waits.clone(),
+        account_id: key.account_id,
+        ..v1::Trade::default()
+    };
+    // The router follows the facts again some time after the restart, and here no ledger tells them again.
+    let end = Instant::now() + Duration::from_secs(20);
+    while !waiting.is_finished() {
+        assert!(Instant::now() < end, "the router does not hear of the outcome");
+        stage.post(trade.clone(), key.payload_hash.clone()).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let answer = waiting.await.expect("joined").expect("an outcome").into_inner();
+    assert_eq!(answer.trade.map(|trade| trade.request_id), Some(waits));
 }

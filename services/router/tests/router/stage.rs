@@ -116,6 +116,16 @@ impl Stage {
         }
     }
 
+    /// Kills the bus and starts it again: what it had in memory is gone. Returns when its streams are there again.
+    pub(crate) async fn restart_bus(&mut self, lane_max: i64) {
+        self.nats.restart().await.expect("nats-server starts again");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while let Err(error) = self.bus.apply(lane_max).await {
+            assert!(Instant::now() < deadline, "the bus is not in place: {error:#}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Another router on the same bus and keys.
     pub(crate) async fn second_router(&self, config: Config) -> Channel {
         let bus = Bus::connect(self.nats.url(), "router-2").await.expect("connected");
