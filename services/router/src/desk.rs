@@ -9,6 +9,7 @@ use crate::{
 };
 use bytes::Bytes;
 use metrics::gauge;
+use prost::Message as _;
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -60,12 +61,21 @@ pub(crate) enum Claim {
     Full,
 }
 
+/// An answer as it is remembered: encoded it takes a third of the memory.
+#[derive(Debug, Clone, PartialEq)]
+struct Answer {
+    is_trade: bool,
+    encoded: Bytes,
+    /// Whether nothing can follow, and the account's version: the greater is the later answer.
+    age: (bool, i64),
+}
+
 /// All waits and recent answers of the process.
 #[derive(Debug)]
 pub(crate) struct Desk {
     answers: Mutex<HashMap<TradeId, Arc<Waiting>>>,
     finals: Mutex<HashMap<TradeId, Arc<Waiting>>>,
-    recent: LocalCache<TradeId, Arc<Posted>>,
+    recent: LocalCache<TradeId, Answer>,
     waiting_max: usize,
     waiting_age_max: Duration,
 }
@@ -100,6 +110,27 @@ impl Posted {
     /// Whether nothing can follow.
     pub(crate) fn is_final(&self) -> bool {
         self.is_answer() && self.status() != TradeStatus::Working
+    }
+}
+
+impl Answer {
+    fn new(posted: &Posted) -> Self {
+        let (is_trade, encoded, version) = match posted {
+            Posted::Trade(posted) => {
+                let version = posted.trade.as_ref().map_or(0, |trade| trade.account_version);
+                (true, posted.encode_to_vec(), version)
+            }
+            Posted::Cash(posted) => (false, posted.encode_to_vec(), 0),
+        };
+        Self { is_trade, encoded: encoded.into(), age: (posted.is_final(), version) }
+    }
+
+    fn posted(self) -> Option<Posted> {
+        if self.is_trade {
+            TradePosted::decode(self.encoded).ok().map(|posted| Posted::Trade(Box::new(posted)))
+        } else {
+            CashPosted::decode(self.encoded).ok().map(|posted| Posted::Cash(Box::new(posted)))
+        }
     }
 }
 
@@ -141,8 +172,8 @@ impl Desk {
     /// Finds the request or makes `waiting` its wait, in one step.
     pub(crate) fn claim(&self, waiting: Waiting) -> Claim {
         let mut answers = lock(&self.answers);
-        if let Some(posted) = self.recent.get(&waiting.trade_id) {
-            return Claim::Known(posted);
+        if let Some(posted) = self.recent.get(&waiting.trade_id).and_then(Answer::posted) {
+            return Claim::Known(Arc::new(posted));
         }
         let is_full = answers.len() >= self.waiting_max;
         match answers.entry(waiting.trade_id.clone()) {
@@ -184,7 +215,10 @@ impl Desk {
                 let waiting = answers.remove(&trade_id);
                 // Kept before the lock is released: a repeat finds the wait or the answer.
                 if waiting.is_some() || self.recent.contains(&trade_id) {
-                    self.recent.insert(trade_id.clone(), Arc::clone(posted));
+                    let answer = Answer::new(posted);
+                    let age = answer.age;
+                    // A fact is heard, and then read from the stream: by then a later one may have been heard.
+                    self.recent.insert_if(trade_id.clone(), answer, |own| own.age < age);
                 }
                 waiting
             };
@@ -291,6 +325,18 @@ mod tests {
         assert!(matches!(desk.claim(waiting("t1", 0)), Claim::Known(known) if !known.is_final()));
         desk.resolve(&posted("t1", TradeStatus::Filled));
         assert!(matches!(desk.claim(waiting("t1", 0)), Claim::Known(known) if known.is_final()));
+    }
+
+    #[test]
+    fn an_answer_is_not_taken_back_by_an_earlier_one() {
+        let desk = desk();
+        assert!(matches!(desk.claim(waiting("t1", 0)), Claim::New(_)));
+        for (status, is_final) in
+            [(TradeStatus::Working, false), (TradeStatus::Filled, true), (TradeStatus::Working, true)]
+        {
+            desk.resolve(&posted("t1", status));
+            assert!(matches!(desk.claim(waiting("t1", 0)), Claim::Known(known) if known.is_final() == is_final));
+        }
     }
 
     #[test]

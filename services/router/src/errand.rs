@@ -208,7 +208,7 @@ impl Api {
         };
         let count = outcomes.facts.len();
         for fact in outcomes.facts {
-            self.on_fact(fact);
+            self.on_committed(fact);
         }
         Ok(count)
     }

@@ -1,14 +1,16 @@
 //! Following the ledger: every committed fact ends the waits for it and goes to
-//! whoever watches. What was missed is asked for.
+//! whoever watches. Facts are committed when they are published, so waits end when
+//! one is heard, without waiting for the stream to store it too; watchers get them
+//! from the stream, in order and without gaps. What was missed is asked for.
 
 use crate::{api::Api, desk::Posted, metrics as names, refusal::Refusal};
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all};
 use metrics::counter;
 use prost::Message as _;
 use std::{sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, warn};
-use tragen_bus::{Follower, StartAt, Stream};
+use tragen_bus::{CoreSubject, Follower, StartAt, Stream};
 use tragen_contracts::v1::{CashKind, LedgerFact, LedgerFactBatch, ledger_fact::Kind};
 use tragen_domain::time::Timestamp;
 use tragen_host::clock::now_micros;
@@ -26,10 +28,29 @@ const DRAIN_PERIOD: Duration = Duration::from_millis(100);
 /// # Errors
 /// When the stream cannot be read.
 pub(crate) async fn start(api: &Arc<Api>) -> anyhow::Result<()> {
+    let heard = api.bus.listen(&CoreSubject::LedgerFacts).await?;
+    api.context.spawn("heard-facts", hear(Arc::clone(api), heard));
     let follower = api.bus.follow(&api.context, Stream::Ledger, "", StartAt::Now).await?;
     api.context.spawn("facts", follow(Arc::clone(api), follower));
     api.context.spawn("lookups", look_up_overdue(Arc::clone(api)));
     Ok(())
+}
+
+async fn hear(
+    api: Arc<Api>,
+    mut heard: impl futures::Stream<Item = LedgerFactBatch> + Send + Unpin,
+) -> anyhow::Result<()> {
+    let stopped = api.context.stopped();
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            () = &mut stopped => return Ok(()),
+            batch = heard.next() => match batch {
+                Some(batch) => batch.facts.into_iter().for_each(|fact| api.on_committed(fact)),
+                None => return Ok(()),
+            },
+        }
+    }
 }
 
 async fn follow(api: Arc<Api>, mut follower: Follower) -> anyhow::Result<()> {
@@ -100,9 +121,18 @@ async fn look_up_older(api: &Api, age: Duration) -> usize {
 }
 
 impl Api {
-    /// Something is committed.
-    pub(crate) fn on_fact(&self, fact: LedgerFact) {
+    /// A fact of the stream, each once: for watchers, and for waits that have not heard of it.
+    fn on_fact(&self, fact: LedgerFact) {
         counter!(names::FACTS).increment(1);
+        // Only a copy for watchers: without one it would be made for nobody.
+        if let Some(Kind::Trade(posted)) = fact.kind.as_ref().filter(|_| self.changes.receiver_count() > 0) {
+            let _ = self.changes.send(Arc::new(posted.clone()));
+        }
+        self.on_committed(fact);
+    }
+
+    /// Something is committed; however often it is told.
+    pub(crate) fn on_committed(&self, fact: LedgerFact) {
         // How old a balance is that does not say when it was committed is not known.
         if let Some(committed_at) = fact.meta.as_ref().map(|meta| meta.occurred_at_micros).filter(|at| *at > 0) {
             for account in fact.balances.iter().filter_map(|changed| changed.account.as_ref()) {
@@ -110,13 +140,7 @@ impl Api {
             }
         }
         match fact.kind {
-            Some(Kind::Trade(posted)) => {
-                // Only a copy for watchers: without one it would be made for nobody.
-                if self.changes.receiver_count() > 0 {
-                    let _ = self.changes.send(Arc::new(posted.clone()));
-                }
-                self.desk.resolve(&Arc::new(Posted::Trade(Box::new(posted))));
-            }
+            Some(Kind::Trade(posted)) => self.desk.resolve(&Arc::new(Posted::Trade(Box::new(posted)))),
             // The sender waits under the same id; what the receiver has is not for him to know.
             Some(Kind::Cash(posted)) if posted.kind() == CashKind::Received => {}
             Some(Kind::Cash(posted)) => self.desk.resolve(&Arc::new(Posted::Cash(Box::new(posted)))),

@@ -80,6 +80,8 @@ pub enum CoreSubject {
     },
     /// `control.ack.>`: all acks.
     ControlAcks,
+    /// `ledger.*`: the facts of LEDGER as they are published, before the stream has stored them.
+    LedgerFacts,
 }
 
 /// Whom a question goes to.
@@ -177,6 +179,7 @@ impl fmt::Display for CoreSubject {
             Self::ControlState => f.write_str("control.state"),
             Self::ControlAck { epoch, worker } => write!(f, "control.ack.{epoch}.{worker}"),
             Self::ControlAcks => f.write_str("control.ack.>"),
+            Self::LedgerFacts => f.write_str("ledger.*"),
         }
     }
 }
