@@ -7,9 +7,11 @@
 
 mod agent;
 mod ratio;
+mod status;
 mod trades;
 
 pub use crate::portfolio::{HIGH_PERFORMER_SCORE, SCORED_TRADES_MIN, ScoreInputs, Standing, performance_score};
 pub use agent::{AgentRecord, DAYS_KEPT};
 pub use ratio::{Calendar, annual_ratio, sharpe, sharpe_of, sortino, sortino_of};
+pub use status::{Better, Kpi, KpiStatus};
 pub use trades::ClosedTrades;

@@ -1,5 +1,7 @@
 //! One closed price bar, seen from the bid, the ask and the middle.
 
+use crate::{market, money::Price};
+
 /// Open, high, low and close of one price series over one bar, in price units.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ohlc {
@@ -97,6 +99,22 @@ impl Bar {
         Ok(Self { mid: bid.with(ask, |bid, ask| (bid + ask) / 2.0), bid, ask, day: None })
     }
 
+    /// A bar of the market as the models see it: uncrossed, in units of the price, on its UTC day.
+    ///
+    /// The one way from market data into the models, so that a live worker and a replay of history see the same bar.
+    ///
+    /// # Errors
+    /// [`BarError`] when one side is not a valid bar.
+    pub fn seen(bar: &market::Bar) -> Result<Self, BarError> {
+        let ohlc = |side: &market::Ohlc| Ohlc {
+            open: units(side.open),
+            high: units(side.high),
+            low: units(side.low),
+            close: units(side.close),
+        };
+        Ok(Self::from_bid_ask(ohlc(&bar.bid), ohlc(&bar.ask))?.uncrossed().on_day(bar.start.utc_day()))
+    }
+
     /// A bar from middle (or traded) prices and half of a fixed spread, in price units.
     ///
     /// Example: middle 1.3000 with half a spread of 0.00005 has bid 1.29995 and ask 1.30005.
@@ -151,6 +169,12 @@ impl Bar {
     }
 }
 
+/// Micros as the models' floating-point number; estimates only, never money.
+#[expect(clippy::cast_precision_loss, reason = "models work on estimates; 2^53 micros are nine thousand million")]
+fn units(price: Price) -> f64 {
+    price.micros() as f64 / 1e6
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +189,25 @@ mod tests {
         assert!((bar.bid().open - 1.299_95).abs() < 1e-12 && (bar.ask().close - 1.305_05).abs() < 1e-12);
         let again = Bar::from_bid_ask(*bar.bid(), *bar.ask()).expect("valid bar");
         assert!((again.mid().high - 1.31).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_bar_of_the_market_is_seen_in_units_and_uncrossed() {
+        let prices = |micros: [i64; 4]| {
+            let [open, high, low, close] = micros.map(Price::from_micros);
+            market::Ohlc { open, high, low, close }
+        };
+        let bar = market::Bar {
+            instrument: crate::id::InstrumentId::new("GBPUSD").expect("an id"),
+            timeframe: market::Timeframe::Minute1,
+            start: crate::time::Timestamp::from_micros(2 * 86_400_000_000),
+            bid: prices([1_500_000, 1_600_000, 1_400_000, 1_550_000]),
+            ask: prices([1_500_100, 1_600_100, 1_400_100, 1_549_900]),
+            published_at: crate::time::Timestamp::default(),
+        };
+        let seen = Bar::seen(&bar).expect("valid");
+        assert_eq!((seen.bid().open, seen.ask().close, seen.day()), (1.5, 1.55, Some(2)));
+        assert!(Bar::seen(&market::Bar { bid: prices([0, 1, 0, 1]), ..bar }).is_err());
     }
 
     #[test]

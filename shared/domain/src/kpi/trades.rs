@@ -44,6 +44,22 @@ impl ClosedTrades {
         Ok(())
     }
 
+    /// Takes the trades of another record too, e.g. of another agent.
+    ///
+    /// # Errors
+    /// [`Overflow`]; nothing is changed then.
+    pub fn add(&mut self, other: &Self) -> Result<(), Overflow> {
+        let (won, lost) = (self.won.plus(other.won)?, self.lost.plus(other.lost)?);
+        *self = Self {
+            wins: self.wins + other.wins,
+            losses: self.losses + other.losses,
+            even: self.even + other.even,
+            won,
+            lost,
+        };
+        Ok(())
+    }
+
     /// How many trades closed.
     #[must_use]
     pub const fn count(&self) -> u64 {
@@ -138,6 +154,21 @@ mod tests {
         check(&[10, 20, 5], [unbeaten, Ok(1.0), Ok(35.0 / 3.0), unbeaten]);
         check(&[-10, -5], [Ok(0.0), Ok(0.0), Ok(-7.5), none]);
         check(&[0, 0], [none, none, Ok(0.0), none]);
+    }
+
+    #[test]
+    fn two_records_add_up_to_that_of_all_their_trades() {
+        let of = |nets: &[i64]| {
+            let mut trades = ClosedTrades::default();
+            nets.iter().for_each(|net| trades.record(Money::from_micros(*net)).expect("fits"));
+            trades
+        };
+        let mut sum = of(&[5, -3]);
+        sum.add(&of(&[0, 7])).expect("fits");
+        assert_eq!(sum, of(&[5, -3, 0, 7]));
+        let before = sum;
+        assert_eq!(sum.add(&of(&[i64::MAX])), Err(Overflow));
+        assert_eq!(sum, before);
     }
 
     #[test]
