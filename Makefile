@@ -17,7 +17,7 @@ SERVERS = nats=$$(tools/fetch nats) && valkey=$$(tools/fetch valkey) && postgres
 # $(call need,a program,what to do when it is missing)
 need = @command -v $(1) >/dev/null 2>&1 || { echo "make: $(1) was not found on the PATH. $(2)" >&2; exit 1; }
 
-.PHONY: help run test fmt lint bench proto-lint compose-check tools-test deny ci rust python chaos-ledger
+.PHONY: help run test fmt lint bench proto-lint compose-check tools-test deny ci rust python chaos chaos-ledger
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,6 +40,11 @@ lint: rust ## what a review would only waste time on
 bench: rust python ## measure: the load test against a release build (ARGS for the load test)
 	@$(SERVERS) && $(CARGO) build --release -p tragen --bin tragen && \
 	exec $(CARGO) run --release -p tragen-loadtest -- $(ARGS)
+
+chaos: rust python ## the whole platform under load and faults, for long (SEED, MINUTES, ARGS for the load test)
+	@$(SERVERS) && $(CARGO) build --release -p tragen --bin tragen -p tragen-loadtest && \
+	exec target/release/tragen-loadtest chaos --seed "$${SEED:-$$(date +%s)}" --minutes "$${MINUTES:-60}" --every-secs 60 \
+		--folder "target/chaos-$$(date +%Y%m%d-%H%M%S)" $(ARGS)
 
 chaos-ledger: rust python ## kill, freeze, starve and cut off the ledger for long (SEED, ROUNDS, ARGS for part of a scenario's name)
 	@$(SERVERS) && export TRAGEN_CHAOS_SEED="$${SEED:-$$(date +%s)}" TRAGEN_CHAOS_ROUNDS="$(ROUNDS)" TRAGEN_CHAOS_ONLY="$(ARGS)" && \

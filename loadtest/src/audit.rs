@@ -3,11 +3,16 @@
 
 use crate::{
     book::{Book, Findings, Kept, Promised, is_final},
+    crowd::Crowd,
     target::Account,
+    trader::may_pass,
 };
 use futures::{StreamExt as _, stream};
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 use tonic::{Code, Status, transport::Channel};
 use tragen_contracts::v1::{self, accounts_client::AccountsClient, trading_client::TradingClient};
 
@@ -48,7 +53,7 @@ impl Audit {
 #[derive(Debug)]
 pub(crate) struct Auditor<'a> {
     pub(crate) channel: Channel,
-    pub(crate) accounts: &'a [Account],
+    pub(crate) crowd: &'a Crowd,
     pub(crate) currency: &'a str,
     /// How long unfinished business may take to settle.
     pub(crate) patience: Duration,
@@ -64,31 +69,36 @@ struct Settled {
 }
 
 impl Auditor<'_> {
-    /// The cash of every account, in order.
-    pub(crate) async fn cash(&self) -> Result<Vec<i64>, Status> {
-        let until = Instant::now() + self.patience;
-        let asked = stream::iter(self.accounts).map(|account| async move {
-            match patiently(until, || self.account(account, 0)).await {
-                Err(status) if status.code() == Code::NotFound => Ok(0),
-                answer => Ok(answer?.cash_micros),
+    /// The cash of the accounts with these numbers.
+    pub(crate) async fn cash(&self, numbers: &[usize]) -> Result<HashMap<usize, i64>, Status> {
+        let asked = stream::iter(numbers).map(|number| async move {
+            let until = Instant::now() + self.patience;
+            match patiently(until, || async { self.account(&self.named(*number)?, 0).await }).await {
+                Err(status) if status.code() == Code::NotFound => Ok((*number, 0)),
+                answer => Ok((*number, answer?.cash_micros)),
             }
         });
-        let answers: Vec<_> = asked.buffered(QUESTIONS_AT_ONCE).collect().await;
-        answers.into_iter().collect()
+        asked.buffer_unordered(QUESTIONS_AT_ONCE).collect::<Vec<_>>().await.into_iter().collect()
+    }
+
+    fn named(&self, number: usize) -> Result<Account, Status> {
+        self.crowd.account(number).map_err(|error| Status::internal(format!("{error:#}")))
     }
 
     /// Compares the promises in `book`, made since the accounts held `cash_before`, with what the server says now.
-    pub(crate) async fn audit(&self, book: Book, cash_before: &[i64]) -> Audit {
+    pub(crate) async fn audit(&self, book: Book, cash_before: &HashMap<usize, i64>) -> Audit {
         let until = Instant::now() + self.patience;
+        let summed: Vec<usize> = book.accounts.keys().copied().take(self.transfers_of_max).collect();
         let mut audit = Audit::default();
         let is_incomplete = book.is_incomplete();
         let mut findings = book.findings;
         if is_incomplete {
             findings.add("too many operations without an answer to audit them".to_owned());
         } else {
-            let accounts = self.accounts.iter().zip(&book.accounts).zip(cash_before);
-            let settling = stream::iter(accounts)
-                .map(|((account, promised), before)| self.settle(account, promised, *before, until));
+            let settling = stream::iter(&book.accounts).map(|(number, promised)| {
+                let before = cash_before.get(number).copied().unwrap_or(0);
+                self.settle(*number, promised, before)
+            });
             let mut settled = settling.buffer_unordered(QUESTIONS_AT_ONCE);
             while let Some(Settled { recovered, finding }) = settled.next().await {
                 audit.accounts_compared += 1;
@@ -102,13 +112,13 @@ impl Auditor<'_> {
             audit.trades_compared += 1;
             finding.into_iter().for_each(|finding| findings.add(finding));
         }
-        for account in self.accounts.iter().take(self.transfers_of_max) {
-            match patiently(until, || self.add_up(account)).await {
+        for number in summed {
+            match patiently(until, || async { self.add_up(&self.named(number)?).await }).await {
                 Ok((transfers, finding)) => {
                     audit.transfers_added += transfers;
                     finding.into_iter().for_each(|finding| findings.add(finding));
                 }
-                Err(status) => findings.add(format!("the transfers of {} cannot be read: {status}", account.name)),
+                Err(status) => findings.add(format!("the transfers of account {number} cannot be read: {status}")),
             }
         }
         let Findings { told, count } = findings;
@@ -117,9 +127,12 @@ impl Auditor<'_> {
 
     /// The trade that was answered is still there, to the last field.
     async fn compare(&self, kept: Kept, until: Instant) -> Option<String> {
-        let account = &self.accounts[kept.account];
         let id = &kept.trade.request_id;
-        match patiently(until, || self.trade(account, id)).await {
+        let account = match self.named(kept.account) {
+            Ok(account) => account,
+            Err(status) => return Some(format!("account {} has no token: {status}", kept.account)),
+        };
+        match patiently(until, || self.trade(&account, id)).await {
             Ok(trade) if trade == kept.trade => None,
             Ok(trade) => Some(format!("trade {id} was answered as {:?} and is now {trade:?}", kept.trade)),
             Err(status) => Some(format!("trade {id} of {} was answered and is not to be had: {status}", account.name)),
@@ -127,12 +140,14 @@ impl Auditor<'_> {
     }
 
     /// Waits until the account holds what it should; while operations are without an answer it may still change.
-    async fn settle(&self, account: &Account, promised: &Promised, before: i64, until: Instant) -> Settled {
+    async fn settle(&self, number: usize, promised: &Promised, before: i64) -> Settled {
+        let until = Instant::now() + self.patience;
         loop {
-            let (settled, may_change) = match self.settled(account, promised, before).await {
+            let asked = async { self.settled(&self.named(number)?, promised, before).await };
+            let (settled, may_change) = match asked.await {
                 Ok(settled) => (settled, !promised.unanswered.is_empty()),
                 Err(status) => {
-                    let finding = Some(format!("{} cannot be read: {status}", account.name));
+                    let finding = Some(format!("account {number} cannot be read: {status}"));
                     (Settled { recovered: 0, finding }, true)
                 }
             };
@@ -238,11 +253,7 @@ pub(crate) async fn patiently<T, F: Future<Output = Result<T, Status>>>(
             Ok(answer) => return Ok(answer),
             Err(status) => status,
         };
-        let may_pass = matches!(
-            status.code(),
-            Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted
-        );
-        if !may_pass || Instant::now() >= until {
+        if !may_pass(&status) || Instant::now() >= until {
             return Err(status);
         }
         tokio::time::sleep(PAUSE).await;

@@ -1,6 +1,7 @@
 //! What the answers promised, kept for the audit.
 
 use crate::sample::Sample;
+use std::collections::{BTreeMap, HashSet};
 use tragen_contracts::v1;
 use uuid::Uuid;
 
@@ -24,25 +25,28 @@ pub(crate) struct Promised {
     /// The newest version any answer had.
     pub(crate) version: i64,
     /// Operations that got no final answer: they may or may not have happened.
-    pub(crate) unanswered: Vec<Uuid>,
+    pub(crate) unanswered: HashSet<Uuid>,
 }
 
 /// The promises of a run.
 #[derive(Debug)]
 pub(crate) struct Book {
-    pub(crate) accounts: Vec<Promised>,
+    /// By the number of the account.
+    pub(crate) accounts: BTreeMap<usize, Promised>,
     pub(crate) sample: Sample<Kept>,
     pub(crate) findings: Findings,
     unanswered: usize,
+    is_incomplete: bool,
 }
 
 impl Book {
-    pub(crate) fn new(accounts: usize, sample_max: usize) -> Self {
+    pub(crate) fn new(sample_max: usize) -> Self {
         Self {
-            accounts: vec![Promised::default(); accounts],
+            accounts: BTreeMap::new(),
             sample: Sample::new(sample_max),
             findings: Findings::default(),
             unanswered: 0,
+            is_incomplete: false,
         }
     }
 
@@ -54,7 +58,11 @@ impl Book {
         if !is_final(&trade) {
             return self.unanswered(account, request_id);
         }
-        let promised = &mut self.accounts[account];
+        let promised = self.accounts.entry(account).or_default();
+        if promised.unanswered.remove(&request_id) {
+            // A resting order that has ended, or a repeat after a lost answer.
+            self.unanswered -= 1;
+        }
         promised.cash_change_micros += i128::from(trade.cash_change_micros);
         promised.version = promised.version.max(trade.account_version);
         self.sample.add(Kept { account, trade });
@@ -62,15 +70,17 @@ impl Book {
 
     /// Keeps in mind that `account` does not know what became of `request_id`.
     pub(crate) fn unanswered(&mut self, account: usize, request_id: Uuid) {
-        self.unanswered += 1;
-        if self.unanswered <= UNANSWERED_MAX {
-            self.accounts[account].unanswered.push(request_id);
+        if self.unanswered < UNANSWERED_MAX {
+            let is_new = self.accounts.entry(account).or_default().unanswered.insert(request_id);
+            self.unanswered += usize::from(is_new);
+        } else {
+            self.is_incomplete = true;
         }
     }
 
     /// Whether more answers are missing than could be remembered.
     pub(crate) const fn is_incomplete(&self) -> bool {
-        self.unanswered > UNANSWERED_MAX
+        self.is_incomplete
     }
 }
 

@@ -8,6 +8,9 @@ use std::{collections::BTreeMap, time::Duration};
 const LATENCY_MICROS_MAX: u64 = 600_000_000;
 /// Latencies are exact to one in a thousand.
 const SIGNIFICANT_DIGITS: u8 = 3;
+/// Where the buckets of [`Second::buckets`] end, microseconds; the last one has no end.
+pub const BUCKET_ENDS_MICROS: [u64; 13] =
+    [500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000];
 
 /// The spread of latencies, microseconds; all 0 without an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -29,13 +32,48 @@ pub struct Latency {
 pub(crate) struct Figures {
     pub(crate) ok_by_status: BTreeMap<String, u64>,
     pub(crate) errors_by_code: BTreeMap<String, u64>,
+    pub(crate) errors_by_class: BTreeMap<String, u64>,
     latencies: Histogram<u64>,
+}
+
+/// A part of the operations: of one kind, or of one tier.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Operations that were answered.
+    pub ok: u64,
+    /// Operations that failed.
+    pub errors: u64,
+    /// Those by what kind of failure it is: `shed` (told when to come again), `overloaded`, `timeout`,
+    /// `unavailable`, `refused`.
+    pub errors_by_class: BTreeMap<String, u64>,
+    /// From the (intended) start to the answer, of answered operations.
+    pub latency: Latency,
+}
+
+/// What was answered within one second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Second {
+    /// Which, from the beginning of the warm-up.
+    pub second: u64,
+    /// Whether it is of the warm-up.
+    pub is_warm_up: bool,
+    /// Operations that should have started in it; 0 in a closed loop.
+    pub offered: u64,
+    /// Answers that came in it.
+    pub ok: u64,
+    /// Failures that came in it.
+    pub errors: u64,
+    /// Of the answers that came in it.
+    pub latency: Latency,
+    /// How many of them took up to [`BUCKET_ENDS_MICROS`] and longer than the end before, and longer than all.
+    pub buckets: [u64; 14],
 }
 
 impl Figures {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let latencies = Histogram::new_with_bounds(1, LATENCY_MICROS_MAX, SIGNIFICANT_DIGITS)?;
-        Ok(Self { ok_by_status: BTreeMap::new(), errors_by_code: BTreeMap::new(), latencies })
+        let (ok_by_status, errors_by_code, errors_by_class) = Default::default();
+        Ok(Self { ok_by_status, errors_by_code, errors_by_class, latencies })
     }
 
     /// An operation that was answered with a trade.
@@ -45,8 +83,15 @@ impl Figures {
     }
 
     /// An operation that failed; its latency is not counted, so that quick refusals flatter nothing.
-    pub(crate) fn add_error(&mut self, code: &str) {
+    pub(crate) fn add_error(&mut self, code: &str, class: &str) {
         add_one(&mut self.errors_by_code, code);
+        add_one(&mut self.errors_by_class, class);
+    }
+
+    /// As a part of all.
+    pub(crate) fn part(&self) -> Part {
+        let errors_by_class = self.errors_by_class.clone();
+        Part { ok: self.ok(), errors: self.errors(), errors_by_class, latency: self.latency() }
     }
 
     pub(crate) fn ok(&self) -> u64 {
@@ -67,10 +112,22 @@ impl Figures {
         }
     }
 
+    /// How many answers there are in each bucket.
+    pub(crate) fn buckets(&self) -> [u64; 14] {
+        let mut counts = [0; 14];
+        let ends = BUCKET_ENDS_MICROS.into_iter().chain([u64::MAX]);
+        let begins = [0].into_iter().chain(BUCKET_ENDS_MICROS.map(|end| end + 1));
+        for (count, (begin, end)) in counts.iter_mut().zip(begins.zip(ends)) {
+            *count = self.latencies.count_between(begin, end);
+        }
+        counts
+    }
+
     /// Starts over.
     pub(crate) fn clear(&mut self) {
         self.ok_by_status.clear();
         self.errors_by_code.clear();
+        self.errors_by_class.clear();
         self.latencies.reset();
     }
 }
@@ -99,7 +156,7 @@ mod tests {
         let mut figures = Figures::new().expect("valid bounds");
         assert_eq!(figures.latency(), Latency::default());
         (1..=10_000).for_each(|micros| figures.add_ok("FILLED", Duration::from_micros(micros)));
-        figures.add_error("UNAVAILABLE");
+        figures.add_error("UNAVAILABLE", "unavailable");
         let latency = figures.latency();
         for (got, exact) in [
             (latency.p50_micros, 5_000),
@@ -111,6 +168,8 @@ mod tests {
             assert!(got.abs_diff(exact) <= exact / 1_000 + 1, "{got} is not {exact}");
         }
         assert_eq!((figures.ok(), figures.errors()), (10_000, 1));
+        assert_eq!(figures.buckets().iter().sum::<u64>(), 10_000);
+        assert!(figures.buckets()[0].abs_diff(500) <= 1 && figures.buckets()[4].abs_diff(5_000) <= 8);
         figures.add_ok("FILLED", Duration::from_secs(3_600));
         assert!(figures.latency().max_micros >= LATENCY_MICROS_MAX, "beyond the range counts as its end");
     }

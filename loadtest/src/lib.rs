@@ -3,23 +3,56 @@
 //! must still be there, unchanged, and every account must hold exactly what the
 //! answers say.
 //!
-//! [`Session::open`] connects and deposits, [`Session::run`] is one measured run.
+//! [`Session::open`] connects and deposits, [`Session::run`] is one measured run,
+//! [`Session::prove`] proves the record of all of them. [`sweep`] looks for the highest
+//! rate, [`Plan`] says what figures mean for many users, [`chaos`](fn@chaos) breaks things.
 
 mod audit;
 mod book;
+mod chaos;
 pub mod cli;
+mod crowd;
+mod dice;
 mod figures;
+mod halt;
+mod html;
+mod kpi;
 mod load;
+mod machine;
 mod market;
+mod monitor;
+mod operation;
+mod plan;
+mod proof;
+mod record;
 mod report;
 mod sample;
+mod scenario;
 mod schedule;
 mod session;
+mod sweep;
+mod tally;
 mod target;
+mod trader;
 
 pub use audit::Audit;
-pub use figures::Latency;
+pub use chaos::{
+    Chaos, ChaosReport, Fault, Healed, Invariant, Part as ChaosPart, Server, Traffic, Trouble, chaos, repository_tools,
+};
+pub use crowd::{Crowd, Issuer, Role, Tier};
+pub use figures::{BUCKET_ENDS_MICROS, Latency, Part, Second};
+pub use halt::Halted;
+pub use html::page;
+pub use kpi::{Goal, Kpi, Standing, Verdict};
 pub use load::Load;
+pub use machine::Machine;
+pub use monitor::{Gauge, ProcessUse, Usage, Watched};
+pub use operation::{Mix, Operation};
+pub use plan::{Component, Demand, Measured, Need, Plan, Prices, growth_table};
+pub use proof::Proof;
 pub use report::Report;
+pub use scenario::{HaltTable, LoadTable, Scenario, ShapeName, Users};
+pub use schedule::Shape;
 pub use session::{Run, Session, Setup};
+pub use sweep::{Bounds, Curve, Step, sweep};
 pub use target::{Account, read_accounts};

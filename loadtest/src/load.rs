@@ -1,22 +1,19 @@
 //! The load itself: a closed loop keeps a number of operations in flight, an
 //! open loop starts them by a schedule.
 
-use crate::{schedule::Schedule, target::Account};
+use crate::{
+    schedule::{Schedule, Shape},
+    trader::{Outcome, Trader},
+};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
     runtime::Handle,
-    sync::{Semaphore, mpsc, watch},
+    sync::{Semaphore, mpsc},
     task::JoinSet,
 };
-use tonic::{Status, transport::Channel};
-use tragen_contracts::v1::{self, trading_client::TradingClient};
-use uuid::Uuid;
 
 /// A refused caller of a closed loop waits this long, so that refusals do not become a flood.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(10);
@@ -31,83 +28,47 @@ pub enum Load {
     },
     /// Operations start at fixed times; latency counts from the intended start.
     Open {
-        /// Starts per second.
-        per_second: u32,
+        /// How the rate changes.
+        shape: Shape,
         /// Most operations in flight; later starts wait, and their latency with them.
         in_flight_max: usize,
     },
 }
 
-/// One operation that has ended.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    /// Index of the account.
-    pub(crate) account: usize,
-    pub(crate) request_id: Uuid,
-    /// When it should have started: the schedule's time in an open loop.
-    pub(crate) started: Instant,
-    pub(crate) ended: Instant,
-    pub(crate) answer: Result<v1::Trade, Status>,
-}
+impl Load {
+    /// An open loop at one rate.
+    #[must_use]
+    pub const fn constant(per_second: u32, in_flight_max: usize) -> Self {
+        Self::Open { shape: Shape::Constant { per_second }, in_flight_max }
+    }
 
-/// Places orders; clones share everything.
-#[derive(Debug, Clone)]
-pub(crate) struct Trader {
-    pub(crate) accounts: Arc<[Account]>,
-    pub(crate) channels: Arc<[Channel]>,
-    pub(crate) instrument_id: Arc<str>,
-    pub(crate) quantity_micros: i64,
-    pub(crate) quotes: watch::Receiver<v1::Quote>,
-    pub(crate) deadline: Duration,
-    /// Numbers the operations, so that accounts, connections and sides take turns.
-    pub(crate) next: Arc<AtomicU64>,
-}
-
-impl Trader {
-    /// One small order at the quote: each account buys and sells in turn.
-    async fn place(&self, started: Instant) -> Outcome {
-        let number = usize::try_from(self.next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
-        let account = number % self.accounts.len();
-        let is_buy = (number / self.accounts.len()).is_multiple_of(2);
-        let (side, limit_price_micros) = {
-            let quote = self.quotes.borrow();
-            if is_buy { (v1::Side::Buy, quote.ask_price_micros) } else { (v1::Side::Sell, quote.bid_price_micros) }
-        };
-        let request_id = Uuid::now_v7();
-        let order = v1::OrderIntent {
-            instrument_id: self.instrument_id.to_string(),
-            side: side.into(),
-            order_type: v1::OrderType::Limit.into(),
-            quantity_micros: self.quantity_micros,
-            limit_price_micros,
-            time_in_force: v1::TimeInForce::Ioc.into(),
-            ..v1::OrderIntent::default()
-        };
-        let request = v1::PlaceTradeRequest {
-            request_id: request_id.to_string(),
-            intent: Some(v1::place_trade_request::Intent::Order(order)),
-        };
-        let mut client = TradingClient::new(self.channels[number % self.channels.len()].clone());
-        let answered = client.place_trade(self.accounts[account].request(request, self.deadline)).await;
-        let answer = answered
-            .and_then(|answer| answer.into_inner().trade.ok_or_else(|| Status::internal("an answer without a trade")));
-        Outcome { account, request_id, started, ended: Instant::now(), answer }
+    /// The intended starts; `None` for a closed loop.
+    pub(crate) fn schedule(self, warm_up: Duration, measured: Duration) -> Option<Schedule> {
+        match self {
+            Self::Closed { .. } => None,
+            Self::Open { shape, .. } => Some(Schedule::new(shape, warm_up, measured)),
+        }
     }
 }
 
-/// Runs `load` for `length`; every operation's outcome goes to `outcomes`.
+/// Runs `load` for `length`, by `schedule` if it is an open loop; every operation's outcome goes to `outcomes`.
 /// Returns how many of the scheduled operations were never started.
-pub(crate) async fn run(load: Load, trader: Trader, length: Duration, outcomes: mpsc::Sender<Outcome>) -> u64 {
-    match load {
-        Load::Closed { in_flight } => {
+pub(crate) async fn run(
+    load: Load,
+    (schedule, length): (Option<Schedule>, Duration),
+    trader: Trader,
+    outcomes: mpsc::Sender<Outcome>,
+) -> u64 {
+    match (load, schedule) {
+        (Load::Open { in_flight_max, .. }, Some(schedule)) => {
+            let count = schedule.count();
+            // Its own thread: the runtime's timer is a millisecond coarse, and its threads are busy.
+            let pacing = tokio::task::spawn_blocking(move || open(&schedule, in_flight_max, &trader, &outcomes));
+            pacing.await.unwrap_or(count)
+        }
+        (Load::Closed { in_flight } | Load::Open { in_flight_max: in_flight, .. }, _) => {
             closed(in_flight, &trader, Instant::now() + length, &outcomes).await;
             0
-        }
-        Load::Open { per_second, in_flight_max } => {
-            let schedule = Schedule::new(per_second, length);
-            // Its own thread: the runtime's timer is a millisecond coarse, and its threads are busy.
-            let pacing = tokio::task::spawn_blocking(move || open(schedule, in_flight_max, &trader, &outcomes));
-            pacing.await.unwrap_or_else(|_| schedule.count())
         }
     }
 }
@@ -122,7 +83,7 @@ async fn closed(in_flight: usize, trader: &Trader, end: Instant, outcomes: &mpsc
                 if started >= end {
                     return;
                 }
-                let outcome = trader.place(started).await;
+                let outcome = trader.act(trader.number(), started).await;
                 let is_error = outcome.answer.is_err();
                 if outcomes.send(outcome).await.is_err() {
                     return;
@@ -137,7 +98,7 @@ async fn closed(in_flight: usize, trader: &Trader, end: Instant, outcomes: &mpsc
 }
 
 /// Starts operations by the schedule and gives up what is late by a whole deadline after its end.
-fn open(schedule: Schedule, in_flight_max: usize, trader: &Trader, outcomes: &mpsc::Sender<Outcome>) -> u64 {
+fn open(schedule: &Schedule, in_flight_max: usize, trader: &Trader, outcomes: &mpsc::Sender<Outcome>) -> u64 {
     let runtime = Handle::current();
     let slots = Arc::new(Semaphore::new(in_flight_max));
     let begin = Instant::now();
@@ -150,9 +111,11 @@ fn open(schedule: Schedule, in_flight_max: usize, trader: &Trader, outcomes: &mp
         if Instant::now() > give_up {
             break;
         }
+        // Here and not in the task: turns are taken in the order of the schedule, so a seed repeats them.
+        let number = trader.number();
         let (trader, outcomes) = (trader.clone(), outcomes.clone());
         runtime.spawn(async move {
-            let outcome = trader.place(intended).await;
+            let outcome = trader.act(number, intended).await;
             drop(slot);
             let _ = outcomes.send(outcome).await;
         });

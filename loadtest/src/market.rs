@@ -2,7 +2,10 @@
 
 use crate::target::Account;
 use anyhow::{Context as _, bail};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 use tokio::{sync::watch, task::JoinHandle};
 use tonic::{Code, Status, transport::Channel};
 use tragen_contracts::v1::{self, markets_client::MarketsClient};
@@ -21,6 +24,9 @@ const CANDIDATES_MAX: usize = 100;
 pub(crate) struct Market {
     pub(crate) instrument: v1::Instrument,
     pub(crate) quotes: watch::Receiver<v1::Quote>,
+    /// Who asks.
+    client: MarketsClient<Channel>,
+    account: Account,
     refresh: JoinHandle<()>,
 }
 
@@ -48,18 +54,26 @@ impl Market {
         };
         let (sender, quotes) = watch::channel(quote);
         let instrument_id = instrument.instrument_id.clone();
+        let (mut own, own_account) = (client.clone(), account.clone());
         let refresh = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(QUOTE_INTERVAL).await;
                 // A missed refresh only means an older limit price.
-                if let Ok(Some((_, quote))) = quoted(&mut client, &account, &instrument_id).await
+                if let Ok(Some((_, quote))) = quoted(&mut own, &own_account, &instrument_id).await
                     && sender.send(quote).is_err()
                 {
                     return;
                 }
             }
         });
-        Ok(Self { instrument, quotes, refresh })
+        Ok(Self { instrument, quotes, client, account, refresh })
+    }
+
+    /// The matches that can be traded now.
+    pub(crate) async fn matches(&self) -> Result<Vec<String>, Status> {
+        let open = open_predictions(&mut self.client.clone(), &self.account).await?;
+        let ids: BTreeSet<String> = open.into_iter().map(|instrument| instrument.match_id).collect();
+        Ok(ids.into_iter().filter(|id| !id.is_empty()).collect())
     }
 }
 
@@ -71,6 +85,19 @@ async fn find(
     if let Some(instrument_id) = wanted {
         return quoted(client, account, instrument_id).await;
     }
+    for candidate in open_predictions(client, account).await?.into_iter().take(CANDIDATES_MAX) {
+        if let Some(found) = quoted(client, account, &candidate.instrument_id).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Predictions that are open, about the first hundred.
+async fn open_predictions(
+    client: &mut MarketsClient<Channel>,
+    account: &Account,
+) -> Result<Vec<v1::Instrument>, Status> {
     let mut request = v1::ListInstrumentsRequest { page_size: PAGE_SIZE, ..v1::ListInstrumentsRequest::default() };
     let mut candidates = Vec::new();
     loop {
@@ -80,16 +107,10 @@ async fn find(
                 && instrument.status() == v1::InstrumentStatus::Open
         }));
         if page.next_page_token.is_empty() || candidates.len() >= CANDIDATES_MAX {
-            break;
+            return Ok(candidates);
         }
         request.page_token = page.next_page_token;
     }
-    for candidate in candidates.into_iter().take(CANDIDATES_MAX) {
-        if let Some(found) = quoted(client, account, &candidate.instrument_id).await? {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
 }
 
 /// The instrument with its quote, if it is open and quoted on both sides.

@@ -1,41 +1,58 @@
-//! A session: connected, with money in every account; and a run in it.
+//! A session: connected, with money in every account; and runs in it.
 
 use crate::{
     audit::{Auditor, patiently},
     book::Book,
-    figures::{Figures, per_second},
-    load::{self, Load, Outcome, Trader},
+    crowd::{Crowd, Issuer, Role, Tier},
+    figures::per_second,
+    halt,
+    load::{self, Load},
+    machine::Machine,
     market::Market,
-    report::{Report, millis},
-    target::{Account, code_name, connect},
+    monitor::{Monitor, Watched},
+    operation::Mix,
+    proof::{Proof, Prover},
+    record::{Recorder, Writing},
+    report::Report,
+    tally::Tally,
+    target::connect,
+    trader::{Trader, Wishes},
 };
 use anyhow::{Context as _, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::{Duration, Instant},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
 };
-use tokio::sync::mpsc;
-use tonic::transport::Channel;
-use tragen_contracts::v1::{self, accounts_client::AccountsClient};
+use tokio::sync::{mpsc, watch};
+use tonic::{Request, transport::Channel};
+use tragen_contracts::v1::{self, accounts_client::AccountsClient, operations_client::OperationsClient};
 use uuid::Uuid;
 
 /// Outcomes that may wait to be counted.
 const OUTCOMES_MAX: usize = 65_536;
-/// Outcomes counted at a time.
-const OUTCOMES_AT_ONCE: usize = 1_024;
 /// Deposits made at the same time.
-const DEPOSITS_AT_ONCE: usize = 16;
+const DEPOSITS_AT_ONCE: usize = 128;
 /// How long preparations and unfinished business may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the platform may take to tell its version.
+const VERSION_MAX: Duration = Duration::from_secs(2);
 
 /// Where the load goes, and in whose name.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The public API, e.g. `http://127.0.0.1:8080`.
     pub endpoint: String,
-    /// At least one.
-    pub accounts: Vec<Account>,
+    /// Who acts; at least one account.
+    pub crowd: Arc<Crowd>,
+    /// Signs tokens of operators, for halts and for the platform's version; neither without it.
+    pub issuer: Option<Issuer>,
+    /// What is done.
+    pub mix: Mix,
     /// HTTP/2 connections; at least one.
     pub connections: usize,
     /// What to trade; the first open prediction that is quoted if `None`.
@@ -44,12 +61,20 @@ pub struct Setup {
     pub quantity_micros: Option<i64>,
     /// Paid into each account beforehand, 1e-6 of the currency; nothing if 0.
     pub deposit_micros: i64,
-    /// When an operation counts as failed.
+    /// When an attempt counts as failed.
     pub deadline: Duration,
+    /// How long a request that failed is repeated with the same id; not at all if zero.
+    pub retry_for: Duration,
+    /// Of a hundred trades so many are asked for twice at the same time with the same id.
+    pub doubled_percent: u64,
     /// Answers compared with the server's later word, at most.
     pub audit_trades_max: usize,
     /// Accounts whose transfers are added up, at most.
     pub audit_transfers_of_max: usize,
+    /// Where every request and answer is recorded; it must not exist.
+    pub record: Option<PathBuf>,
+    /// Processes and metrics that are looked at meanwhile.
+    pub watched: Vec<Watched>,
 }
 
 /// One measured run.
@@ -61,6 +86,16 @@ pub struct Run {
     pub warm_up: Duration,
     /// Load that is measured.
     pub measured: Duration,
+    /// Trading is halted so long after the first measured start; never if `None`.
+    pub halt_after: Option<Duration>,
+}
+
+impl Run {
+    /// Without a halt.
+    #[must_use]
+    pub const fn new(load: Load, warm_up: Duration, measured: Duration) -> Self {
+        Self { load, warm_up, measured, halt_after: None }
+    }
 }
 
 /// Connected, and every account has money.
@@ -68,10 +103,14 @@ pub struct Run {
 pub struct Session {
     setup: Setup,
     channels: Arc<[Channel]>,
-    accounts: Arc<[Account]>,
     market: Market,
+    matches: Arc<[String]>,
+    machine: Machine,
     /// Operations started so far, so that every run goes on with the next account and side.
     next: Arc<AtomicU64>,
+    recorder: Recorder,
+    writing: Writing,
+    began: SystemTime,
 }
 
 impl Session {
@@ -80,13 +119,26 @@ impl Session {
     /// # Errors
     /// When the server cannot be reached, nothing is quoted, or a deposit fails.
     pub async fn open(setup: Setup) -> anyhow::Result<Self> {
-        ensure!(!setup.accounts.is_empty(), "the load test needs an account");
+        ensure!(!setup.crowd.is_empty(), "the load test needs an account");
         ensure!(setup.connections > 0, "the load test needs a connection");
+        setup.mix.validate()?;
         let channels: Arc<[Channel]> = connect(&setup.endpoint, setup.connections).await?.into();
-        let accounts: Arc<[Account]> = setup.accounts.clone().into();
-        let wanted = setup.instrument_id.as_deref();
-        let market = Market::open(channels[0].clone(), accounts[0].clone(), wanted).await?;
-        let session = Self { setup, channels, accounts, market, next: Arc::default() };
+        let first = setup.crowd.account(0)?;
+        let market = Market::open(channels[0].clone(), first, setup.instrument_id.as_deref()).await?;
+        let matches = if setup.mix.mandates == 0 { Vec::new() } else { market.matches().await? };
+        let machine = Machine::here(&version(&setup, channels[0].clone()).await);
+        let (recorder, writing) = Recorder::open(setup.record.as_deref())?;
+        let session = Self {
+            setup,
+            channels,
+            market,
+            matches: matches.into(),
+            machine,
+            next: Arc::default(),
+            recorder,
+            writing,
+            began: SystemTime::now(),
+        };
         if session.setup.deposit_micros > 0 {
             session.deposit().await.context("depositing")?;
         }
@@ -98,27 +150,93 @@ impl Session {
     /// # Errors
     /// When the accounts cannot be read beforehand.
     pub async fn run(&self, run: Run, progress: impl Fn(&str)) -> anyhow::Result<Report> {
-        let auditor = Auditor {
+        let halting = run.halt_after.map(|after| tokio::time::sleep(run.warm_up + after));
+        self.run_halting(run, halting, progress).await
+    }
+
+    /// The same; trading is halted when `halting` is over.
+    pub(crate) async fn run_halting<H: Future<Output = ()>>(
+        &self,
+        run: Run,
+        halting: Option<H>,
+        progress: impl Fn(&str),
+    ) -> anyhow::Result<Report> {
+        let schedule = run.load.schedule(run.warm_up, run.measured);
+        let from = self.next.load(Ordering::Relaxed);
+        let active = self.setup.crowd.active(from, schedule.as_ref().map(|schedule| from + schedule.count()));
+        let auditor = self.auditor();
+        let cash_before = auditor.cash(&active).await.context("reading the accounts before the load")?;
+        let trader = self.trader();
+        let length = run.warm_up + run.measured;
+
+        let began = Instant::now();
+        let monitor = Monitor::new(&self.setup.watched, began + run.warm_up);
+        let (stop, stopped) = watch::channel(false);
+        let monitoring = tokio::spawn(monitor.run(stopped));
+        let (sender, outcomes) = mpsc::channel(OUTCOMES_MAX);
+        let (halt_sender, halts) = mpsc::channel(1);
+        let book = Book::new(self.setup.audit_trades_max);
+        let recorder = self.recorder.clone();
+        let mut tally =
+            Tally::new(Arc::clone(&self.setup.crowd), recorder, (book, schedule.clone()), (began, run.warm_up))?;
+        let (unsent, gathered, halted) = tokio::join!(
+            load::run(run.load, (schedule, length), trader.clone(), sender),
+            tally.gather((outcomes, halts), progress),
+            self.halt(halting, halt_sender),
+        );
+        gathered?;
+        stop.send_replace(true);
+        let usage = monitoring.await.context("watching the platform")?.usage(tally.figures.ok());
+        // What still rests is canceled, so that everything can end; it is not measured.
+        let cleared = trader.clear().await;
+        let report = self.report(run, (&tally, unsent), active.len());
+        let halt = halted?.map(|halted| halt::Halted { filled_afterwards: tally.filled_after_halt, ..halted });
+        for outcome in cleared {
+            tally.add(outcome).await?;
+        }
+        let audit = auditor.audit(tally.book, &cash_before).await;
+        Ok(Report { audit, usage, halt, ..report })
+    }
+
+    /// Ends the session and proves what was recorded; `None` if nothing was.
+    ///
+    /// # Errors
+    /// When the record cannot be read, or the API or a database cannot be asked.
+    pub async fn prove(self, databases: &[String]) -> anyhow::Result<Option<Proof>> {
+        let Self { setup, channels, recorder, writing, began, .. } = self;
+        drop(recorder);
+        writing.end().await?;
+        let Some(record) = &setup.record else { return Ok(None) };
+        let prover = Prover { channel: channels[0].clone(), crowd: &setup.crowd, began, patience: PATIENCE };
+        prover.prove(record, databases).await.map(Some)
+    }
+
+    /// What is traded.
+    pub(crate) fn instrument_id(&self) -> &str {
+        &self.market.instrument.instrument_id
+    }
+
+    fn auditor(&self) -> Auditor<'_> {
+        Auditor {
             channel: self.channels[0].clone(),
-            accounts: &self.accounts,
+            crowd: &self.setup.crowd,
             currency: &self.market.instrument.currency,
             patience: PATIENCE,
             transfers_of_max: self.setup.audit_transfers_of_max,
-        };
-        let cash_before = auditor.cash().await.context("reading the accounts before the load")?;
-        let (sender, outcomes) = mpsc::channel(OUTCOMES_MAX);
-        let mut tally = Tally::new(self, run)?;
-        let length = run.warm_up + run.measured;
-        let (unsent, ()) =
-            tokio::join!(load::run(run.load, self.trader(), length, sender), tally.gather(outcomes, progress));
-        let audit = auditor.audit(tally.book, &cash_before).await;
+        }
+    }
 
-        let figures = tally.figures;
+    /// The figures; audit, usage and halt are added afterwards.
+    fn report(&self, run: Run, (tally, unsent): (&Tally, u64), active: usize) -> Report {
+        let figures = &tally.figures;
         let measured = tally.last_answer.saturating_duration_since(tally.measure_from);
-        Ok(Report {
+        let by_operation = tally.operations();
+        let trades = ["order", "mandate"].into_iter().filter_map(|kind| by_operation.get(kind)).map(|part| part.ok);
+        Report {
             load: name(run.load),
             instrument_id: self.market.instrument.instrument_id.clone(),
-            accounts: self.accounts.len(),
+            accounts: self.setup.crowd.len(),
+            accounts_active: active,
             connections: self.channels.len(),
             measured_ms: u64::try_from(measured.as_millis()).unwrap_or(u64::MAX),
             offered: figures.ok() + figures.errors() + unsent,
@@ -127,143 +245,92 @@ impl Session {
             warm_up_errors: tally.warm_up_errors,
             unsent,
             ok_per_second: per_second(figures.ok(), measured),
+            trades_per_second: per_second(trades.sum(), measured),
             latency: figures.latency(),
-            ok_by_status: figures.ok_by_status,
-            errors_by_code: figures.errors_by_code,
-            audit,
-        })
+            ok_by_status: figures.ok_by_status.clone(),
+            errors_by_code: figures.errors_by_code.clone(),
+            errors_by_class: figures.errors_by_class.clone(),
+            by_operation,
+            by_tier: tally.tiers(),
+            seconds: tally.seconds.clone(),
+            machine: self.machine.clone(),
+            ..Report::default()
+        }
+    }
+
+    async fn halt<H: Future<Output = ()>>(
+        &self,
+        halting: Option<H>,
+        halts: mpsc::Sender<Instant>,
+    ) -> anyhow::Result<Option<halt::Halted>> {
+        let Some(halting) = halting else { return Ok(None) };
+        let issuer = self.setup.issuer.as_ref().context("a halt needs --signing-key: an operator gives it")?;
+        halting.await;
+        let (halted, at) = halt::halt(self.channels[0].clone(), issuer).await.context("halting")?;
+        let _ = halts.send(at).await;
+        Ok(Some(halted))
     }
 
     fn trader(&self) -> Trader {
         let instrument = &self.market.instrument;
         let smallest = instrument.min_quantity_micros.max(instrument.lot_micros);
         Trader {
-            accounts: Arc::clone(&self.accounts),
+            crowd: Arc::clone(&self.setup.crowd),
             channels: Arc::clone(&self.channels),
-            instrument_id: instrument.instrument_id.as_str().into(),
-            quantity_micros: self.setup.quantity_micros.unwrap_or(smallest),
+            wishes: Wishes {
+                instrument_id: instrument.instrument_id.as_str().into(),
+                quantity_micros: self.setup.quantity_micros.unwrap_or(smallest),
+                lowest_price_micros: instrument.min_price_micros,
+                matches: Arc::clone(&self.matches),
+                mix: self.setup.mix,
+                retry_for: self.setup.retry_for,
+                doubled_percent: self.setup.doubled_percent,
+            },
             quotes: self.market.quotes.clone(),
             deadline: self.setup.deadline,
             next: Arc::clone(&self.next),
+            resting: Arc::new(Mutex::default()),
+            recorder: self.recorder.clone(),
         }
     }
 
     async fn deposit(&self) -> anyhow::Result<()> {
-        let until = Instant::now() + PATIENCE;
-        let deposits =
-            stream::iter(self.accounts.iter().zip(self.channels.iter().cycle())).map(|(account, channel)| {
-                // The same request id at every attempt: the money arrives once.
-                let request = v1::DepositRequest {
-                    request_id: Uuid::now_v7().to_string(),
-                    amount_micros: self.setup.deposit_micros,
-                    currency: self.market.instrument.currency.clone(),
-                };
-                async move {
-                    let deposited = patiently(until, || async {
-                        let request = account.request(request.clone(), self.setup.deadline);
-                        AccountsClient::new(channel.clone()).deposit(request).await
-                    });
-                    deposited.await.map(drop).with_context(|| format!("into {}", account.name))
-                }
-            });
+        let numbers = 0..self.setup.crowd.len();
+        let deposits = stream::iter(numbers.zip(self.channels.iter().cycle())).map(|(number, channel)| {
+            // The same request id at every attempt: the money arrives once.
+            let request = v1::DepositRequest {
+                request_id: Uuid::now_v7().to_string(),
+                amount_micros: self.setup.deposit_micros,
+                currency: self.market.instrument.currency.clone(),
+            };
+            async move {
+                let account = self.setup.crowd.account(number)?;
+                let until = Instant::now() + PATIENCE;
+                let deposited = patiently(until, || async {
+                    let request = account.request(request.clone(), self.setup.deadline);
+                    AccountsClient::new(channel.clone()).deposit(request).await
+                });
+                deposited.await.map(drop).with_context(|| format!("into {}", account.name))
+            }
+        });
         deposits.buffer_unordered(DEPOSITS_AT_ONCE).try_collect().await
-    }
-}
-
-/// Counts what comes in and keeps what the audit needs.
-#[derive(Debug)]
-struct Tally {
-    accounts: Arc<[Account]>,
-    book: Book,
-    figures: Figures,
-    /// Of the current second, for the progress.
-    second: Figures,
-    measure_from: Instant,
-    last_answer: Instant,
-    warm_up_errors: u64,
-}
-
-impl Tally {
-    fn new(session: &Session, run: Run) -> anyhow::Result<Self> {
-        let measure_from = Instant::now() + run.warm_up;
-        Ok(Self {
-            accounts: Arc::clone(&session.accounts),
-            book: Book::new(session.accounts.len(), session.setup.audit_trades_max),
-            figures: Figures::new()?,
-            second: Figures::new()?,
-            measure_from,
-            last_answer: measure_from,
-            warm_up_errors: 0,
-        })
-    }
-
-    /// Takes every outcome until the load has ended.
-    async fn gather(&mut self, mut outcomes: mpsc::Receiver<Outcome>, progress: impl Fn(&str)) {
-        let begin = Instant::now();
-        let mut seconds = tokio::time::interval(Duration::from_secs(1));
-        seconds.tick().await;
-        let mut gathered = Vec::with_capacity(OUTCOMES_AT_ONCE);
-        loop {
-            tokio::select! {
-                count = outcomes.recv_many(&mut gathered, OUTCOMES_AT_ONCE) => {
-                    if count == 0 {
-                        return;
-                    }
-                    gathered.drain(..).for_each(|outcome| self.add(outcome));
-                }
-                _ = seconds.tick() => {
-                    progress(&self.second_line(begin.elapsed()));
-                    self.second.clear();
-                }
-            }
-        }
-    }
-
-    fn add(&mut self, outcome: Outcome) {
-        let Outcome { account, request_id, started, ended, answer } = outcome;
-        let is_measured = started >= self.measure_from;
-        if is_measured {
-            self.last_answer = self.last_answer.max(ended);
-        }
-        match answer {
-            Ok(trade) => {
-                let latency = ended.saturating_duration_since(started);
-                let status = trade.status().as_str_name().trim_start_matches("TRADE_STATUS_");
-                self.second.add_ok(status, latency);
-                if is_measured {
-                    self.figures.add_ok(status, latency);
-                }
-                self.book.answered(account, &self.accounts[account].name, request_id, trade);
-            }
-            Err(status) => {
-                let code = code_name(&status);
-                self.second.add_error(&code);
-                if is_measured {
-                    self.figures.add_error(&code);
-                } else {
-                    self.warm_up_errors += 1;
-                }
-                self.book.unanswered(account, request_id);
-            }
-        }
-    }
-
-    fn second_line(&self, elapsed: Duration) -> String {
-        let latency = self.second.latency();
-        format!(
-            "{:>4} s  {:>7} trades/s  p50 {} ms  p99 {} ms  {} errors",
-            elapsed.as_secs(),
-            self.second.ok(),
-            millis(latency.p50_micros),
-            millis(latency.p99_micros),
-            self.second.errors()
-        )
     }
 }
 
 fn name(load: Load) -> String {
     match load {
         Load::Closed { in_flight } => format!("{in_flight} in flight"),
-        Load::Open { per_second, .. } => format!("{per_second}/s"),
+        Load::Open { shape, .. } => shape.to_string(),
     }
+}
+
+/// The platform's version; empty when it does not tell.
+async fn version(setup: &Setup, channel: Channel) -> String {
+    let asked = async {
+        let token = setup.issuer.as_ref()?.issue("load-operator", Tier::Premium, Role::Operator).ok()?;
+        let operator = crate::target::Account::new("load-operator", &token).ok()?;
+        let request: Request<_> = operator.request(v1::GetStatusRequest {}, VERSION_MAX);
+        Some(OperationsClient::new(channel).get_status(request).await.ok()?.into_inner().version)
+    };
+    asked.await.unwrap_or_default()
 }

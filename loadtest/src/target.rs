@@ -89,6 +89,18 @@ pub(crate) fn code_name(status: &Status) -> String {
     name
 }
 
+/// What kind of failure it is, as in [`crate::Part::errors_by_class`].
+pub(crate) fn class_name(status: &Status) -> &'static str {
+    let is_told_when = status.metadata().contains_key("grpc-retry-pushback-ms");
+    match code_name(status).as_str() {
+        "RESOURCE_EXHAUSTED" if is_told_when => "shed",
+        "RESOURCE_EXHAUSTED" => "overloaded",
+        "DEADLINE_EXCEEDED" => "timeout",
+        "UNAVAILABLE" | "CANCELLED" | "UNKNOWN" | "ABORTED" => "unavailable",
+        _ => "refused",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +112,21 @@ mod tests {
         let error = parse_accounts("load-0 aaa\nload-1 secret more").expect_err("refused").to_string();
         assert_eq!(error, "line 2 is not `account token`");
         assert!(!format!("{accounts:?}").contains("aaa"), "tokens are never shown");
+    }
+
+    #[test]
+    fn failures_have_classes() {
+        let mut shed = Status::resource_exhausted("later");
+        shed.metadata_mut().insert("grpc-retry-pushback-ms", tonic::metadata::MetadataValue::from_static("50"));
+        for (status, class) in [
+            (shed, "shed"),
+            (Status::resource_exhausted(""), "overloaded"),
+            (Status::cancelled("Timeout expired"), "timeout"),
+            (Status::unavailable(""), "unavailable"),
+            (Status::invalid_argument(""), "refused"),
+        ] {
+            assert_eq!(class_name(&status), class, "{status:?}");
+        }
     }
 
     #[test]

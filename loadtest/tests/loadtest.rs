@@ -2,7 +2,15 @@
 
 #[path = "loadtest/audits.rs"]
 mod audits;
+#[path = "loadtest/chaos.rs"]
+mod chaos;
+#[path = "loadtest/crowds.rs"]
+mod crowds;
 #[path = "loadtest/measures.rs"]
 mod measures;
 #[path = "loadtest/pretender.rs"]
 mod pretender;
+#[path = "loadtest/records.rs"]
+mod records;
+#[path = "loadtest/scenarios.rs"]
+mod scenarios;

@@ -8,7 +8,7 @@ async fn run(lie: Lie) -> anyhow::Result<Report> {
     let server = Pretender::start(lie, Duration::ZERO).await?;
     let session = Session::open(server.setup()?).await?;
     let load = Load::Closed { in_flight: 8 };
-    let run = Run { load, warm_up: Duration::ZERO, measured: Duration::from_millis(200) };
+    let run = Run::new(load, Duration::ZERO, Duration::from_millis(200));
     session.run(run, |_| ()).await
 }
 

@@ -9,8 +9,8 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn open_loop(stall: Duration, in_flight_max: usize, warm_up: Duration) -> anyhow::Result<Report> {
     let server = Pretender::start(Lie::None, stall).await?;
     let session = Session::open(server.setup()?).await?;
-    let load = Load::Open { per_second: 200, in_flight_max };
-    session.run(Run { load, warm_up, measured: SECOND }, |_| ()).await
+    let load = Load::constant(200, in_flight_max);
+    session.run(Run::new(load, warm_up, SECOND), |_| ()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,7 +43,7 @@ async fn a_session_runs_again_and_each_second_is_told() -> anyhow::Result<()> {
     let told = Mutex::new(Vec::new());
     let mut reports = Vec::new();
     for in_flight in [1, 4] {
-        let run = Run { load: Load::Closed { in_flight }, warm_up: Duration::ZERO, measured: SECOND + SECOND / 10 };
+        let run = Run::new(Load::Closed { in_flight }, Duration::ZERO, SECOND + SECOND / 10);
         reports.push(session.run(run, |line| told.lock().expect("not poisoned").push(line.to_owned())).await?);
     }
     assert!(reports.iter().all(|report| report.audit.is_passed()), "{reports:?}");

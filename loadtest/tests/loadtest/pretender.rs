@@ -1,6 +1,7 @@
 //! A server that speaks the public API and breaks one promise on demand. The
 //! real one cannot be made to lie, and an audit that never failed proves nothing.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock},
@@ -17,7 +18,7 @@ use tragen_contracts::v1::{
     markets_server::{Markets, MarketsServer},
     trading_server::{Trading, TradingServer},
 };
-use tragen_loadtest::{Account, Setup};
+use tragen_loadtest::{Account, Crowd, Mix, Setup};
 
 /// What the server does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,10 @@ pub(crate) enum Lie {
     WithholdsAnswers,
     /// Every tenth request is refused and does not happen.
     Refuses,
+    /// Every tenth trade is in the list of trades twice.
+    BooksTwice,
+    /// Every tenth trade comes with another one that nobody asked for.
+    InventsTrades,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +51,8 @@ struct Held {
     version: i64,
     transfers: Vec<v1::Transfer>,
     trades: HashMap<String, v1::Trade>,
+    /// Trades that should not be in the list.
+    more: Vec<v1::Trade>,
 }
 
 /// The server; clones share it.
@@ -77,7 +84,13 @@ impl Running {
         let accounts = ["load-0", "load-1", "load-2"].map(|name| Account::new(name, name));
         Ok(Setup {
             endpoint: self.endpoint.clone(),
-            accounts: accounts.into_iter().collect::<Result<_, _>>()?,
+            crowd: Arc::new(Crowd::listed(accounts.into_iter().collect::<Result<_, _>>()?)),
+            issuer: None,
+            mix: Mix::ORDERS,
+            retry_for: Duration::ZERO,
+            doubled_percent: 0,
+            record: None,
+            watched: Vec::new(),
             connections: 2,
             instrument_id: None,
             quantity_micros: None,
@@ -110,9 +123,18 @@ impl Pretender {
     }
 
     fn trade(&self, account: &str, request: v1::PlaceTradeRequest) -> Result<v1::Trade, Status> {
-        let Some(v1::place_trade_request::Intent::Order(order)) = request.intent else {
-            return Err(Status::invalid_argument("no order"));
+        let order = match request.intent {
+            Some(v1::place_trade_request::Intent::Order(order)) => order,
+            // The agent finds one contract worth half of its price.
+            Some(v1::place_trade_request::Intent::Mandate(_)) => v1::OrderIntent {
+                side: v1::Side::Buy.into(),
+                quantity_micros: 1_000_000,
+                limit_price_micros: 500_000,
+                ..v1::OrderIntent::default()
+            },
+            None => return Err(Status::invalid_argument("no intent")),
         };
+        let rests = order.time_in_force() == v1::TimeInForce::Gtc;
         let mut all = self.held();
         let held = all.entry(account.to_owned()).or_default();
         let is_tenth = held.version % 10 == 9;
@@ -120,7 +142,7 @@ impl Pretender {
             held.version += 1;
             return Err(Status::resource_exhausted("try later"));
         }
-        let amount = order.limit_price_micros * order.quantity_micros / 1_000_000;
+        let amount = if rests { 0 } else { order.limit_price_micros * order.quantity_micros / 1_000_000 };
         let change = if order.side() == v1::Side::Buy { -amount } else { amount };
         held.change(account, change);
         if is_tenth && self.lie == Lie::ChargesTwice {
@@ -129,7 +151,7 @@ impl Pretender {
         let mut trade = v1::Trade {
             trade_id: format!("t-{}", request.request_id),
             request_id: request.request_id.clone(),
-            status: v1::TradeStatus::Filled.into(),
+            status: if rests { v1::TradeStatus::Working } else { v1::TradeStatus::Filled }.into(),
             average_price_micros: order.limit_price_micros,
             cash_change_micros: change,
             account_version: held.version,
@@ -139,6 +161,12 @@ impl Pretender {
         let mut kept = trade.clone();
         if is_tenth && self.lie == Lie::RewritesTrades {
             kept.average_price_micros += 1;
+        }
+        if is_tenth && self.lie == Lie::BooksTwice {
+            held.more.push(kept.clone());
+        }
+        if is_tenth && self.lie == Lie::InventsTrades {
+            held.more.push(v1::Trade { request_id: uuid::Uuid::now_v7().to_string(), ..kept.clone() });
         }
         if !(is_tenth && self.lie == Lie::ForgetsTrades) {
             held.trades.insert(request.request_id, kept);
@@ -164,6 +192,8 @@ impl Pretender {
             status: status.into(),
             currency: "USD".to_owned(),
             min_quantity_micros: 1_000_000,
+            min_price_micros: 10_000,
+            match_id: "MATCH".to_owned(),
             ..v1::Instrument::default()
         }
     }
@@ -189,11 +219,16 @@ impl Held {
     }
 }
 
-/// The caller's account: in this world it is the token.
+/// The caller's account: the token itself, or what a signed one says.
 fn caller<T>(request: &Request<T>) -> Result<String, Status> {
     let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
     let token = header.and_then(|header| header.strip_prefix("Bearer "));
-    token.map(str::to_owned).ok_or_else(|| Status::unauthenticated("no token"))
+    let token = token.ok_or_else(|| Status::unauthenticated("no token"))?;
+    // A signed token names the account in its claims.
+    let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let Some(claims) = claims else { return Ok(token.to_owned()) };
+    let claims: serde_json::Value = serde_json::from_slice(&claims).map_err(|_| Status::unauthenticated("claims"))?;
+    claims["sub"].as_str().map(str::to_owned).ok_or_else(|| Status::unauthenticated("no subject"))
 }
 
 #[tonic::async_trait]
@@ -217,15 +252,28 @@ impl Trading for Pretender {
         Ok(Response::new(v1::GetTradeResponse { trade: Some(trade) }))
     }
 
-    async fn list_trades(&self, _: Request<v1::ListTradesRequest>) -> Result<Response<v1::ListTradesResponse>, Status> {
-        Err(Status::unimplemented("not needed"))
+    async fn list_trades(
+        &self,
+        request: Request<v1::ListTradesRequest>,
+    ) -> Result<Response<v1::ListTradesResponse>, Status> {
+        let account = caller(&request)?;
+        let trades = self.held().get(&account).map(|held| held.trades.values().chain(&held.more).cloned().collect());
+        let trades = trades.unwrap_or_default();
+        Ok(Response::new(v1::ListTradesResponse { trades, ..v1::ListTradesResponse::default() }))
     }
 
     async fn cancel_trade(
         &self,
-        _: Request<v1::CancelTradeRequest>,
+        request: Request<v1::CancelTradeRequest>,
     ) -> Result<Response<v1::CancelTradeResponse>, Status> {
-        Err(Status::unimplemented("not needed"))
+        let account = caller(&request)?;
+        let id = request.into_inner().trade_id;
+        let mut all = self.held();
+        let trades = all.get_mut(&account).into_iter().flat_map(|held| held.trades.values_mut());
+        let trade = trades.into_iter().find(|trade| trade.trade_id == id);
+        let trade = trade.ok_or_else(|| Status::not_found("no such trade"))?;
+        trade.set_status(v1::TradeStatus::Canceled);
+        Ok(Response::new(v1::CancelTradeResponse { trade: Some(trade.clone()) }))
     }
 
     type WatchTradesStream = futures::stream::Empty<Result<v1::WatchTradesResponse, Status>>;
@@ -280,7 +328,7 @@ impl Accounts for Pretender {
         &self,
         _: Request<v1::ListPositionsRequest>,
     ) -> Result<Response<v1::ListPositionsResponse>, Status> {
-        Err(Status::unimplemented("not needed"))
+        Ok(Response::new(v1::ListPositionsResponse::default()))
     }
 
     async fn withdraw(&self, _: Request<v1::WithdrawRequest>) -> Result<Response<v1::WithdrawResponse>, Status> {

@@ -1,0 +1,207 @@
+//! The faults, and the schedule that a seed makes of them.
+
+use super::{wire::Traffic, world::ClockTrick};
+use crate::dice::Dice;
+use serde::Serialize;
+use std::{fmt, time::Duration};
+
+/// A service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The public API.
+    Router,
+    /// Agents.
+    AgentWorker,
+    /// Limits and the venue.
+    RiskGuard,
+    /// Prices.
+    MarketData,
+    /// What agents cost.
+    CostMonitor,
+    /// The books.
+    Ledger,
+}
+
+impl Part {
+    /// Every service, in the order in which they are started.
+    pub const ALL: [Self; 6] =
+        [Self::Ledger, Self::MarketData, Self::RiskGuard, Self::AgentWorker, Self::CostMonitor, Self::Router];
+
+    /// As `tragen serve` calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Router => "router",
+            Self::AgentWorker => "agent-worker",
+            Self::RiskGuard => "risk-guard",
+            Self::MarketData => "market-data",
+            Self::CostMonitor => "cost-monitor",
+            Self::Ledger => "ledger",
+        }
+    }
+}
+
+/// A server that services need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Server {
+    /// The bus.
+    Nats,
+    /// The ledger's database.
+    Postgres,
+    /// The shared limits.
+    Valkey,
+}
+
+impl Server {
+    /// As `tools/serve` calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nats => "nats",
+            Self::Postgres => "postgres",
+            Self::Valkey => "valkey",
+        }
+    }
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// SIGKILL, and a new start when it ends.
+    Kill(Part),
+    /// SIGSTOP, and SIGCONT when it ends.
+    Freeze(Part),
+    /// The way between a service and the bus.
+    BusWire(Part, Traffic),
+    /// The way between the ledger and its database.
+    DatabaseWire(Traffic),
+    /// SIGKILL to a server, and a new start on the same data when it ends.
+    KillServer(Server),
+    /// SIGSTOP to a server.
+    FreezeServer(Server),
+    /// The bus is killed and comes back without anything.
+    WipeBus,
+    /// Reports of executions are delivered once more, with other message ids.
+    DeliverAgain,
+    /// The bus may not write to its disk for a while.
+    FillBusDisk,
+    /// A service starts again with a clock that is an hour ahead, and again with the right one.
+    ClockAhead(Part),
+}
+
+/// One trouble at its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// From the first measured start.
+    pub at: Duration,
+    /// How long.
+    pub lasts: Duration,
+    /// What.
+    pub trouble: Trouble,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kill(part) => write!(f, "kill {}", part.name()),
+            Self::Freeze(part) => write!(f, "freeze {}", part.name()),
+            Self::BusWire(part, traffic) => write!(f, "bus {traffic} for {}", part.name()),
+            Self::DatabaseWire(traffic) => write!(f, "database {traffic} for ledger"),
+            Self::KillServer(server) => write!(f, "kill {}", server.name()),
+            Self::FreezeServer(server) => write!(f, "freeze {}", server.name()),
+            Self::WipeBus => write!(f, "wipe nats"),
+            Self::DeliverAgain => write!(f, "deliver executions again"),
+            Self::FillBusDisk => write!(f, "fill the disk of nats"),
+            Self::ClockAhead(part) => write!(f, "clock an hour ahead in {}", part.name()),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {} ms", self.trouble, self.lasts.as_millis())
+    }
+}
+
+/// Every trouble that can be made here and whose text contains `only`.
+pub(super) fn kinds(clock: &ClockTrick, only: &str) -> Vec<Trouble> {
+    let mut kinds: Vec<Trouble> = Part::ALL.map(Trouble::Kill).to_vec();
+    let frozen = [Part::Router, Part::AgentWorker, Part::RiskGuard, Part::Ledger];
+    kinds.extend(frozen.map(Trouble::Freeze));
+    let cut = [Part::Router, Part::AgentWorker, Part::RiskGuard, Part::Ledger];
+    kinds.extend(cut.map(|part| Trouble::BusWire(part, Traffic::Silent)));
+    kinds.extend([
+        Trouble::BusWire(Part::AgentWorker, Traffic::Deaf),
+        Trouble::BusWire(Part::RiskGuard, Traffic::Mute),
+        Trouble::BusWire(Part::Ledger, Traffic::Cut),
+        Trouble::BusWire(Part::RiskGuard, Traffic::Late),
+        Trouble::DatabaseWire(Traffic::Late),
+        Trouble::DatabaseWire(Traffic::Silent),
+        Trouble::DatabaseWire(Traffic::Cut),
+        Trouble::KillServer(Server::Nats),
+        Trouble::KillServer(Server::Postgres),
+        Trouble::KillServer(Server::Valkey),
+        Trouble::FreezeServer(Server::Nats),
+        Trouble::FreezeServer(Server::Postgres),
+        Trouble::FreezeServer(Server::Valkey),
+        Trouble::WipeBus,
+        Trouble::DeliverAgain,
+        Trouble::FillBusDisk,
+    ]);
+    if clock.is_known() {
+        kinds.extend([Part::RiskGuard, Part::Ledger, Part::AgentWorker].map(Trouble::ClockAhead));
+    }
+    kinds.retain(|kind| kind.to_string().contains(only));
+    kinds
+}
+
+/// Troubles for `length`, one `every` so often: each kind once by chance before any comes again.
+pub(super) fn schedule(seed: u64, (length, every): (Duration, Duration), kinds: &[Trouble]) -> Vec<Fault> {
+    let mut dice = Dice::new(seed, "faults");
+    let mut bag: Vec<Trouble> = Vec::new();
+    let mut faults = Vec::new();
+    let mut at = Duration::ZERO;
+    while at + every <= length {
+        if bag.is_empty() {
+            bag.extend_from_slice(kinds);
+        }
+        let count = u64::try_from(bag.len()).unwrap_or(1);
+        let trouble = bag.swap_remove(usize::try_from(dice.below(count)).unwrap_or(0));
+        // A fifth of the pause at most, so that there is time to recover.
+        let longest = u64::try_from(every.as_millis() / 5).unwrap_or(u64::MAX).clamp(301, 10_000);
+        let lasts = Duration::from_millis(300 + dice.below(longest - 300));
+        faults.push(Fault { at, lasts, trouble });
+        at += every;
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_plays_the_same_faults_and_each_kind_before_any_twice() {
+        let kinds = kinds(&ClockTrick::default(), "");
+        let minute = Duration::from_secs(60);
+        let hour = |seed| schedule(seed, (60 * minute, minute), &kinds);
+        assert_eq!(hour(7), hour(7));
+        assert_ne!(hour(7), hour(8));
+        let faults = hour(7);
+        assert_eq!(faults.len(), 60);
+        let first: Vec<String> = faults.iter().take(kinds.len()).map(|fault| fault.trouble.to_string()).collect();
+        let different: std::collections::BTreeSet<_> = first.iter().collect();
+        assert_eq!(different.len(), kinds.len(), "{first:?}");
+        assert!(faults.iter().all(|fault| (300..=10_000).contains(&fault.lasts.as_millis())));
+        assert!(faults.windows(2).all(|pair| pair[1].at - pair[0].at == minute));
+    }
+
+    #[test]
+    fn faults_are_chosen_by_their_text() {
+        let only = |text: &str| super::kinds(&ClockTrick::default(), text).len();
+        assert_eq!((only("wipe"), only("ledger"), only("nonsense")), (1, 7, 0));
+    }
+}

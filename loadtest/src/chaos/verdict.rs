@@ -1,0 +1,236 @@
+//! What became of it: every fault with its recovery, and the invariants as an outsider sees them.
+
+use super::{Chaos, Fault, bus::Facts, operators::Operators};
+use crate::{Proof, Report, report::millis};
+use serde::Serialize;
+use sqlx::Connection as _;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    str::FromStr as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::task::JoinHandle;
+
+/// Within this everything trades again.
+const RECOVERY_MAX: Duration = Duration::from_secs(10);
+/// Of a million operations at most so many may end without a right answer: 0.05 %.
+const WRONG_PPM_MAX: u64 = 500;
+/// How often epochs are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A fault and what came after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Healed {
+    /// What it was.
+    pub fault: String,
+    /// When, milliseconds from the first measured start.
+    pub at_ms: u64,
+    /// From its end to the next filled trade, milliseconds; `None` if there was none.
+    pub recovered_ms: Option<u64>,
+    /// What went wrong with making it.
+    pub trouble: Option<String>,
+}
+
+impl Healed {
+    pub(super) fn new(fault: &Fault, recovered: Option<Duration>, trouble: Option<String>) -> Self {
+        let whole = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self { fault: fault.to_string(), at_ms: whole(fault.at), recovered_ms: recovered.map(whole), trouble }
+    }
+}
+
+impl fmt::Display for Healed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.recovered_ms {
+            Some(millis) => write!(f, "trading again after {millis} ms")?,
+            None => write!(f, "NOT TRADING AGAIN")?,
+        }
+        self.trouble.iter().try_for_each(|trouble| write!(f, " (could not be made: {trouble})"))
+    }
+}
+
+/// One promise of the platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Invariant {
+    /// Its number and what it promises.
+    pub name: String,
+    /// What is wrong; empty if it holds.
+    pub findings: Vec<String>,
+}
+
+/// Everything about one run.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChaosReport {
+    /// Plays the same again.
+    pub seed: u64,
+    /// Every fault.
+    pub faults: Vec<Healed>,
+    /// Every invariant that can be seen from outside.
+    pub invariants: Vec<Invariant>,
+    /// Operations that were started.
+    pub offered: u64,
+    /// Of those, operations without a right answer although the client went on asking.
+    pub wrong: u64,
+    /// Times that a service or server had ended without being told to.
+    pub restarts: BTreeMap<String, u64>,
+    /// The load.
+    pub report: Report,
+}
+
+impl ChaosReport {
+    /// Whether everything was as promised.
+    #[must_use]
+    pub fn is_passed(&self) -> bool {
+        self.invariants.iter().all(|invariant| invariant.findings.is_empty())
+    }
+}
+
+impl fmt::Display for ChaosReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| at s | fault | trading again after ms |\n|---:|---|---:|")?;
+        for healed in &self.faults {
+            let recovered = healed.recovered_ms.map_or_else(|| "NEVER".to_owned(), |ms| ms.to_string());
+            writeln!(f, "| {} | {} | {recovered} |", healed.at_ms / 1_000, healed.fault)?;
+        }
+        writeln!(f, "\nload          {} operations, {} without a right answer", self.offered, self.wrong)?;
+        if let Some(proof) = &self.report.proof {
+            writeln!(f, "proof         {proof}")?;
+        }
+        if !self.restarts.is_empty() {
+            let restarts: Vec<_> = self.restarts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            writeln!(f, "ended alone   {}", restarts.join(", "))?;
+        }
+        for invariant in &self.invariants {
+            let verdict = if invariant.findings.is_empty() { "holds" } else { "BROKEN" };
+            writeln!(f, "{verdict:<13} {}", invariant.name)?;
+            for finding in &invariant.findings {
+                writeln!(f, "  ! {finding}")?;
+            }
+        }
+        write!(
+            f,
+            "seed {}: {}",
+            self.seed,
+            if self.is_passed() { "passed" } else { "FAILED; play it again with --seed" }
+        )
+    }
+}
+
+/// Looks at the epochs all the time.
+#[derive(Debug)]
+pub(super) struct Watch {
+    findings: Arc<Mutex<Vec<String>>>,
+    watching: [JoinHandle<()>; 2],
+}
+
+impl Watch {
+    pub(super) fn start(database_url: &str, operators: Operators) -> Self {
+        let findings: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (of_shard, of_guard) = (Arc::clone(&findings), Arc::clone(&findings));
+        let url = database_url.to_owned();
+        let shards = tokio::spawn(async move {
+            let mut newest = 0;
+            loop {
+                if let Ok(epoch) = shard_epoch(&url).await {
+                    grows(&of_shard, "the ledger's shard", &mut newest, epoch);
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        });
+        let guards = tokio::spawn(async move {
+            let mut newest = 0;
+            loop {
+                if let Ok((_, epoch)) = operators.state().await {
+                    grows(&of_guard, "the trading state", &mut newest, epoch);
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        });
+        Self { findings, watching: [shards, guards] }
+    }
+
+    /// What was wrong.
+    pub(super) fn end(self) -> Vec<String> {
+        self.watching.iter().for_each(JoinHandle::abort);
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn grows(findings: &Mutex<Vec<String>>, of: &str, newest: &mut i64, epoch: i64) {
+    if epoch < *newest {
+        let finding = format!("the epoch of {of} fell from {newest} to {epoch}");
+        findings.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
+    }
+    *newest = epoch;
+}
+
+async fn shard_epoch(url: &str) -> anyhow::Result<i64> {
+    let options = sqlx::postgres::PgConnectOptions::from_str(url)?.options([("search_path", "shard_0")]);
+    let mut connection = sqlx::PgConnection::connect_with(&options).await?;
+    let (epoch,): (i64,) = sqlx::query_as("SELECT epoch FROM shard").fetch_one(&mut connection).await?;
+    Ok(epoch)
+}
+
+/// What was seen beside the load: epochs, `ledger verify`, facts.
+type Seen = (Vec<String>, Result<(), String>, anyhow::Result<Facts>);
+
+pub(super) fn judge(
+    chaos: &Chaos,
+    (report, proof): (Report, Option<Proof>),
+    faults: Vec<Healed>,
+    (epochs, verified, facts): Seen,
+    restarts: BTreeMap<String, u64>,
+) -> ChaosReport {
+    let invariant = |name: &str, findings: Vec<String>| Invariant { name: name.to_owned(), findings };
+    let proved = proof.as_ref().map_or_else(|| vec!["there is no record".to_owned()], |proof| proof.findings.clone());
+    let wrong = report.errors + report.warm_up_errors + report.unsent;
+    let offered = report.offered + report.warm_up_errors;
+    let late =
+        faults.iter().filter(|healed| healed.recovered_ms.is_none_or(|ms| u128::from(ms) > RECOVERY_MAX.as_millis()));
+    let late: Vec<String> = late.map(|healed| format!("{}: {healed}", healed.fault)).collect();
+    let unmade = faults.iter().filter_map(|healed| Some(format!("{}: {}", healed.fault, healed.trouble.as_ref()?)));
+    let halt = match &report.halt {
+        Some(halt) if halt.filled_afterwards == 0 => Vec::new(),
+        Some(halt) => vec![format!("{} trades were filled that were asked for after the halt", halt.filled_afterwards)],
+        None => vec!["nothing was halted".to_owned()],
+    };
+    let facts = match facts {
+        Err(error) => vec![format!("the facts cannot be read: {error:#}")],
+        Ok(facts) if facts.is_empty() => vec!["there are no facts".to_owned()],
+        Ok(facts) => facts
+            .into_iter()
+            .flat_map(|(subject, (.., findings))| {
+                findings.into_iter().map(move |finding| format!("{subject}: {finding}"))
+            })
+            .collect(),
+    };
+    let share = (wrong * 1_000_000).checked_div(offered).unwrap_or(0);
+    let answered = if share > WRONG_PPM_MAX {
+        vec![format!("{wrong} of {offered} operations had no right answer: {:?}", report.errors_by_code)]
+    } else {
+        Vec::new()
+    };
+    let invariants = vec![
+        invariant("I1 I2 I8: every answer is in the ledger once and unchanged, and nothing nobody asked for", proved),
+        invariant("I3: cash is what the answers say, transfers add up", report.audit.findings.clone()),
+        invariant("I3: `tragen ledger verify`: sums, positions, chain", verified.err().into_iter().collect()),
+        invariant("I4: everything trades again within 10 s of a fault's end", late),
+        invariant("I4: at least 99.95 % of all operations are answered, if need be by repeating them", answered),
+        invariant("I5: facts on the bus are gapless, and told again say the same", facts),
+        invariant("I6: nothing is filled that was asked for after a halt was confirmed", halt),
+        invariant("I10: epochs only grow", epochs),
+        invariant("every fault could be made", unmade.collect()),
+    ];
+    let report = Report { proof, ..report };
+    ChaosReport { seed: chaos.seed, faults, invariants, offered, wrong, restarts, report }
+}
+
+impl ChaosReport {
+    /// The slowest recovery, as seconds with three decimals; `never` if one fault was not recovered from.
+    #[must_use]
+    pub fn slowest_recovery_secs(&self) -> String {
+        let all: Option<Vec<u64>> = self.faults.iter().map(|healed| healed.recovered_ms).collect();
+        all.map_or_else(|| "never".to_owned(), |all| millis(all.into_iter().max().unwrap_or(0)))
+    }
+}

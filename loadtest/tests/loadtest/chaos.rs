@@ -1,0 +1,44 @@
+//! A short chaos run against the real platform: the same that runs for hours by hand.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+use tragen_loadtest::{Chaos, chaos, repository_tools};
+
+/// The command `tragen`: the one that is named, the one of this build, or one that is built now.
+fn program() -> PathBuf {
+    if let Some(named) = std::env::var_os("TRAGEN_PROGRAM") {
+        return named.into();
+    }
+    let own = std::env::current_exe().expect("a program");
+    let beside = own.ancestors().nth(2).expect("a target folder").join("tragen");
+    if !beside.exists() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut build = Command::new(env!("CARGO"));
+        let built = build.args(["build", "-p", "tragen", "--bin", "tragen"]).current_dir(root);
+        assert!(built.status().expect("cargo").success(), "cargo build -p tragen");
+    }
+    beside
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_or_doubled_whatever_is_killed_frozen_cut_or_wiped() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let plan = Chaos {
+        seed: 6,
+        length: Duration::from_secs(64),
+        every: Duration::from_secs(8),
+        per_second: 20,
+        accounts: 50,
+        program: program(),
+        tools: repository_tools(),
+        folder: folder.path().join("chaos"),
+        only: String::new(),
+    };
+    let report = chaos(&plan, |line| eprintln!("{line}")).await?;
+    assert!(report.is_passed(), "{report}");
+    assert!(report.faults.len() >= 6 && report.offered > 1_000, "{report}");
+    Ok(())
+}
