@@ -115,10 +115,9 @@ impl Figures {
     /// How many answers there are in each bucket.
     pub(crate) fn buckets(&self) -> [u64; 14] {
         let mut counts = [0; 14];
-        let ends = BUCKET_ENDS_MICROS.into_iter().chain([u64::MAX]);
-        let begins = [0].into_iter().chain(BUCKET_ENDS_MICROS.map(|end| end + 1));
-        for (count, (begin, end)) in counts.iter_mut().zip(begins.zip(ends)) {
-            *count = self.latencies.count_between(begin, end);
+        for recorded in self.latencies.iter_recorded() {
+            let bucket = BUCKET_ENDS_MICROS.partition_point(|end| *end < recorded.value_iterated_to());
+            counts[bucket] += recorded.count_at_value();
         }
         counts
     }

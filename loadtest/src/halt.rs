@@ -26,6 +26,8 @@ pub struct Halted {
     pub workers_total: i32,
     /// Trades filled although they were asked for after the answer.
     pub filled_afterwards: u64,
+    /// Why there was no answer; empty if there was one.
+    pub failure: String,
 }
 
 /// Halts everything; when the answer came.
@@ -42,6 +44,7 @@ pub(crate) async fn halt(channel: Channel, issuer: &Issuer) -> anyhow::Result<(H
         workers_confirmed: answer.confirmed_workers,
         workers_total: answer.total_workers,
         filled_afterwards: 0,
+        failure: String::new(),
     };
     Ok((halted, at))
 }

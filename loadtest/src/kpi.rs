@@ -184,6 +184,7 @@ impl Kpi {
     fn value(self, report: &Report, spike_end_second: Option<u64>) -> Option<u64> {
         let has_answers = report.ok > 0;
         let latency = report.latency;
+        let halt = report.halt.as_ref().filter(|halt| halt.failure.is_empty());
         match self {
             Self::TradesPerSecond => Some(report.trades_per_second),
             Self::OperationsPerSecond => Some(report.ok_per_second),
@@ -205,12 +206,12 @@ impl Kpi {
                 let sum: u64 = processes.map(|process| process.rss_bytes_max).sum();
                 (sum > 0).then_some(sum)
             }
-            Self::HaltGateClosedMicros => report.halt.as_ref().map(|halt| halt.gate_closed_micros.unsigned_abs()),
+            Self::HaltGateClosedMicros => halt.map(|halt| halt.gate_closed_micros.unsigned_abs()),
             Self::HaltConfirmedMicros => {
-                let all = report.halt.as_ref().filter(|halt| halt.workers_confirmed == halt.workers_total);
+                let all = halt.filter(|halt| halt.workers_confirmed == halt.workers_total);
                 all.map(|halt| halt.answered_micros)
             }
-            Self::FilledAfterHalt => report.halt.as_ref().map(|halt| halt.filled_afterwards),
+            Self::FilledAfterHalt => halt.map(|halt| halt.filled_afterwards),
         }
     }
 

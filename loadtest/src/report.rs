@@ -107,7 +107,9 @@ impl fmt::Display for Report {
         writeln!(f, "latency ms   p50 {p50}   p90 {p90}   p99 {p99}   p99.9 {p999}   max {max}")?;
         self.write_parts(f)?;
         self.write_usage(f)?;
-        if let Some(halt) = &self.halt {
+        if let Some(halt) = self.halt.as_ref().filter(|halt| !halt.failure.is_empty()) {
+            writeln!(f, "halt         NOT ANSWERED: {}", halt.failure)?;
+        } else if let Some(halt) = &self.halt {
             let Halted { workers_confirmed, workers_total, filled_afterwards, .. } = halt;
             let (closed, answered) = (halt.gate_closed_micros.unsigned_abs(), halt.answered_micros);
             writeln!(

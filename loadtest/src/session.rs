@@ -266,9 +266,14 @@ impl Session {
         let Some(halting) = halting else { return Ok(None) };
         let issuer = self.setup.issuer.as_ref().context("a halt needs --signing-key: an operator gives it")?;
         halting.await;
-        let (halted, at) = halt::halt(self.channels[0].clone(), issuer).await.context("halting")?;
-        let _ = halts.send(at).await;
-        Ok(Some(halted))
+        // A halt that fails is a result, not the end of the run.
+        Ok(Some(match halt::halt(self.channels[0].clone(), issuer).await {
+            Ok((halted, at)) => {
+                let _ = halts.send(at).await;
+                halted
+            }
+            Err(error) => halt::Halted { failure: format!("{error:#}"), ..halt::Halted::default() },
+        }))
     }
 
     fn trader(&self) -> Trader {

@@ -191,6 +191,7 @@ pub(super) fn judge(
     let late: Vec<String> = late.map(|healed| format!("{}: {healed}", healed.fault)).collect();
     let unmade = faults.iter().filter_map(|healed| Some(format!("{}: {}", healed.fault, healed.trouble.as_ref()?)));
     let halt = match &report.halt {
+        Some(halt) if !halt.failure.is_empty() => vec![format!("the halt was not answered: {}", halt.failure)],
         Some(halt) if halt.filled_afterwards == 0 => Vec::new(),
         Some(halt) => vec![format!("{} trades were filled that were asked for after the halt", halt.filled_afterwards)],
         None => vec!["nothing was halted".to_owned()],

@@ -64,7 +64,11 @@ impl ChaosArgs {
             folder: self.folder,
             only: self.only,
         };
-        let report = chaos(&plan, |line| eprintln!("{line}")).await?;
+        let report = tokio::select! {
+            report = chaos(&plan, |line| eprintln!("{line}")) => report?,
+            // Whoever stops the load test does not want six services left behind.
+            stopped = stopped() => return stopped,
+        };
         match self.output {
             Output::Table => println!("{report}\nslowest recovery {} s", report.slowest_recovery_secs()),
             Output::Json => print_json(&report)?,
@@ -76,4 +80,15 @@ impl ChaosArgs {
         }
         Ok(report.is_passed())
     }
+}
+
+/// Waits for Ctrl-C or a polite end.
+async fn stopped() -> anyhow::Result<bool> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate()).context("listening to signals")?;
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+    }
+    anyhow::bail!("it was stopped before its end")
 }
