@@ -107,6 +107,8 @@ pub enum LeaveReason {
 pub enum KeepReason {
     /// There is nothing to leave.
     NothingHeld,
+    /// As much of both other outcomes is held: together they pay 1 for certain, so nothing depends on the match.
+    Covered,
     /// An event has just happened.
     Frozen {
         /// Which.
@@ -209,11 +211,21 @@ pub fn live_trading(model: &InPlayModel, view: &LiveView, rules: &LiveRules) -> 
     view.held.iter().flatten().try_for_each(check_held)?;
     let chances = model.chances(view.rates, &view.state).map_err(LiveRefusal::Unpriceable)?;
     let desk = Desk { view, rules, books: view.books.map(|book| book.map(|book| book.checked(rules.age_ms_max))) };
+    let sets = full_sets(&view.held);
     let decisions = Outcome::ALL.map(|outcome| match outcome.of(&view.held) {
-        Some(held) => desk.decide(outcome, held, outcome.of(&chances)),
+        Some(held) if held.contracts > sets => {
+            let open = Held { contracts: held.contracts - sets, ..held };
+            desk.decide(outcome, open, outcome.of(&chances))
+        }
+        Some(_) => LiveDecision::Keep(KeepReason::Covered),
         None => LiveDecision::Keep(KeepReason::NothingHeld),
     });
     Ok(LiveReport { chances, decisions })
+}
+
+/// Sets of all three outcomes that are held: what a hedge has made, or a scanner has bought.
+fn full_sets(held: &[Option<Held>; 3]) -> f64 {
+    held.iter().map(|held| held.map_or(0.0, |held| held.contracts)).fold(f64::INFINITY, f64::min)
 }
 
 /// A view with its books looked at.

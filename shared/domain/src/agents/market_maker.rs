@@ -53,7 +53,7 @@ pub struct MarketMakerRules {
     pub model: QuoteModel,
     /// Lots held, long or short, from which only the other side is quoted; at least 1.
     pub max_inventory: f64,
-    /// Lots in one quote, above 0.
+    /// Lots in one quote, above 0; fewer where more would pass the inventory limit.
     pub size: f64,
     /// Older books are stale, milliseconds.
     pub age_ms_max: i64,
@@ -219,7 +219,8 @@ pub fn quote(market: &QuotedMarket, rules: &MarketMakerRules) -> Result<TwoSided
     // Post-only: not at or through the other side's best price.
     let highest_bid = book.ask.map_or(grid.last, |ask| grid.below(ask.price));
     let lowest_ask = book.bid.map_or(1, |bid| grid.above(bid.price));
-    let side = |ticks: u64| Ok(QuoteSide { price: grid.price(ticks)?, size: rules.size });
+    // A fill of all of a quote must not pass the limit either.
+    let side = |ticks: u64, room: f64| Ok(QuoteSide { price: grid.price(ticks)?, size: rules.size.min(room) });
     let limit = rules.max_inventory;
     let full = |is_full: bool| is_full.then_some(SideReason::InventoryLimit { inventory: market.inventory, limit });
     let placed = |ticks: u64, fits: bool| if fits { Ok(ticks) } else { Err(SideReason::NoRoom) };
@@ -233,8 +234,14 @@ pub fn quote(market: &QuotedMarket, rules: &MarketMakerRules) -> Result<TwoSided
     };
     Ok(TwoSided {
         centre,
-        bid: bid.map(side).map_or_else(|reason| Ok(Err(reason)), |side| side.map(Ok))?,
-        ask: ask.map(side).map_or_else(|reason| Ok(Err(reason)), |side| side.map(Ok))?,
+        bid: match bid {
+            Ok(ticks) => Ok(side(ticks, limit - market.inventory)?),
+            Err(reason) => Err(reason),
+        },
+        ask: match ask {
+            Ok(ticks) => Ok(side(ticks, limit + market.inventory)?),
+            Err(reason) => Err(reason),
+        },
     })
 }
 

@@ -142,6 +142,9 @@ proptest! {
             let (held, book) = (outcome.of(&held).map_or(0.0, |held| held.contracts), outcome.of(&books));
             match decision {
                 LiveDecision::Keep(KeepReason::NothingHeld) => prop_assert!(held == 0.0),
+                LiveDecision::Keep(KeepReason::Covered) => {
+                    prop_assert!(view.held.iter().flatten().filter(|other| other.contracts >= held).count() == 3);
+                }
                 LiveDecision::Keep(_) => prop_assert!(held > 0.0),
                 LiveDecision::Exit { contracts, limit, .. } => {
                     prop_assert!(since_ms >= rules.freeze_ms && contracts > 0.0 && contracts <= held);
@@ -183,6 +186,9 @@ proptest! {
         if let (Ok(ask), Some(bid)) = (quoted.ask, book.bid) {
             prop_assert!(units(ask.price) > bid.price, "{ask:?} would sell to {bid:?}");
         }
+        let limit = MarketMakerRules::default().max_inventory + 1e-9;
+        prop_assert!(quoted.bid.is_ok_and(|bid| inventory + bid.size <= limit) || quoted.bid.is_err());
+        prop_assert!(quoted.ask.is_ok_and(|ask| ask.size - inventory <= limit) || quoted.ask.is_err());
         if let (Ok(bid), Ok(ask)) = (quoted.bid, quoted.ask) {
             prop_assert!(bid.price < ask.price);
         }

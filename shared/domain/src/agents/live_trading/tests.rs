@@ -76,6 +76,22 @@ fn hedge_is_taken_where_it_keeps_more_than_a_sale() {
 }
 
 #[test]
+fn hedged_holding_is_not_hedged_again() {
+    let behind = MatchState { minutes_played: 75, away_goals: 1, ..MatchState::KICK_OFF };
+    let books = [book(0.03, 0.05), book(0.18, 0.20), book(0.70, 0.73)];
+    let of = |contracts: [f64; 3]| {
+        let held = contracts.map(|contracts| Some(Held { contracts, cost: 0.5 }));
+        let view = LiveView { state: behind, books, held, ..view() };
+        live_trading(&InPlayModel::default(), &view, &LiveRules::default()).expect("in play").decisions
+    };
+    assert_eq!(of([100.0; 3]), [LiveDecision::Keep(KeepReason::Covered); 3]);
+    // 60 of the 100 are covered: the other 40 are left.
+    let [home, draw, away] = of([100.0, 60.0, 60.0]);
+    assert!(matches!(home, LiveDecision::Hedge { contracts, .. } if contracts == 40.0), "{home:?}");
+    assert_eq!([draw, away], [LiveDecision::Keep(KeepReason::Covered); 2]);
+}
+
+#[test]
 fn nothing_is_done_for_fifteen_seconds_after_an_event() {
     let tempting = LiveView { books: [book(0.90, 0.91), book(0.17, 0.19), book(0.03, 0.05)], ..view() };
     for (since_ms, left_ms) in [(-3, 15_000), (0, 15_000), (14_999, 1)] {

@@ -74,6 +74,8 @@ fn inventory_moves_the_quotes_and_stops_one_side() {
         let quoted = quote(&market(0.5, inventory), &rules).expect("quoted");
         assert_eq!((quoted.bid.is_ok(), quoted.ask.is_ok()), (has_bid, has_ask), "{inventory}");
     }
+    let near = quote(&market(0.5, 19.75), &rules).expect("quoted");
+    assert_eq!((near.bid.map(|side| side.size), near.ask.map(|side| side.size)), (Ok(0.25), Ok(1.0)));
     let [_, long] = prices(&market(0.5, 15.0));
     let [_, short] = prices(&market(0.5, -15.0));
     assert!(long < short, "what is held is offered cheaper: {long:?} {short:?}");
