@@ -187,6 +187,7 @@ impl ResearchModel {
     /// # Errors
     /// [`ResearchRefusal::NoFit`].
     pub fn new(history: History, as_of: MatchDay, rules: &ResearchRules) -> Result<Self, ResearchRefusal> {
+        rules.elo.check()?;
         let fit = fit(&history, as_of, &rules.fit)?;
         let elo = EloRatings::before(&history, as_of, &rules.elo);
         let season = fit.season();

@@ -1,7 +1,7 @@
 //! Reports on a made-up league, and what is refused.
 
 use super::super::football::synthetic::league;
-use super::super::football::{GoalModel, MatchRow, Season};
+use super::super::football::{GoalModel, MatchRow, Season, walk_forward};
 use super::*;
 
 fn rows() -> Vec<MatchRow> {
@@ -60,6 +60,39 @@ fn equal_questions_have_equal_answers() {
     let ask = || ask("Team 03", "Team 19", MatchPhase::PreMatch);
     assert_eq!(ask(), ask());
     assert!(ask().is_ok());
+}
+
+#[test]
+fn a_report_and_a_backtest_agree_to_the_last_bit() {
+    let history = History::new(&rows()).expect("valid");
+    let day = history.matches()[700].day;
+    let until = MatchDay::from_days(day.days() + 1);
+    let days = walk_forward(&history, &FitRules::default(), day, until);
+    let forecasts: Vec<_> = days.flat_map(|day| day.expect("enough matches").matches).collect();
+    let model = ResearchModel::new(history.clone(), day, &ResearchRules::default()).expect("a model");
+    assert_eq!(forecasts.len(), 10);
+    for forecast in forecasts {
+        let [home, away] = [forecast.fixture.home, forecast.fixture.away].map(|team| history.name(team));
+        let report = research(&model, &ResearchQuestion { home, away, phase: MatchPhase::PreMatch }).expect("a report");
+        assert_eq!(report.outcomes.map(|o| o.probability.to_bits()), forecast.probabilities.map(f64::to_bits));
+        assert_eq!(report.rates, forecast.rates);
+    }
+}
+
+#[test]
+fn rules_that_are_no_numbers_are_refused() {
+    let history = History::new(&rows()).expect("valid");
+    let day = history.matches()[700].day;
+    let check = |elo: EloRules, name: &str| {
+        let rules = ResearchRules { elo, ..ResearchRules::default() };
+        match ResearchModel::new(history.clone(), day, &rules) {
+            Err(ResearchRefusal::NoFit(FitError::InvalidRule { name: named, .. })) => assert_eq!(named, name),
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    check(EloRules { step: f64::NAN, ..EloRules::default() }, "step");
+    check(EloRules { home_advantage: f64::INFINITY, ..EloRules::default() }, "home_advantage");
+    check(EloRules { newcomer: -1.0, ..EloRules::default() }, "newcomer");
 }
 
 #[test]

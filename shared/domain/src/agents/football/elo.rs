@@ -5,6 +5,7 @@
 //! logit ([`super::ordered_logit`]).
 
 use super::calendar::MatchDay;
+use super::dixon_coles::FitError;
 use super::fingerprint::Fingerprint;
 use super::history::{History, Match, Score, TeamIndex};
 use crate::agents::fair_line::Outcome;
@@ -30,6 +31,21 @@ impl Default for EloRules {
 }
 
 impl EloRules {
+    /// Refuses numbers that would spread through every rating.
+    ///
+    /// # Errors
+    /// [`FitError::InvalidRule`] with the first rule that is not finite or out of its range.
+    pub fn check(&self) -> Result<(), FitError> {
+        let limits = [
+            ("step", self.step, 0.0, 1_000.0),
+            ("home_advantage", self.home_advantage, -1_000.0, 1_000.0),
+            ("initial", self.initial, 0.0, 10_000.0),
+            ("newcomer", self.newcomer, 0.0, 10_000.0),
+        ];
+        let bad = limits.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value));
+        bad.map_or(Ok(()), |(name, value, _, _)| Err(FitError::InvalidRule { name, value }))
+    }
+
     /// A fingerprint of the rules.
     #[must_use]
     pub fn version(&self) -> u128 {
