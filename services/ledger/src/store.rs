@@ -467,7 +467,7 @@ impl Store {
             (Writer::Sqlite(writer), shard)
         } else {
             let pool = postgres::open_writer(&config.url, books.shard, wait).await?;
-            let shard = postgres::take_over(&pool).await?;
+            let shard = postgres::take_over(&pool, books.shard).await?;
             (Writer::Postgres(pool), shard)
         };
         Ok((Self { books: books.clone(), writer, epoch: shard.epoch }, shard))

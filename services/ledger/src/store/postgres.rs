@@ -89,8 +89,14 @@ pub(super) fn connect_readers(url: &str, shard: u16, readers_max: u32, wait: Dur
     Ok(Pool::Postgres(pool(readers_max, wait).connect_lazy_with(options)))
 }
 
+/// What the session of a shard's writer is called on the server.
+fn writer_of(shard: u16) -> String {
+    format!("tragen-ledger writer of shard {shard}")
+}
+
 pub(super) async fn open_writer(url: &str, shard: u16, wait: Duration) -> Result<PgPool, StoreError> {
-    let options = options(url, shard).map_err(StoreError::unavailable)?.options([
+    let named = options(url, shard).map_err(StoreError::unavailable)?.application_name(&writer_of(shard));
+    let options = named.options([
         // A commit is answered only when it is on disk, whatever the server's default.
         ("synchronous_commit", "on"),
         // A writer that hangs between two statements must not keep the shard row.
@@ -148,8 +154,18 @@ pub(super) async fn begin(pool: &PgPool, first: &ShardRow, slots: &[SlotRow]) ->
     Ok(transaction.commit().await?)
 }
 
-/// Raises the epoch.
-pub(super) async fn take_over(pool: &PgPool) -> Result<ShardRow, StoreError> {
+/// Raises the epoch. A writer before that fell silent may still hold the shard row, in the middle of a COPY even for as
+/// long as its statement may take: its session is ended. What it has
+/// not committed comes again from the bus.
+pub(super) async fn take_over(pool: &PgPool, shard: u16) -> Result<ShardRow, StoreError> {
+    sqlx::query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE application_name = $1 AND datname = current_database() AND usename = current_user
+           AND pid <> pg_backend_pid()",
+    )
+    .bind(writer_of(shard))
+    .execute(pool)
+    .await?;
     let mut transaction = pool.begin().await?;
     let raise = format!("UPDATE shard SET epoch = epoch + 1 RETURNING {}", ShardRow::COLUMNS);
     let shard = sqlx::query_as(AssertSqlSafe(raise)).fetch_one(&mut *transaction).await?;

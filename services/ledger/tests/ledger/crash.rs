@@ -1,6 +1,7 @@
 //! A crash at the worst moment changes nothing, and two ledgers never write.
 
-use super::rig::{BOTH, Rig, fill, id, report, trade_of};
+use super::rig::{BOTH, Kind, Rig, fill, id, report, trade_of};
+use sqlx::{Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
 use std::time::{Duration, Instant};
 use tragen_contracts::v1::{Side, TradeStatus};
 
@@ -69,4 +70,27 @@ async fn a_writer_whose_epoch_is_over_commits_nothing() {
         rig.verified().await;
         rig.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_fell_silent_in_the_middle_of_a_copy_does_not_keep_the_shard() {
+    let mut rig = Rig::started(Kind::Postgres).await;
+    rig.funded("alice", 1).await;
+    rig.stop().await;
+    // As the server sees an owner whose wire was cut without a word.
+    let options: PgConnectOptions = rig.url.parse().expect("a url");
+    let options = options.application_name("tragen-ledger writer of shard 0").options([("search_path", "shard_0")]);
+    let mut silent = PgConnection::connect_with(&options).await.expect("a connection");
+    silent.execute("BEGIN").await.expect("begun");
+    silent.execute("UPDATE shard SET epoch = epoch").await.expect("locked");
+    let copying = silent.copy_in_raw("COPY batch FROM STDIN").await.expect("copying");
+
+    let started = Instant::now();
+    rig.start().await;
+    rig.repeat_until_funded("bob", 1).await;
+    let waited = started.elapsed();
+    assert!(waited < Duration::from_secs(3), "the shard was kept for {waited:?}");
+    copying.finish().await.expect_err("the session has ended");
+    rig.verified().await;
+    rig.stop().await;
 }
