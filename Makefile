@@ -6,6 +6,8 @@ ARGS ?=
 PROFILE ?= dev
 # How often `make chaos-ledger` makes each fault.
 ROUNDS ?= 20
+# How many random sequences `make properties` plays.
+CASES ?= 1000000
 
 # cargo schedules its own jobs. Told of make's, which it may not use from here, it warns in every recipe of `make -j`.
 CARGO := env -u MAKEFLAGS -u MFLAGS cargo
@@ -17,7 +19,7 @@ SERVERS = nats=$$(tools/fetch nats) && valkey=$$(tools/fetch valkey) && postgres
 # $(call need,a program,what to do when it is missing)
 need = @command -v $(1) >/dev/null 2>&1 || { echo "make: $(1) was not found on the PATH. $(2)" >&2; exit 1; }
 
-.PHONY: help run test fmt lint bench proto-lint compose-check tools-test deny ci rust python chaos chaos-ledger
+.PHONY: help run test fmt lint bench proto-lint compose-check tools-test deny ci rust python chaos chaos-ledger properties
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -49,6 +51,10 @@ chaos: rust python ## the whole platform under load and faults, for long (SEED, 
 chaos-ledger: rust python ## kill, freeze, starve and cut off the ledger for long (SEED, ROUNDS, ARGS for part of a scenario's name)
 	@$(SERVERS) && export TRAGEN_CHAOS_SEED="$${SEED:-$$(date +%s)}" TRAGEN_CHAOS_ROUNDS="$(ROUNDS)" TRAGEN_CHAOS_ONLY="$(ARGS)" && \
 	exec $(CARGO) test -p tragen --test chaos
+
+properties: rust ## play CASES random sequences at the gate's rules (SEED for the same ones again)
+	@export PROPTEST_CASES="$(CASES)" PROPTEST_RNG_SEED="$${SEED:-$$(date +%s)}" && echo "seed $$PROPTEST_RNG_SEED" && \
+	exec $(CARGO) test --release -p tragen-domain --test risk_properties --test limit_properties $(ARGS)
 
 proto-lint: python ## check style and format of proto/
 	@buf=$$(tools/fetch buf) && "$$buf" lint && "$$buf" format --diff --exit-code && echo "proto: ok"

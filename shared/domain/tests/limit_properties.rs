@@ -313,8 +313,13 @@ impl World {
     }
 }
 
+/// As many as `PROPTEST_CASES` says, for long runs.
+fn cases(usual: u32) -> u32 {
+    if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { usual }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(256), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_approval_takes_the_house_above_a_limit(steps in vec(step(), 1..120)) {

@@ -372,8 +372,13 @@ fn canonical(state: &State) -> Vec<u8> {
     bytes
 }
 
+/// As many as `PROPTEST_CASES` says, for long runs.
+fn cases(usual: u32) -> u32 {
+    if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { usual }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(512), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nobody_overspends_reducing_reduces_and_replay_gives_the_same(steps in vec(step(), 1..80)) {

@@ -122,3 +122,105 @@ fn dearness(order: &Order) -> Result<Price, Overflow> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        instrument::SettlementTerms,
+        order::{OrderPrice, OrderTerms, TimeInForce},
+        risk::Purpose,
+        time::Timestamp,
+    };
+
+    fn id<K: crate::id::Kind>(text: &str) -> crate::id::Id<K> {
+        crate::id::Id::new(text).expect("an id")
+    }
+
+    /// At `limit` with a reference of 0.5, a margin of a tenth and a fee of `fee_ppm`.
+    fn order(style: SettlementStyle, side: Side, limit: &str, quantity: &str, fee_ppm: i64) -> Order {
+        let (limit, quantity) = (limit.parse().expect("a price"), quantity.parse().expect("a quantity"));
+        Order {
+            trade: id("t"),
+            account: id("a"),
+            terms: OrderTerms {
+                id: id("t-o"),
+                instrument: id("i"),
+                side,
+                price: OrderPrice::Limit(limit),
+                quantity,
+                time_in_force: TimeInForce::Gtc,
+                is_reduce_only: false,
+            },
+            limit,
+            settlement: SettlementTerms { style, currency: id("USD"), initial_margin_ppm: 100_000 },
+            taker_fee_ppm: fee_ppm,
+            reference: "0.5".parse().expect("a price"),
+            agent: None,
+            pool: None,
+            timeframe: None,
+            wallet_start: None,
+            purpose: Purpose::Trade,
+            hold: Money::ZERO,
+            decided_at: Timestamp::default(),
+            valid_until: Timestamp::default(),
+        }
+    }
+
+    #[test]
+    fn the_fee_of_a_prediction_is_bounded_where_it_is_largest_on_the_way() {
+        let check = |style, side, limit: &str, expected: &str| {
+            let (limit, quantity) = (limit.parse().expect("a price"), "100".parse().expect("a quantity"));
+            let bound = fee_bound(style, 30_000, side, limit, quantity).expect("fits");
+            assert_eq!(bound.to_string(), expected, "{style:?} {side:?} {limit}");
+        };
+        check(SettlementStyle::Prediction, Side::Buy, "0.4", "0.72");
+        check(SettlementStyle::Prediction, Side::Buy, "0.9", "0.75");
+        check(SettlementStyle::Prediction, Side::Sell, "0.9", "0.27");
+        check(SettlementStyle::Prediction, Side::Sell, "0.4", "0.75");
+        check(SettlementStyle::Spot, Side::Buy, "0.4", "1.2");
+    }
+
+    #[test]
+    fn an_opening_costs_what_its_style_asks_for_and_a_spot_sale_nothing() {
+        let check = |style, side, limit: &str, fee_ppm, expected: &str| {
+            let order = order(style, side, limit, "100", fee_ppm);
+            let cost = opening_cost(&order, order.terms.quantity).expect("fits");
+            assert_eq!(cost.to_string(), expected, "{style:?} {side:?} {limit}");
+            assert_eq!(opening_cost(&order, Quantity::ZERO), Ok(Money::ZERO), "what opens nothing costs nothing");
+        };
+        check(SettlementStyle::Prediction, Side::Buy, "0.4", 0, "40");
+        check(SettlementStyle::Prediction, Side::Sell, "0.4", 0, "60");
+        check(SettlementStyle::Prediction, Side::Buy, "0.4", 30_000, "40.7203");
+        check(SettlementStyle::Spot, Side::Buy, "0.4", 0, "40.0003");
+        check(SettlementStyle::Spot, Side::Sell, "0.4", 0, "0");
+        check(SettlementStyle::Margined, Side::Buy, "0.4", 0, "4.0003");
+        // It may fill above its limit: held for a tenth above the reference of 0.5.
+        check(SettlementStyle::Margined, Side::Sell, "0.4", 0, "5.5003");
+        check(SettlementStyle::Margined, Side::Sell, "0.6", 0, "6.0003");
+    }
+
+    #[test]
+    fn what_is_closed_is_taken_from_the_cheapest_so_the_dearest_opens() {
+        let open = |side, limit: &str, quantity: &str| OpenOrder {
+            order: order(SettlementStyle::Prediction, side, limit, quantity, 0),
+            filled: Quantity::ZERO,
+            executions: Vec::new(),
+        };
+        let check = |side, closable: &str, expected: &str| {
+            let orders = [open(side, "0.3", "10"), open(side, "0.6", "10")];
+            let hold = side_hold(orders.iter(), closable.parse().expect("a quantity")).expect("fits");
+            assert_eq!(hold.to_string(), expected, "{side:?} {closable}");
+        };
+        check(Side::Buy, "0", "9");
+        check(Side::Buy, "5", "7.5");
+        check(Side::Buy, "10", "6");
+        check(Side::Buy, "15", "3");
+        check(Side::Buy, "20", "0");
+        check(Side::Buy, "25", "0");
+        // A sale costs the opposite outcome: the lower price is the dearer.
+        check(Side::Sell, "0", "11");
+        check(Side::Sell, "10", "7");
+        check(Side::Sell, "15", "3.5");
+    }
+}

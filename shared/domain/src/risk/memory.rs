@@ -103,7 +103,7 @@ impl State {
                 let Traded { account, instrument, terms, pools, agents, timeframes } = own;
                 self.tracked(&account, std::slice::from_ref(&instrument), |account| {
                     let owners = Owners { pools, agents, timeframes };
-                    account.change(&instrument, Some(&terms), |holding| holding.owners.extend(owners))
+                    account.change(&instrument, Some(&terms), |holding| holding.owners_mut().extend(owners))
                 })?;
             }
         }

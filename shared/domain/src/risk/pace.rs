@@ -28,6 +28,16 @@ pub enum RepeatedOrders {
 impl RepeatedOrders {
     /// As written in configuration.
     #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Deny => "deny",
+        }
+    }
+
+    /// What is written `text`.
+    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "off" => Some(Self::Off),
@@ -79,6 +89,8 @@ pub(super) struct Recent {
 }
 
 impl Recent {
+    pub(super) const NONE: Self = Self { orders: VecDeque::new() };
+
     pub(super) fn add(&mut self, order: &Order, window_ms: i64) {
         let end = order.decided_at.plus_millis(-window_ms);
         while self.orders.front().is_some_and(|old| old.decided_at < end) {
@@ -105,5 +117,5 @@ impl Recent {
 /// How long ago the same order was approved, milliseconds; `None` when it was not
 /// within [`Limits::repeated_order_ms`].
 pub(super) fn is_repeat(limits: &Limits, holding: Option<&Holding>, order: &Order) -> Option<i64> {
-    holding?.recent.age_ms_of(order, limits.repeated_order_ms)
+    holding?.recent().age_ms_of(order, limits.repeated_order_ms)
 }

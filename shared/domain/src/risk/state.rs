@@ -404,7 +404,7 @@ impl State {
             let open = OpenOrder { order, filled: Quantity::ZERO, executions: Vec::new() };
             account.change(&instrument, Some(&terms), |holding| {
                 let own = &open.order;
-                holding.owners.add(own.pool.as_ref(), own.agent.as_ref(), own.timeframe);
+                holding.owners_mut().add(own.pool.as_ref(), own.agent.as_ref(), own.timeframe);
                 holding.open(open, repeat_ms);
             })
         })

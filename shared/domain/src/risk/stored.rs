@@ -126,8 +126,8 @@ impl State {
         }));
         for (id, account) in accounts {
             for (instrument, holding) in account.holdings() {
-                if !holding.owners.is_empty() {
-                    let Owners { pools, agents, timeframes } = holding.owners.clone();
+                if !holding.owners().is_empty() {
+                    let Owners { pools, agents, timeframes } = holding.owners().clone();
                     let holding = Some((id.clone(), instrument.clone()));
                     stored.owners.push(StoredOwners { holding, pools, agents, timeframes });
                 }
@@ -164,7 +164,7 @@ impl State {
             let Some((account, instrument)) = holding else { continue };
             let owners = Owners { pools, agents, timeframes };
             state.tracked(&account, std::slice::from_ref(&instrument), |account| {
-                account.change(&instrument, None, |holding| holding.owners = owners)
+                account.change(&instrument, None, |holding| *holding.owners_mut() = owners)
             })?;
         }
         for memory in stored.memories {

@@ -1,6 +1,7 @@
 //! What few accounts have, kept apart so that a million of them stay small:
-//! withdrawals on their way, payments, and the pace of limited accounts.
+//! withdrawals on their way, payments, the pace of limited accounts, margined positions.
 
+use super::Margined;
 use crate::{
     id::{Currency, TradeId},
     money::{Money, Overflow},
@@ -15,6 +16,8 @@ pub(super) struct Rare {
     pub(super) increasing: Pace,
     pub(super) reducing: Pace,
     paid: Vec<(Currency, Paid)>,
+    /// What may have an open loss, side by side: a decision looks at all of it.
+    pub(super) margined: Vec<Margined>,
 }
 
 /// What came into a wallet from outside.

@@ -48,21 +48,21 @@ impl Share<'_> {
             && let Some(ppm) = rules.of(LimitName::PoolExposureMaxPpm, pool.as_str())
         {
             let open = self.of(|sheet| sheet.pool(pool));
-            let is_new = self.is_new(|holding| holding.owners.pools.contains(pool));
+            let is_new = self.is_new(|holding| holding.owners().pools.contains(pool));
             self.check(ppm, self.with_order(open, is_new)?, Reason::PoolExposureLimit, look)?;
         }
         if let Some(timeframe) = order.timeframe
             && let Some(ppm) = rules.of(LimitName::TimeframeExposureMaxPpm, timeframe.as_str())
         {
             let open = self.of(|sheet| sheet.timeframe(timeframe));
-            let is_new = self.is_new(|holding| holding.owners.timeframes.contains(&timeframe));
+            let is_new = self.is_new(|holding| holding.owners().timeframes.contains(&timeframe));
             self.check(ppm, self.with_order(open, is_new)?, Reason::TimeframeExposureLimit, look)?;
         }
         if let Some(agent) = &order.agent
             && let Some(ppm) = rules.of(LimitName::AgentExposureMaxPpm, agent.as_str())
         {
             let open = self.of(|sheet| sheet.agent(agent));
-            let is_new = self.is_new(|holding| holding.owners.agents.contains(agent));
+            let is_new = self.is_new(|holding| holding.owners().agents.contains(agent));
             self.check(ppm, self.with_order(open, is_new)?, Reason::AgentExposureLimit, look)?;
         }
         let instrument = &order.terms.instrument;

@@ -157,7 +157,10 @@ fn what_rests_in_the_way_of_a_target_is_taken_out() {
     approve(&mut state, &named("t1", "P", Side::Sell, "0.6", "10"));
     order(&mut state, wanted("c1", Scope::Global, 0));
     assert_eq!(slice(&state, "c1", "P"), None, "all of it is ordered already, at a price nobody pays");
-    assert_eq!(forbidden_orders(&state).count(), 1);
+    // What rests elsewhere is in nobody's way.
+    approve(&mut state, &named("t2", "S", Side::Buy, "99", "1"));
+    let taken_out: Vec<&str> = forbidden_orders(&state).map(|open| open.order.trade.as_str()).collect();
+    assert_eq!(taken_out, ["t1"]);
 }
 
 #[test]
