@@ -10,6 +10,8 @@ mod bars;
 mod context;
 #[path = "agents_vectors/football.rs"]
 mod football;
+#[path = "agents_vectors/football_properties.rs"]
+mod football_properties;
 #[path = "agents_vectors/inplay.rs"]
 mod inplay;
 #[path = "agents_vectors/news.rs"]

@@ -216,6 +216,8 @@ fn intent(outcome: Outcome, p: f64, quote: Option<Quote>, rules: &EplTradingRule
         ..ScoutRules::default()
     };
     match judge(outcome, p, quote, &scout) {
+        // Nobody sells below the smallest price there is; a feed that says so is broken.
+        Ok(found) if found.ask < 1e-6 => Err(NoIntent::BidBelowTick { bid: found.ask }),
         Ok(found) => Ok(TradeIntent {
             outcome,
             side: Side::Buy,
