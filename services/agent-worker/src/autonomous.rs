@@ -77,7 +77,7 @@ impl Desk {
         let is_live = age_ms <= self.config.bar_age_ms_max && self.parts.control.permission() == Permission::Granted;
         let started = Instant::now();
         let signals = book.take(bar, &styles, if is_live { Age::Live } else { Age::History });
-        self.parts.usage.add(TRADING_AGENT, Work { cpu: started.elapsed(), messages: 1, api_calls: 0 });
+        self.parts.usage.add(TRADING_AGENT, Work { cpu: started.elapsed(), messages: 1, ..Work::default() });
         counter!(metrics::BARS).increment(1);
         for (style, signal) in signals {
             counter!(metrics::SIGNALS, "strategy" => format!("{style:?}").to_lowercase()).increment(1);

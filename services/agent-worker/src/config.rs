@@ -1,5 +1,6 @@
 //! The worker's configuration.
 
+use crate::advisor::{AdvisorConfig, InvalidAdvisor};
 use serde::Deserialize;
 
 /// Every knob of the worker, with its unit in the name.
@@ -26,6 +27,8 @@ pub struct Config {
     pub mandate_risk_tolerance: u8,
     /// How often work done is reported, milliseconds.
     pub usage_interval_ms: u64,
+    /// The language model that may talk agents out of trades; off by default.
+    pub advisor: AdvisorConfig,
 }
 
 impl Default for Config {
@@ -41,6 +44,7 @@ impl Default for Config {
             agents_at_once_max: 64,
             mandate_risk_tolerance: 5,
             usage_interval_ms: 1_000,
+            advisor: AdvisorConfig::default(),
         }
     }
 }
@@ -49,7 +53,7 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 #[error("agent_worker.{key} must be {must}")]
 pub struct InvalidConfig {
-    key: &'static str,
+    key: String,
     must: &'static str,
 }
 
@@ -72,8 +76,12 @@ impl Config {
             ("usage_interval_ms", (100..=60_000).contains(&self.usage_interval_ms), "100 to 60000"),
         ];
         match rules.into_iter().find(|(_, is_valid, _)| !is_valid) {
-            Some((key, _, must)) => Err(InvalidConfig { key, must }),
-            None => Ok(()),
+            Some((key, _, must)) => Err(InvalidConfig { key: key.to_owned(), must }),
+            None => {
+                let invalid =
+                    |error: InvalidAdvisor| InvalidConfig { key: format!("advisor.{}", error.key), must: error.must };
+                self.advisor.validate().map_err(invalid)
+            }
         }
     }
 }

@@ -28,6 +28,14 @@ use tragen_host::{Context, clock};
 type Lane = Puller<v1::TradeRequestedBatch>;
 type Batch = Delivery<v1::TradeRequestedBatch>;
 
+/// What the lanes need of the rest of the worker.
+pub(crate) struct Parts {
+    pub(crate) control: Control,
+    pub(crate) proposer: Proposer,
+    pub(crate) desk: Desk,
+    pub(crate) usage: Usage,
+}
+
 struct Handler {
     context: Context,
     control: Control,
@@ -36,22 +44,13 @@ struct Handler {
     usage: Usage,
 }
 
+/// How often the bus is told that a batch is still worked on: an answer may take longer than it waits for an ack.
+const STILL_WORKING: Duration = Duration::from_secs(2);
+
 /// Starts taking requests whenever the guard is alive.
-pub(crate) fn start(
-    context: &Context,
-    bus: &Bus,
-    config: &Arc<Config>,
-    control: &Control,
-    proposer: &Proposer,
-    usage: &Usage,
-) {
-    let handler = Arc::new(Handler {
-        context: context.clone(),
-        control: control.clone(),
-        proposer: proposer.clone(),
-        desk: Desk::new(bus, config, proposer, usage),
-        usage: usage.clone(),
-    });
+pub(crate) fn start(context: &Context, bus: &Bus, config: &Arc<Config>, parts: Parts) {
+    let Parts { control, proposer, desk, usage } = parts;
+    let handler = Arc::new(Handler { context: context.clone(), control, proposer, desk, usage });
     let (context, bus, config) = (context.clone(), bus.clone(), Arc::clone(config));
     context.clone().spawn("lanes", async move {
         let stopped = context.stopped();
@@ -152,6 +151,19 @@ impl Lanes {
     }
 }
 
+/// Does `work` and tells the bus meanwhile that the batch is not lost.
+async fn still_working<T>(batch: &Batch, work: impl Future<Output = T>) -> T {
+    let mut tick = tokio::time::interval(STILL_WORKING);
+    tick.reset();
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = tick.tick() => batch.in_progress().await,
+        }
+    }
+}
+
 impl Handler {
     /// Handles every request of the batch, then acks; a batch that could not be
     /// proposed comes again, and the guard knows what it has decided already.
@@ -159,7 +171,7 @@ impl Handler {
         let started = Instant::now();
         let redelivered = if batch.deliveries > 1 { batch.traceparent() } else { "" };
         let requests = batch.message.requests.iter().map(|request| self.handle_one(tier, request, redelivered));
-        let handled = join_all(requests).await;
+        let handled = still_working(&batch, join_all(requests)).await;
         histogram!(metrics::BATCH_SECONDS).record(started.elapsed().as_secs_f64());
         if handled.iter().all(|is_stored| *is_stored) {
             batch.ack().await;
@@ -226,7 +238,7 @@ impl Handler {
         match &request.intent {
             Some(v1::trade_requested::Intent::Order(intent)) => order::route(&self.proposer, key, intent),
             Some(v1::trade_requested::Intent::Mandate(intent)) => {
-                mandate::decide(&self.desk, key, intent, traceparent).await
+                mandate::decide(&self.desk, key, intent, (traceparent, meta.deadline_micros)).await
             }
             None => Decision::denied(agent, v1::DenialCode::UnknownAgent, "the request asks for nothing"),
         }

@@ -3,6 +3,8 @@
 //!
 //! Invariant: no venue key, no database credential and no user's state is here.
 
+pub mod advisor;
+mod alert;
 mod autonomous;
 mod bars;
 pub mod config;
@@ -18,7 +20,9 @@ mod registry;
 
 pub use config::Config;
 
-use crate::{control::Control, market_view::MarketView, proposal::Proposer, registry::Registry};
+use crate::{
+    advisor::Advisor, control::Control, mandate::Desk, market_view::MarketView, proposal::Proposer, registry::Registry,
+};
 use anyhow::Context as _;
 use std::{sync::Arc, time::Duration};
 use tragen_bus::{Bus, usage::Usage};
@@ -43,7 +47,15 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
 
     reducing::start(&context, &control, &proposer, handed);
 
-    lanes::start(&context, &bus, &config, &control, &proposer, &usage);
+    let advisor = Advisor::new(&context, &config.advisor, &usage, &|name: &str| std::env::var(name).ok());
+    let advisor = advisor.context("preparing the advisor")?;
+    let desk = Desk::new(&bus, &config, &proposer, &usage, advisor);
+    lanes::start(
+        &context,
+        &bus,
+        &config,
+        lanes::Parts { control: control.clone(), proposer: proposer.clone(), desk, usage: usage.clone() },
+    );
     autonomous::start(
         &context,
         &bus,

@@ -2,6 +2,8 @@
 //! below its fair price, and stakes a fraction of the wallet on it.
 
 use crate::{
+    advisor::{Advice, Advisor, News, Question},
+    alert,
     config::Config,
     order::order_id,
     proposal::{Decision, Origin, Proposer},
@@ -21,6 +23,11 @@ use tragen_contracts::{
 };
 use tragen_domain::{
     agents::{
+        advisor::{
+            applied::Decided,
+            consult::Pace,
+            facts::{Direction, Trust},
+        },
         consensus::{SHARP_WEIGHT, SOFT_WEIGHT},
         fair_line::{Book, Outcome},
         kelly::stake_fraction,
@@ -30,6 +37,7 @@ use tragen_domain::{
     },
     money::{ONE, Price, Quantity},
     order::{OrderPrice, OrderTerms, Side, TimeInForce},
+    time::Timestamp,
 };
 use tragen_host::clock;
 
@@ -46,16 +54,26 @@ pub(crate) struct Desk {
     usage: Usage,
     timeout: Duration,
     risk_tolerance: u8,
+    advisor: Advisor,
+}
+
+/// What the scout would buy, before the advisor and the user's size.
+struct Wish {
+    best: Opportunity,
+    fee_rate: f64,
+    min_edge_bps: u32,
+    kelly_multiplier: f64,
 }
 
 impl Desk {
-    pub(crate) fn new(bus: &Bus, config: &Arc<Config>, proposer: &Proposer, usage: &Usage) -> Self {
+    pub(crate) fn new(bus: &Bus, config: &Arc<Config>, proposer: &Proposer, usage: &Usage, advisor: Advisor) -> Self {
         Self {
             bus: bus.clone(),
             proposer: proposer.clone(),
             usage: usage.clone(),
             timeout: Duration::from_millis(config.question_timeout_ms),
             risk_tolerance: config.mandate_risk_tolerance,
+            advisor,
         }
     }
 
@@ -98,8 +116,14 @@ impl Desk {
     }
 }
 
-/// Decides a mandate on a fresh snapshot of the match and the account.
-pub(crate) async fn decide(desk: &Desk, key: &v1::TradeKey, mandate: &v1::Mandate, traceparent: &str) -> Decision {
+/// Decides a mandate on a fresh snapshot of the match and the account. The pair is the trace context and the
+/// request's deadline, microseconds since the epoch, 0 for none.
+pub(crate) async fn decide(
+    desk: &Desk,
+    key: &v1::TradeKey,
+    mandate: &v1::Mandate,
+    (traceparent, deadline_micros): (&str, i64),
+) -> Decision {
     if !mandate.agent.is_empty() && mandate.agent != SCOUT {
         let message = format!("{:?} cannot serve a mandate; {SCOUT} can", mandate.agent);
         return Decision::denied(SCOUT, v1::DenialCode::UnknownAgent, message);
@@ -116,22 +140,42 @@ pub(crate) async fn decide(desk: &Desk, key: &v1::TradeKey, mandate: &v1::Mandat
         Err(decision) => return decision,
     };
     let started = Instant::now();
-    let decision = propose(desk, key, mandate, &snapshot, cash_micros);
+    let wish = wish(desk, mandate, &snapshot);
     desk.usage.add(SCOUT, Work { cpu: started.elapsed(), ..Work::default() });
-    decision
+    let wish = match wish {
+        Ok(wish) => wish,
+        Err(why) => return Decision::nothing(SCOUT, why),
+    };
+    let Some(question) = question(&snapshot, &wish, deadline_micros) else {
+        return Decision::nothing(SCOUT, "the outcome has no market");
+    };
+    let sized = |advice: &Advice| size(desk, key, (mandate, cash_micros), &snapshot, (&wish, advice));
+    // Who cannot pay for one contract is not worth a question.
+    let alone = sized(&Advice::alone(question.decided.stake));
+    if matches!(alone, Decision::Nothing(_)) {
+        return alone;
+    }
+    let advice = advised(desk, &question).await;
+    match advice.refusal() {
+        Some(refusal) => Decision::nothing(SCOUT, refusal),
+        None => sized(&advice),
+    }
 }
 
-/// The pure part: books and quotes in, order or reason out.
-fn propose(
-    desk: &Desk,
-    key: &v1::TradeKey,
-    mandate: &v1::Mandate,
-    snapshot: &v1::MatchSnapshot,
-    cash_micros: i64,
-) -> Decision {
-    let Ok(personality) = Personality::new(desk.risk_tolerance, AnalysisStyle::Value, 1) else {
-        return Decision::nothing(SCOUT, "the configured risk tolerance is out of range");
-    };
+/// What the advisor leaves of a decision. It is asked about the market; it hears nothing of who pays.
+async fn advised(desk: &Desk, question: &Question) -> Advice {
+    let advice = desk.advisor.advise(question).await;
+    if advice.is_alarming() {
+        let message = "a text about the market may be giving the advisor orders; nothing is traded there by it";
+        alert::raise(&desk.bus, alert::code::INJECTION_SUSPECTED, &question.market_id, message.to_owned()).await;
+    }
+    advice
+}
+
+/// The pure part: books and quotes in, what to buy or the reason not to out.
+fn wish(desk: &Desk, mandate: &v1::Mandate, snapshot: &v1::MatchSnapshot) -> Result<Wish, String> {
+    let personality = Personality::new(desk.risk_tolerance, AnalysisStyle::Value, 1);
+    let personality = personality.map_err(|_| "the configured risk tolerance is out of range".to_owned())?;
     let fee_ppm = snapshot.instruments.iter().map(|instrument| instrument.taker_fee_ppm).max().unwrap_or(0);
     let min_edge_bps = u32::try_from(mandate.min_edge_bps).ok().filter(|bps| *bps > 0);
     let rules = ScoutRules {
@@ -141,28 +185,65 @@ fn propose(
     };
     let books = books(snapshot);
     let view = MatchView { phase: phase(snapshot), books: &books, quotes: Outcome::ALL.map(|o| quote(snapshot, o)) };
-    let report = match scout::scout(&view, &rules) {
-        Ok(report) => report,
-        Err(refusal) => return Decision::nothing(SCOUT, refusal.to_string()),
-    };
-    let Some(best) = report.opportunities.first() else {
-        return Decision::nothing(SCOUT, nothing_found(&report));
-    };
+    let report = scout::scout(&view, &rules).map_err(|refusal| refusal.to_string())?;
+    let best = *report.opportunities.first().ok_or_else(|| nothing_found(&report))?;
+    let kelly_multiplier = personality.kelly_multiplier();
+    Ok(Wish { best, fee_rate: rules.fee_rate, min_edge_bps: rules.min_edge_bps, kelly_multiplier })
+}
+
+/// What the advisor is asked about a wish.
+fn question(snapshot: &v1::MatchSnapshot, wish: &Wish, deadline_micros: i64) -> Option<Question> {
+    let Wish { best, fee_rate, min_edge_bps, kelly_multiplier } = *wish;
+    let of_match = snapshot.r#match.as_ref()?;
+    let news = snapshot.news.iter().map(|item| News {
+        trust: if item.is_listed { Trust::AllowListed } else { Trust::Untrusted },
+        published_at: Timestamp::from_micros(item.published_at_micros),
+        text: item.text.clone(),
+    });
+    Some(Question {
+        agent: SCOUT,
+        market_id: instrument(snapshot, best.outcome)?.instrument_id.clone(),
+        pace: if phase(snapshot) == MatchPhase::InPlay { Pace::Live } else { Pace::PreMatch },
+        decided: Decided {
+            direction: Direction::Buy,
+            p_model: best.fair_probability,
+            price: best.ask,
+            fee_rate,
+            kelly_multiplier,
+            stake_cap: MAX_WALLET_SHARE,
+            stake: stake_fraction(best.priced.kelly, kelly_multiplier, MAX_WALLET_SHARE),
+        },
+        edge_ratio: best.priced.edge_ratio,
+        min_edge_ratio: f64::from(min_edge_bps) / 10_000.0,
+        entities: vec![of_match.home.clone(), of_match.away.clone()],
+        news: news.collect(),
+        deadline_micros,
+    })
+}
+
+/// The size for this user of what is left of the stake.
+fn size(
+    desk: &Desk,
+    key: &v1::TradeKey,
+    (mandate, cash_micros): (&v1::Mandate, i64),
+    snapshot: &v1::MatchSnapshot,
+    (wish, advice): (&Wish, &Advice),
+) -> Decision {
     let (wallet, budget) = (as_units(cash_micros), as_units(mandate.budget_micros));
     let stake = Mandate {
-        kelly_fraction: stake_fraction(best.priced.kelly, personality.kelly_multiplier(), MAX_WALLET_SHARE),
+        kelly_fraction: advice.stake,
         capital: wallet,
         wallet,
         budget,
-        ask: best.ask,
-        fee: best.priced.fee,
-        ask_size: best.ask_size,
+        ask: wish.best.ask,
+        fee: wish.best.priced.fee,
+        ask_size: wish.best.ask_size,
     };
     match sizing::mandate_contracts(&stake) {
         Ok(MandateSize { contracts: 0, limited_by }) => {
             Decision::nothing(SCOUT, format!("the stake is below one contract ({limited_by:?})"))
         }
-        Ok(size) => order(desk, key, snapshot, best, size),
+        Ok(size) => order(desk, key, snapshot, (&wish.best, advice), size),
         Err(error) => Decision::nothing(SCOUT, error.to_string()),
     }
 }
@@ -171,7 +252,7 @@ fn order(
     desk: &Desk,
     key: &v1::TradeKey,
     snapshot: &v1::MatchSnapshot,
-    best: &Opportunity,
+    (best, advice): (&Opportunity, &Advice),
     size: MandateSize,
 ) -> Decision {
     let terms = || {
@@ -190,7 +271,7 @@ fn order(
     };
     let Some(terms) = terms() else { return Decision::nothing(SCOUT, "the quote cannot be turned into an order") };
     let rationale = format!(
-        "{:?} is offered at {:.3} + {:.4} fee, fair {:.3}: edge {:.1} % of cost, {} contracts by {:?}",
+        "{:?} is offered at {:.3} + {:.4} fee, fair {:.3}: edge {:.1} % of cost, {} contracts by {:?}{}",
         best.outcome,
         best.ask,
         best.priced.fee,
@@ -198,6 +279,7 @@ fn order(
         best.priced.edge_ratio * 100.0,
         size.contracts,
         size.limited_by,
+        advice.note(),
     );
     let origin = Origin { agent: SCOUT, pool: POOL.to_owned(), ..Origin::default() };
     desk.proposer.order(&terms, origin, rationale)

@@ -1,6 +1,6 @@
 //! Every metric of the worker.
 
-use metrics::{Unit, describe_counter, describe_histogram};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// Requests handled, by tier and what came of them.
 pub(crate) const REQUESTS: &str = "agent_worker_requests_total";
@@ -16,6 +16,16 @@ pub(crate) const AGENT_ORDERS: &str = "agent_worker_agent_orders_total";
 pub(crate) const REDUCING_ORDERS: &str = "agent_worker_reducing_orders_total";
 /// Messages that made no sense, by subject.
 pub(crate) const MALFORMED: &str = "agent_worker_malformed_total";
+/// Questions about trades, by what came of them.
+pub(crate) const ADVICE: &str = "agent_worker_advice_total";
+/// Calls of language models, by server and what came of them.
+pub(crate) const ADVISOR_CALLS: &str = "agent_worker_advisor_calls_total";
+/// Time of a call, by server.
+pub(crate) const ADVISOR_CALL_SECONDS: &str = "agent_worker_advisor_call_seconds";
+/// What language models charged, or may have charged.
+pub(crate) const ADVISOR_COST: &str = "agent_worker_advisor_cost_usd_micros_total";
+/// Spent and reserved of today's allowance for language models.
+pub(crate) const ADVISOR_BUDGET_USED: &str = "agent_worker_advisor_budget_used_usd";
 
 /// Gives every metric its unit and meaning.
 pub(crate) fn describe() {
@@ -25,5 +35,11 @@ pub(crate) fn describe() {
     describe_counter!(SIGNALS, Unit::Count, "signals that changed a target, by strategy");
     describe_counter!(AGENT_ORDERS, Unit::Count, "orders proposed by configured agents");
     describe_counter!(REDUCING_ORDERS, Unit::Count, "steps of reductions proposed");
+    describe_counter!(ADVICE, Unit::Count, "questions about trades, by what came of them");
+    describe_counter!(ADVISOR_CALLS, Unit::Count, "calls of language models, by server and outcome");
+    describe_histogram!(ADVISOR_CALL_SECONDS, Unit::Seconds, "time of a call of a language model, by server");
+    describe_counter!(ADVISOR_COST, Unit::Count, "what language models charged or may have charged, 1e-6 USD");
+    describe_gauge!(ADVISOR_BUDGET_USED, Unit::Count, "spent and reserved of today's allowance, USD");
+    describe_counter!("cache_lookups_total", Unit::Count, "lookups by cache and outcome");
     describe_counter!(MALFORMED, Unit::Count, "messages that made no sense, by kind");
 }

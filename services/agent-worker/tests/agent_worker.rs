@@ -1,6 +1,13 @@
 //! What the worker promises, on a real bus. The test speaks for the guard, the
 //! ledger and market-data by their bus protocols.
 
+#[path = "agent_worker/advised_mandates.rs"]
+mod advised_mandates;
+#[path = "agent_worker/advisor.rs"]
+mod advisor;
+#[path = "agent_worker/chat_server.rs"]
+mod chat_server;
+
 use futures::{StreamExt as _, future::BoxFuture};
 use prost::Message as _;
 use std::{
@@ -33,6 +40,7 @@ struct World {
     halted: Arc<Mutex<(i64, Vec<v1::ScopeState>)>>,
     slices: Arc<Mutex<Vec<v1::ReductionSlice>>>,
     held_micros: Arc<AtomicI64>,
+    news: Arc<Mutex<Vec<v1::NewsItem>>>,
 }
 
 struct Rig {
@@ -44,6 +52,10 @@ struct Rig {
 }
 
 async fn rig(workers: usize) -> Rig {
+    rig_with(workers, Config::default()).await
+}
+
+async fn rig_with(workers: usize, config: Config) -> Rig {
     let folder = TempDir::new().expect("a temporary folder");
     let binary = find_binary().expect("a nats-server");
     let server = NatsServer::start(&binary, folder.path(), Sync::Always).await.expect("a running server");
@@ -58,12 +70,13 @@ async fn rig(workers: usize) -> Rig {
         halted: Arc::new(Mutex::new((1, Vec::new()))),
         slices: Arc::default(),
         held_micros: Arc::new(AtomicI64::new(0)),
+        news: Arc::default(),
     };
     world.speak_for_the_others().await;
     for _ in 0..workers {
         let worker = lifecycle.context("agent-worker", Spans::default());
         let bus = Bus::connect(server.url(), "agent-worker").await.expect("a connection");
-        tragen_agent_worker::run(worker, bus, Config::default()).await.expect("a started worker");
+        tragen_agent_worker::run(worker, bus, config.clone()).await.expect("a started worker");
     }
     lifecycle.health().wait_ready("agent-worker").await;
     let proposals = bus.pull(&context, Consumer::Guard);
@@ -110,8 +123,10 @@ impl World {
             Box::pin(async move { answer })
         };
         self.bus.answer(&self.context, Ask::Ledger, ledger).await.expect("listening");
-        let market = |question: v1::MarketQuestion| -> BoxFuture<'static, v1::MarketAnswer> {
-            Box::pin(async move { market_answer(&question) })
+        let world = self.clone();
+        let market = move |question: v1::MarketQuestion| -> BoxFuture<'static, v1::MarketAnswer> {
+            let news = world.news.lock().expect("not poisoned").clone();
+            Box::pin(async move { market_answer(&question, news) })
         };
         self.bus.answer(&self.context, Ask::Market, market).await.expect("listening");
     }
@@ -234,7 +249,7 @@ fn gbpusd() -> v1::Instrument {
 }
 
 /// A match whose home win is worth about 0.5 to two bookmakers and offered at 0.45.
-fn market_answer(question: &v1::MarketQuestion) -> v1::MarketAnswer {
+fn market_answer(question: &v1::MarketQuestion, news: Vec<v1::NewsItem>) -> v1::MarketAnswer {
     use v1::{market_answer::Answer, market_question::Question};
     let Some(Question::MatchSnapshot(wanted)) = &question.question else { panic!("not asked by the worker") };
     if wanted.match_id != MATCH {
@@ -270,12 +285,15 @@ fn market_answer(question: &v1::MarketQuestion) -> v1::MarketAnswer {
     let snapshot = v1::MatchSnapshot {
         r#match: Some(v1::Match {
             match_id: MATCH.into(),
+            home: "Arsenal".into(),
+            away: "Man City".into(),
             status: v1::MatchStatus::Scheduled.into(),
             ..v1::Match::default()
         }),
         books: vec![book("sharp", true), book("soft", false)],
         instruments: ["HOME", "DRAW", "AWAY"].map(instrument).to_vec(),
         quotes: vec![quote("HOME", 450_000), quote("DRAW", 270_000), quote("AWAY", 260_000)],
+        news,
     };
     v1::MarketAnswer { answer: Some(Answer::MatchSnapshot(snapshot)) }
 }

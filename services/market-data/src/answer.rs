@@ -79,6 +79,7 @@ fn snapshot(market: &Market, match_id: &str) -> Result<v1::MatchSnapshot, v1::As
         books: books.collect(),
         instruments: listed.iter().map(|listed| (&listed.instrument).into()).collect(),
         quotes: listed.iter().map(|listed| listed.to_wire()).collect(),
+        news: Vec::new(),
     })
 }
 

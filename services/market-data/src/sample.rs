@@ -91,7 +91,7 @@ mod tests {
         let price = |level: Option<Level>| level.map(|level| number::float(level.price.micros()) / 1e6);
         let quote = |id: &InstrumentId| {
             let quote = &market.instrument(id.as_str()).expect("listed").quote;
-            Some(Quote { ask: price(quote.ask)?, ask_size: 300.0, bid: price(quote.bid) })
+            Some(Quote { ask: price(quote.ask)?, ask_size: 300.0, bid: price(quote.bid), age_ms: None })
         };
         let is_bargain = |id: &MatchId| {
             let live = market.live_match(id.as_str()).expect("listed");

@@ -27,6 +27,8 @@ pub struct Work {
     pub messages: i64,
     /// API calls served.
     pub api_calls: i64,
+    /// What language models charged, 1e-6 USD.
+    pub llm_cost_micros: i64,
 }
 
 /// The process's memory is reported by one of its services, not by each.
@@ -83,6 +85,7 @@ impl Usage {
             row.cpu_micros += i64::try_from(work.cpu.as_micros()).unwrap_or(i64::MAX);
             row.messages += work.messages;
             row.api_calls += work.api_calls;
+            row.llm_cost_micros = row.llm_cost_micros.saturating_add(work.llm_cost_micros);
         }
     }
 

@@ -3,6 +3,7 @@
 //! everything here may be lost.
 
 pub mod balance;
+pub mod flight;
 pub mod key;
 pub mod local;
 pub mod rate;
@@ -11,6 +12,7 @@ mod server;
 mod valkey;
 
 pub use balance::{BalanceCache, CachedBalance, SharedBalances};
+pub use flight::FlightCache;
 pub use key::{BalanceKey, Budget, RateKey};
 pub use local::LocalCache;
 pub use rate::{RateLimiter, SharedLimits};
