@@ -30,8 +30,8 @@ pub(super) struct Bus {
     context: jetstream::Context,
 }
 
-/// What the facts on the bus say, by shard: how many different ones, and the last of them.
-pub(super) type Facts = BTreeMap<String, (u64, i64, Vec<String>)>;
+/// What the facts on the bus say, by subject: their sequences, and what is wrong about them.
+pub(super) type Facts = BTreeMap<String, (BTreeSet<i64>, Vec<String>)>;
 
 impl Bus {
     pub(super) async fn connect(url: &str) -> anyhow::Result<Self> {
@@ -81,11 +81,9 @@ impl Bus {
                 break;
             }
         }
-        let count = |facts: &BTreeMap<i64, Vec<u8>>| u64::try_from(facts.len()).unwrap_or(u64::MAX);
         let told = seen.into_iter().map(|(subject, facts)| {
-            let last = facts.keys().next_back().copied().unwrap_or(0);
             let findings = contradictions.remove(&subject).unwrap_or_default();
-            (subject, (count(&facts), last, [findings, gaps(&facts)].concat()))
+            (subject, (facts.into_keys().collect(), findings))
         });
         Ok(told.collect())
     }
@@ -106,12 +104,4 @@ fn keep(seen: &mut BTreeMap<i64, Vec<u8>>, payload: &[u8]) -> anyhow::Result<Vec
         }
     }
     Ok(findings)
-}
-
-/// Sequences that are missing between the first and the last.
-fn gaps(facts: &BTreeMap<i64, Vec<u8>>) -> Vec<String> {
-    let known: BTreeSet<i64> = facts.keys().copied().collect();
-    let (Some(first), Some(last)) = (known.first(), known.last()) else { return Vec::new() };
-    let missing: Vec<i64> = (*first..=*last).filter(|sequence| !known.contains(sequence)).take(5).collect();
-    if missing.is_empty() { Vec::new() } else { vec![format!("facts {missing:?} and perhaps more are missing")] }
 }

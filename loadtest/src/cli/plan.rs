@@ -21,8 +21,9 @@ pub(super) struct PlanArgs {
     /// The busiest second beside the mean of the day
     #[arg(long, default_value_t = 4, value_parser = value_parser!(u64).range(1..=1_000))]
     peak_factor: u64,
-    /// Take CPU per trade, memory, cores and rate from what `run --watch ... --json FILE` wrote; processes must be
-    /// called router, agent-worker, risk-guard, ledger, nats and postgres
+    /// Take CPU per trade from what `run --watch ... --json FILE` or `sweep --watch ... -o json` wrote, and from a
+    /// sweep the sustained rate and the cores too; processes must be called router, agent-worker, risk-guard,
+    /// ledger, nats and postgres
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     #[command(flatten)]
@@ -140,7 +141,9 @@ impl PlanArgs {
                 }
                 let source = self.from.map_or_else(
                     || "  Nothing of it comes from a report: give one with --from.".to_owned(),
-                    |file| format!("  CPU per trade, memory, cores and rate come from {}.", file.display()),
+                    |file| {
+                        format!("  CPU per trade (and of a sweep its rate and cores) comes from {}.", file.display())
+                    },
                 );
                 println!("{source}");
             }
@@ -193,18 +196,22 @@ fn assumptions(plan: &Plan) -> anyhow::Result<Vec<(String, Value)>> {
     Ok(tables.into_iter().filter_map(|table| table.as_object().cloned()).flatten().collect())
 }
 
-/// `assumed` with what the first run of a report says instead.
+/// `assumed` with what a report says instead: the first run of `run --json`, or the sustained step of a sweep. Only
+/// a sweep knows what is sustained; the rate of a run is what somebody asked for.
 fn taken(assumed: Measured, report: &Value) -> anyhow::Result<Measured> {
-    let run = report.get(0).unwrap_or(report);
-    let number = |name: &str| run.get(name).and_then(Value::as_u64).with_context(|| format!("it has no {name}"));
+    let sustained = report.get("sustained_per_second").and_then(Value::as_u64);
+    let steps = report.get("steps").and_then(Value::as_array);
+    let step = steps.and_then(|steps| steps.iter().find(|step| step["per_second"].as_u64() == sustained));
+    let run = step.and_then(|step| step.get("report")).or_else(|| report.get(0)).unwrap_or(report);
     let processes = run.pointer("/usage/processes").and_then(Value::as_array).context("it has no usage.processes")?;
     let cpu = |name: &str, otherwise: u64| {
         let process = processes.iter().find(|process| process["name"] == name);
         process.and_then(|process| process["cpu_micros_per_ok"].as_u64()).unwrap_or(otherwise)
     };
-    let cores = run.pointer("/machine/cores").and_then(Value::as_u64).context("it has no machine.cores")?;
+    let cores = run.pointer("/machine/cores").and_then(Value::as_u64);
+    let (sustained_per_second, cores) = sustained.zip(cores).unwrap_or((assumed.sustained_per_second, assumed.cores));
     Ok(Measured {
-        sustained_per_second: number("ok_per_second")?,
+        sustained_per_second,
         cores,
         cpu_micros_router: cpu("router", assumed.cpu_micros_router),
         cpu_micros_worker: cpu("agent-worker", assumed.cpu_micros_worker),
@@ -233,12 +240,19 @@ mod tests {
         let assumed = line.plan.measured.measured();
         let process = |name: &str, cpu: u64| serde_json::json!({ "name": name, "cpu_micros_per_ok": cpu });
         let processes = [process("router", 11), process("nats", 12)];
-        let report = serde_json::json!([{
-            "ok_per_second": 7_000, "machine": { "cores": 4 }, "usage": { "processes": processes }
-        }]);
-        let measured = taken(assumed.clone(), &report).expect("a report");
-        assert_eq!((measured.sustained_per_second, measured.cores), (7_000, 4));
+        let usage = serde_json::json!({ "processes": processes });
+        let run = serde_json::json!({ "ok_per_second": 9, "machine": { "cores": 4 }, "usage": usage });
+        let measured = taken(assumed.clone(), &serde_json::json!([run])).expect("a report of a run");
         assert_eq!((measured.cpu_micros_router, measured.cpu_micros_bus), (11, 12));
+        assert_eq!(
+            (measured.sustained_per_second, measured.cores),
+            (5_000, 2),
+            "a run does not know what is sustained"
+        );
+        let steps = serde_json::json!([{ "per_second": 7_000, "report": run }]);
+        let sweep = serde_json::json!({ "sustained_per_second": 7_000, "steps": steps });
+        let measured = taken(assumed.clone(), &sweep).expect("a report of a sweep");
+        assert_eq!((measured.sustained_per_second, measured.cores, measured.cpu_micros_bus), (7_000, 4, 12));
         assert_eq!(measured.cpu_micros_guard, assumed.cpu_micros_guard);
         assert!(taken(assumed, &serde_json::json!({})).is_err());
         let plan = Plan::new(
