@@ -2,6 +2,7 @@
 
 use crate::advisor::{AdvisorConfig, InvalidAdvisor};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Every knob of the worker, with its unit in the name.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub usage_interval_ms: u64,
     /// The language model that may talk agents out of trades; off by default.
     pub advisor: AdvisorConfig,
+    /// Sources whose texts count, and how much, parts per million; texts of others are left out.
+    pub news_sources_ppm: BTreeMap<String, u32>,
 }
 
 impl Default for Config {
@@ -45,6 +48,11 @@ impl Default for Config {
             mandate_risk_tolerance: 5,
             usage_interval_ms: 1_000,
             advisor: AdvisorConfig::default(),
+            news_sources_ppm: {
+                let sources =
+                    [("premierleague", 1_000_000), ("bbc", 1_000_000), ("reuters", 1_000_000), ("guardian", 800_000)];
+                sources.map(|(name, ppm)| (name.to_owned(), ppm)).into()
+            },
         }
     }
 }
@@ -73,6 +81,11 @@ impl Config {
             ("bar_age_ms_max", (100..=600_000).contains(&self.bar_age_ms_max), "100 to 600000"),
             ("agents_at_once_max", (1..=4_096).contains(&self.agents_at_once_max), "1 to 4096"),
             ("mandate_risk_tolerance", (1..=10).contains(&self.mandate_risk_tolerance), "1 to 10"),
+            (
+                "news_sources_ppm",
+                self.news_sources_ppm.values().all(|ppm| (1..=1_000_000).contains(ppm)),
+                "weights from 1 to 1000000",
+            ),
             ("usage_interval_ms", (100..=60_000).contains(&self.usage_interval_ms), "100 to 60000"),
         ];
         match rules.into_iter().find(|(_, is_valid, _)| !is_valid) {

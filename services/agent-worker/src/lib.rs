@@ -5,6 +5,7 @@
 
 pub mod advisor;
 mod alert;
+mod analysis;
 mod autonomous;
 mod bars;
 pub mod config;
@@ -20,9 +21,7 @@ mod registry;
 
 pub use config::Config;
 
-use crate::{
-    advisor::Advisor, control::Control, mandate::Desk, market_view::MarketView, proposal::Proposer, registry::Registry,
-};
+use crate::{advisor::Advisor, control::Control, market_view::MarketView, proposal::Proposer, registry::Registry};
 use anyhow::Context as _;
 use std::{sync::Arc, time::Duration};
 use tragen_bus::{Bus, usage::Usage};
@@ -47,9 +46,11 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
 
     reducing::start(&context, &control, &proposer, handed);
 
+    let analysis = Arc::new(analysis::Desk::new(&context, &bus, &config, &usage));
     let advisor = Advisor::new(&context, &config.advisor, &usage, &|name: &str| std::env::var(name).ok());
     let advisor = advisor.context("preparing the advisor")?;
-    let desk = Desk::new(&bus, &config, &proposer, &usage, advisor);
+    let desk_parts = mandate::Parts { proposer: &proposer, usage: &usage, analysis: &analysis, advisor };
+    let desk = mandate::Desk::new(&bus, &config, desk_parts);
     lanes::start(
         &context,
         &bus,
@@ -64,6 +65,7 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
     )
     .await
     .context("following the bars")?;
+    analysis::start(&context, &bus, &analysis).await.context("answering questions to agents")?;
     control.announce_ready();
     Ok(())
 }

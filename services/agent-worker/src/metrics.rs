@@ -14,6 +14,10 @@ pub(crate) const SIGNALS: &str = "agent_worker_signals_total";
 pub(crate) const AGENT_ORDERS: &str = "agent_worker_agent_orders_total";
 /// Steps of reductions proposed.
 pub(crate) const REDUCING_ORDERS: &str = "agent_worker_reducing_orders_total";
+/// Questions to agents, by kind and result.
+pub(crate) const ANALYSES: &str = "agent_worker_analyses_total";
+/// Time from a question to its answer, by kind.
+pub(crate) const ANALYSIS_SECONDS: &str = "agent_worker_analysis_seconds";
 /// Messages that made no sense, by subject.
 pub(crate) const MALFORMED: &str = "agent_worker_malformed_total";
 /// Questions about trades, by what came of them.
@@ -41,5 +45,7 @@ pub(crate) fn describe() {
     describe_counter!(ADVISOR_COST, Unit::Count, "what language models charged or may have charged, 1e-6 USD");
     describe_gauge!(ADVISOR_BUDGET_USED, Unit::Count, "spent and reserved of today's allowance, USD");
     describe_counter!("cache_lookups_total", Unit::Count, "lookups by cache and outcome");
+    describe_counter!(ANALYSES, Unit::Count, "questions to agents, by kind and result");
+    describe_histogram!(ANALYSIS_SECONDS, Unit::Seconds, "from a question to its answer, by kind");
     describe_counter!(MALFORMED, Unit::Count, "messages that made no sense, by kind");
 }

@@ -5,7 +5,7 @@ use tragen_contracts::{
     convert::{self, InvalidField},
     v1,
 };
-use tragen_domain::order::OrderTerms;
+use tragen_domain::{agents::mandate::MandateAgent, order::OrderTerms};
 
 /// Routes orders on instruments with bars.
 pub(crate) const TRADING_AGENT: &str = "tradingAgent";
@@ -18,7 +18,9 @@ const USER_POOL: &str = "user";
 pub(crate) fn agent_of(request: &v1::TradeRequested) -> &'static str {
     match &request.intent {
         Some(v1::trade_requested::Intent::Order(order)) if is_outcome(&order.instrument_id) => EPL_TRADING_AGENT,
-        Some(v1::trade_requested::Intent::Mandate(_)) => super::mandate::SCOUT,
+        Some(v1::trade_requested::Intent::Mandate(mandate)) => {
+            MandateAgent::named(&mandate.agent).unwrap_or(MandateAgent::Scout).as_str()
+        }
         Some(v1::trade_requested::Intent::Order(_)) | None => TRADING_AGENT,
     }
 }

@@ -5,6 +5,8 @@
 mod advised_mandates;
 #[path = "agent_worker/advisor.rs"]
 mod advisor;
+#[path = "agent_worker/analysis.rs"]
+mod analysis;
 #[path = "agent_worker/chat_server.rs"]
 mod chat_server;
 
@@ -251,12 +253,22 @@ fn gbpusd() -> v1::Instrument {
 /// A match whose home win is worth about 0.5 to two bookmakers and offered at 0.45.
 fn market_answer(question: &v1::MarketQuestion, news: Vec<v1::NewsItem>) -> v1::MarketAnswer {
     use v1::{market_answer::Answer, market_question::Question};
-    let Some(Question::MatchSnapshot(wanted)) = &question.question else { panic!("not asked by the worker") };
+    let known = snapshot();
+    let Some(Question::MatchSnapshot(wanted)) = &question.question else {
+        return analysis::market_answer(question, &known);
+    };
+    if let Some(other) = analysis::other_match(&wanted.match_id, &known) {
+        return v1::MarketAnswer { answer: Some(Answer::MatchSnapshot(other)) };
+    }
     if wanted.match_id != MATCH {
         let message = format!("no match {:?}; did you mean {MATCH}?", wanted.match_id);
         let error = v1::AskError { code: 5, reason: "MATCH_NOT_FOUND".into(), message };
         return v1::MarketAnswer { answer: Some(Answer::Error(error)) };
     }
+    v1::MarketAnswer { answer: Some(Answer::MatchSnapshot(v1::MatchSnapshot { news, ..known })) }
+}
+
+fn snapshot() -> v1::MatchSnapshot {
     let book = |bookmaker: &str, is_sharp| v1::BookOdds {
         bookmaker: bookmaker.into(),
         home_odds_micros: 1_960_000,
@@ -272,6 +284,7 @@ fn market_answer(question: &v1::MarketQuestion, news: Vec<v1::NewsItem>) -> v1::
         status: v1::InstrumentStatus::Open.into(),
         match_id: MATCH.into(),
         outcome: outcome.into(),
+        lot_micros: 1_000_000,
         ..v1::Instrument::default()
     };
     let quote = |outcome: &str, ask_price_micros: i64| v1::Quote {
@@ -280,9 +293,10 @@ fn market_answer(question: &v1::MarketQuestion, news: Vec<v1::NewsItem>) -> v1::
         bid_quantity_micros: 500_000_000,
         ask_price_micros,
         ask_quantity_micros: 500_000_000,
+        published_at_micros: clock::now_micros(),
         ..v1::Quote::default()
     };
-    let snapshot = v1::MatchSnapshot {
+    v1::MatchSnapshot {
         r#match: Some(v1::Match {
             match_id: MATCH.into(),
             home: "Arsenal".into(),
@@ -293,9 +307,8 @@ fn market_answer(question: &v1::MarketQuestion, news: Vec<v1::NewsItem>) -> v1::
         books: vec![book("sharp", true), book("soft", false)],
         instruments: ["HOME", "DRAW", "AWAY"].map(instrument).to_vec(),
         quotes: vec![quote("HOME", 450_000), quote("DRAW", 270_000), quote("AWAY", 260_000)],
-        news,
-    };
-    v1::MarketAnswer { answer: Some(Answer::MatchSnapshot(snapshot)) }
+        ..v1::MatchSnapshot::default()
+    }
 }
 
 fn order_intent() -> v1::trade_requested::Intent {

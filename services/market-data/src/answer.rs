@@ -1,6 +1,7 @@
 //! Answers questions about the market (`ask.market`).
 
 use crate::{
+    file::{Book, IncidentKind},
     market::{LiveMatch, Market},
     publish::read,
 };
@@ -15,6 +16,8 @@ use tragen_host::Context;
 
 /// Instruments on a page when none is asked for, and at most.
 const PAGE: (usize, usize) = (50, 500);
+/// Matches on a page.
+const MATCHES_PAGE: usize = 50;
 
 /// gRPC codes of refusals.
 const INVALID_ARGUMENT: i32 = 3;
@@ -36,7 +39,11 @@ pub(crate) async fn start(context: &Context, bus: &Bus, market: Arc<RwLock<Marke
                 span.fail(error.reason.clone(), error.message.clone());
                 "refused"
             }
-            Answer::MatchSnapshot(_) | Answer::Instruments(_) | Answer::Quote(_) => "answered",
+            Answer::MatchSnapshot(_)
+            | Answer::Instruments(_)
+            | Answer::Quote(_)
+            | Answer::History(_)
+            | Answer::Matches(_) => "answered",
         };
         counter!("market_data_questions_total", "kind" => kind, "result" => result).increment(1);
         std::future::ready(v1::MarketAnswer { answer: Some(answer) }).boxed()
@@ -49,13 +56,19 @@ fn kind_of(question: &v1::MarketQuestion) -> &'static str {
         Some(Question::MatchSnapshot(_)) => "match_snapshot",
         Some(Question::Instruments(_)) => "instruments",
         Some(Question::Quote(_)) => "quote",
+        Some(Question::History(_)) => "history",
+        Some(Question::Matches(_)) => "matches",
         None => "none",
     }
 }
 
 fn answer(market: &Market, question: &v1::MarketQuestion) -> Answer {
     let answer = match &question.question {
-        Some(Question::MatchSnapshot(asked)) => snapshot(market, &asked.match_id).map(Answer::MatchSnapshot),
+        Some(Question::MatchSnapshot(asked)) => {
+            known_match(market, &asked.match_id).map(|live| Answer::MatchSnapshot(snapshot(market, live)))
+        }
+        Some(Question::History(asked)) => Ok(Answer::History(market.history.page(asked, market.now))),
+        Some(Question::Matches(asked)) => Ok(Answer::Matches(matches_page(market, &asked.after_match_id))),
         Some(Question::Instruments(asked)) => page(market, asked).map(Answer::Instruments),
         Some(Question::Quote(asked)) => quote(market, &asked.instrument_id).map(Answer::Quote),
         None => Err(refusal(INVALID_ARGUMENT, "QUESTION_MISSING", "nothing was asked")),
@@ -63,31 +76,51 @@ fn answer(market: &Market, question: &v1::MarketQuestion) -> Answer {
     answer.unwrap_or_else(Answer::Error)
 }
 
-fn snapshot(market: &Market, match_id: &str) -> Result<v1::MatchSnapshot, v1::AskError> {
-    let live = known_match(market, match_id)?;
+fn matches_page(market: &Market, after: &str) -> v1::MatchesPage {
+    let mut matches: Vec<_> =
+        market.open_matches_after(after).take(MATCHES_PAGE + 1).map(|live| snapshot(market, live)).collect();
+    let has_more = matches.len() > MATCHES_PAGE;
+    matches.truncate(MATCHES_PAGE);
+    let last = matches.last().and_then(|last| last.r#match.as_ref()).filter(|_| has_more);
+    let next_match_id = last.map(|last| last.match_id.clone()).unwrap_or_default();
+    v1::MatchesPage { matches, next_match_id }
+}
+
+fn snapshot(market: &Market, live: &LiveMatch) -> v1::MatchSnapshot {
     let listed: Vec<_> = live.instruments.iter().filter_map(|id| market.instrument(id.as_str())).collect();
     let micros = |odds: f64| crate::number::nearest(odds * 1e6);
-    let books = live.books.iter().map(|book| v1::BookOdds {
+    let wire = |book: &Book| v1::BookOdds {
         bookmaker: book.bookmaker.to_owned(),
         home_odds_micros: micros(book.odds[0]),
         draw_odds_micros: micros(book.odds[1]),
         away_odds_micros: micros(book.odds[2]),
         is_sharp: book.is_sharp(),
-    });
-    Ok(v1::MatchSnapshot {
+    };
+    let last_event = match live.last_event.map(|(kind, _)| kind) {
+        Some(IncidentKind::Goal) => v1::MatchEvent::Goal,
+        Some(IncidentKind::Red) => v1::MatchEvent::RedCard,
+        None => v1::MatchEvent::Unspecified,
+    };
+    v1::MatchSnapshot {
         r#match: Some((&live.state).into()),
-        books: books.collect(),
+        books: live.books.iter().map(wire).collect(),
         instruments: listed.iter().map(|listed| (&listed.instrument).into()).collect(),
         quotes: listed.iter().map(|listed| listed.to_wire()).collect(),
         news: Vec::new(),
-    })
+        closing_books: live.closing.iter().map(wire).collect(),
+        over_under_odds_micros: live.over_under.map(|odds| odds.map(micros).to_vec()).unwrap_or_default(),
+        event_time_micros: market.now.micros(),
+        last_event: last_event.into(),
+        last_event_micros: live.last_event.map_or(0, |(_, at)| at.micros()),
+        minutes_played: live.clock.minutes_played.into(),
+        minute_left_ppm: i32::try_from(micros(live.clock.minute_left)).unwrap_or(1_000_000).max(1),
+    }
 }
 
 fn quote(market: &Market, id: &str) -> Result<v1::GetQuoteResponse, v1::AskError> {
-    let listed = market.instrument(id).ok_or_else(|| {
-        let message = not_known("instrument", id, market.instrument_ids());
-        refusal(NOT_FOUND, "INSTRUMENT_NOT_FOUND", message)
-    })?;
+    let listed = market
+        .instrument(id)
+        .ok_or_else(|| not_known("instrument", "INSTRUMENT_NOT_FOUND", id, market.instrument_ids()))?;
     Ok(v1::GetQuoteResponse { quote: Some(listed.to_wire()), instrument: Some((&listed.instrument).into()) })
 }
 
@@ -116,18 +149,17 @@ fn page(market: &Market, asked: &v1::ListInstrumentsRequest) -> Result<v1::ListI
 }
 
 fn known_match<'a>(market: &'a Market, id: &str) -> Result<&'a LiveMatch, v1::AskError> {
-    market
-        .live_match(id)
-        .ok_or_else(|| refusal(NOT_FOUND, "MATCH_NOT_FOUND", not_known("match", id, market.match_ids())))
+    market.live_match(id).ok_or_else(|| not_known("match", "MATCH_NOT_FOUND", id, market.match_ids()))
 }
 
-fn not_known<'a>(what: &str, id: &str, known: impl Iterator<Item = &'a str>) -> String {
+fn not_known<'a>(what: &str, reason: &str, id: &str, known: impl Iterator<Item = &'a str>) -> v1::AskError {
     let near = nearest(id, known);
     let shown: String = id.chars().take(64).collect();
-    match near.as_slice() {
+    let message = match near.as_slice() {
         [] => format!("there is no {what} {shown:?}; none is listed yet"),
         near => format!("there is no {what} {shown:?}; the nearest are {}", near.join(", ")),
-    }
+    };
+    refusal(NOT_FOUND, reason, message)
 }
 
 fn refusal(code: i32, reason: &str, message: impl Into<String>) -> v1::AskError {

@@ -6,12 +6,15 @@ pub(crate) mod inplay;
 mod match_track;
 mod venue;
 
-use crate::{file::Intake, market::Market};
+use crate::{
+    file::{Intake, Standing},
+    market::Market,
+};
 use bar_track::BarTrack;
 use match_track::MatchTrack;
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     sync::Arc,
 };
 use tragen_domain::{
@@ -43,6 +46,9 @@ pub struct Player {
     tracks: Vec<Track>,
     queue: BinaryHeap<Reverse<(Timestamp, usize)>>,
     progress: Progress,
+    /// Seasons whose fixtures are known.
+    announced: BTreeSet<u16>,
+    is_past_told: bool,
 }
 
 /// How far the playing is.
@@ -93,6 +99,8 @@ impl Player {
             run: Run { days: 0 },
             tracks: Vec::new(),
             queue: BinaryHeap::new(),
+            announced: BTreeSet::new(),
+            is_past_told: false,
         };
         player.rewind()?;
         Ok(player)
@@ -121,6 +129,8 @@ impl Player {
     pub fn play_next(&mut self, market: &mut Market) {
         let Some(Reverse((at, place))) = self.queue.pop() else { return };
         self.progress.market_time = at;
+        market.now = at;
+        self.tell_past(market);
         let Some(track) = self.tracks.get_mut(place) else { return };
         let next = match track {
             Track::Bars(track) => {
@@ -128,13 +138,29 @@ impl Player {
                 track.play(&self.intake.series[track.series], self.run, market)
             }
             Track::Match(track) => {
-                let next = track.play(&self.intake.matches[track.row], market);
-                self.progress.matches.0 += usize::from(next.is_none());
+                let row = &self.intake.matches[track.row];
+                if self.announced.insert(row.season_first_year) {
+                    let season =
+                        self.intake.matches.iter().filter(|own| own.season_first_year == row.season_first_year);
+                    season.for_each(|own| market.history.push(own.history(self.run.days, Standing::Announced)));
+                }
+                let next = track.play(row, market);
+                if next.is_none() {
+                    self.progress.matches.0 += 1;
+                    market.history.push(row.history(self.run.days, Standing::Played));
+                }
                 next
             }
         };
         if let Some(next) = next {
             self.queue.push(Reverse((next, place)));
+        }
+    }
+
+    /// What was over before the first event is known from the start.
+    fn tell_past(&mut self, market: &mut Market) {
+        if !std::mem::replace(&mut self.is_past_told, true) {
+            self.intake.past.iter().for_each(|row| market.history.push(row.history(0, Standing::Played)));
         }
     }
 
@@ -147,6 +173,7 @@ impl Player {
     fn rewind(&mut self) -> Result<(), NotListed> {
         self.tracks.clear();
         self.queue.clear();
+        self.announced.clear();
         let start = self.rules.start.map(|start| self.run.at(start));
         for (place, series) in self.intake.series.iter().enumerate() {
             if let Some(first) = series.rows.first() {

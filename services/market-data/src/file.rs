@@ -11,7 +11,7 @@ mod window;
 
 pub(crate) use bars::{BarRow, Series};
 pub(crate) use events::{Incident, IncidentKind};
-pub(crate) use matches::{Book, MatchRow};
+pub(crate) use matches::{Book, MatchRow, Standing};
 pub use report::{FileKind, FileReport};
 pub use window::Window;
 
@@ -36,7 +36,10 @@ pub struct Limits {
 /// Everything a set of files says.
 #[derive(Debug, Default)]
 pub struct Intake {
+    /// What is played.
     pub(crate) matches: Vec<MatchRow>,
+    /// What was over before that: only history.
+    pub(crate) past: Vec<MatchRow>,
     pub(crate) series: Vec<Series>,
     reports: Vec<FileReport>,
 }

@@ -8,6 +8,7 @@
 //! | `catalog` | the rules of every instrument |
 //! | [`feed`] | plays the files in market time, as a simulated venue would quote them |
 //! | [`market`] | what is known now |
+//! | `history` | results of the past and announced fixtures |
 //! | `replay`, `publish` | wall clock, bus, freshness |
 //! | `answer` | questions |
 //! | `last_trade` | prices of Tragen's own trades |
@@ -18,6 +19,7 @@ mod config;
 mod csv;
 pub mod feed;
 pub mod file;
+mod history;
 mod last_trade;
 pub mod market;
 mod metrics;
@@ -94,8 +96,10 @@ fn read(config: &Config) -> anyhow::Result<Intake> {
         Feed::Files(paths) => paths.clone(),
     };
     let limits = Limits { file_mib_max: config.file_mib_max, rows_max: config.rows_max };
-    let intake = file::read(&paths, limits)?;
+    let mut intake = file::read(&paths, limits)?;
     if config.feed == Feed::Sample {
+        let past = sample::write_past(&config.data_dir.join("sample"), config.seed)?;
+        intake.past = file::read(&[past], limits)?.matches;
         return Ok(intake);
     }
     let window = Window::parse(&config.from_date, &config.to_date).map_err(ConfigError::Date)?;

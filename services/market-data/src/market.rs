@@ -1,7 +1,10 @@
 //! What the market shows now: every instrument with its quote, every match,
 //! the last bars; and what has changed since it was last published.
 
-use crate::file::Book;
+use crate::{
+    file::{Book, IncidentKind},
+    history::History,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tragen_contracts::v1;
 use tragen_domain::{
@@ -16,8 +19,11 @@ use tragen_domain::{
 const BARS_KEPT: usize = 500;
 
 /// Everything known now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Market {
+    /// Market time.
+    pub(crate) now: Timestamp,
+    pub(crate) history: History,
     listed: BTreeMap<InstrumentId, Listed>,
     matches: BTreeMap<MatchId, LiveMatch>,
     bars: BTreeMap<(Timeframe, InstrumentId), VecDeque<Bar>>,
@@ -38,6 +44,41 @@ pub(crate) struct LiveMatch {
     pub(crate) state: Match,
     pub(crate) instruments: [InstrumentId; 3],
     pub(crate) books: Vec<Book>,
+    /// The odds of more, then of fewer, than 2.5 goals.
+    pub(crate) over_under: Option<[f64; 2]>,
+    /// What bookmakers quoted last before kick-off; nothing before.
+    pub(crate) closing: Vec<Book>,
+    pub(crate) clock: MatchClock,
+    /// The last goal or red card and when it was, market time.
+    pub(crate) last_event: Option<(IncidentKind, Timestamp)>,
+}
+
+/// How much of a match is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct MatchClock {
+    /// Whole minutes; 45 and 90 are over only with their stoppage time.
+    pub(crate) minutes_played: u8,
+    /// Share of the minute under way that is left, above 0 and at most 1.
+    pub(crate) minute_left: f64,
+}
+
+impl MatchClock {
+    /// The kick-off.
+    pub(crate) const KICK_OFF: Self = Self { minutes_played: 0, minute_left: 1.0 };
+}
+
+impl Default for Market {
+    fn default() -> Self {
+        Self {
+            now: Timestamp::default(),
+            // No other process, and no other run of this one, has the same.
+            history: History::new(format!("{}-{}", tragen_host::clock::now_micros(), std::process::id())),
+            listed: BTreeMap::new(),
+            matches: BTreeMap::new(),
+            bars: BTreeMap::new(),
+            changed: Changed::default(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -187,6 +228,14 @@ impl Market {
 
     pub(crate) fn instrument_ids(&self) -> impl Iterator<Item = &str> {
         self.listed.keys().map(InstrumentId::as_str)
+    }
+
+    /// Matches that are not over and whose id comes after `after`, in order of id.
+    pub(crate) fn open_matches_after<'a>(&'a self, after: &str) -> impl Iterator<Item = &'a LiveMatch> + use<'a> {
+        let after = MatchId::new(after).ok();
+        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let later = self.matches.range((from, std::ops::Bound::Unbounded)).map(|(_, live)| live);
+        later.filter(|live| live.state.status != MatchStatus::Finished)
     }
 
     pub(crate) fn match_ids(&self) -> impl Iterator<Item = &str> {

@@ -4,6 +4,7 @@
 
 mod dice;
 mod matches;
+mod past;
 mod prices;
 
 use anyhow::Context as _;
@@ -24,22 +25,30 @@ pub(crate) fn start() -> Timestamp {
 /// 2026-08-22T00:00:00Z, seconds since the epoch.
 const MIDNIGHT: i64 = 1_787_356_800;
 
+/// Writes the file of the two seasons before the day into `folder`, anew each time, and gives its path.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_past(folder: &Path, seed: u64) -> anyhow::Result<PathBuf> {
+    write_file(folder, "epl_past.csv", past::file(seed))
+}
+
 /// Writes the files into `folder`, anew each time, and gives their paths.
 ///
 /// # Errors
 /// When a file cannot be written.
 pub(crate) fn write(folder: &Path, seed: u64) -> anyhow::Result<Vec<PathBuf>> {
+    files(seed).into_iter().map(|(name, text)| write_file(folder, name, text)).collect()
+}
+
+fn write_file(folder: &Path, name: &str, text: String) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    let mut paths = Vec::new();
-    for (name, text) in files(seed) {
-        let path = folder.join(name);
-        // Written aside first, so that another process never reads half a file.
-        let aside = folder.join(format!(".{name}.{}", std::process::id()));
-        std::fs::write(&aside, text).with_context(|| format!("writing {}", aside.display()))?;
-        std::fs::rename(&aside, &path).with_context(|| format!("writing {}", path.display()))?;
-        paths.push(path);
-    }
-    Ok(paths)
+    let path = folder.join(name);
+    // Written aside first, so that another process never reads half a file.
+    let aside = folder.join(format!(".{name}.{}", std::process::id()));
+    std::fs::write(&aside, text).with_context(|| format!("writing {}", aside.display()))?;
+    std::fs::rename(&aside, &path).with_context(|| format!("writing {}", path.display()))?;
+    Ok(path)
 }
 
 /// Names and content of the files.
@@ -127,6 +136,22 @@ mod tests {
         }
         let share = number::float(i64::try_from(found).expect("a count")) / (6.0 * 3.0 * 10.0);
         assert!((0.2..0.6).contains(&share), "{share} of the matches have value");
+    }
+
+    #[test]
+    fn two_seasons_came_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = write_past(folder.path(), 7).expect("written");
+        let past = file::read(&[path], Limits { file_mib_max: 16, rows_max: 100_000 }).expect("readable");
+        for report in past.reports() {
+            assert_eq!((report.skipped, report.repaired), (0, 0), "{:?}", report.faults);
+        }
+        assert_eq!(past.matches.len(), 760);
+        assert!(past.matches.iter().all(|row| row.kickoff < start() && row.closing.over_under.is_some()));
+        let seasons: std::collections::BTreeSet<u16> = past.matches.iter().map(|row| row.season_first_year).collect();
+        assert_eq!(seasons.into_iter().collect::<Vec<_>>(), [2024, 2025]);
+        assert_eq!(past::file(7), past::file(7));
+        assert_ne!(past::file(7), past::file(8));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    const fn number(self) -> i32 {
+    pub(crate) const fn number(self) -> i32 {
         match self {
             Self::InvalidArgument => 3,
             Self::NotFound => 5,

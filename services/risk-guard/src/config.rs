@@ -53,6 +53,8 @@ pub struct Config {
     pub stored_reports_max: usize,
     /// Commands that may wait.
     pub waiting_commands_max: usize,
+    /// Questions that change nothing and may wait; they give way to everything else.
+    pub waiting_inquiries_max: usize,
     /// How often the leader renews its lease, milliseconds; it ends 2 s after the last renewal.
     pub lease_renew_ms: u64,
     /// How often a standby tries to lead, milliseconds.
@@ -186,6 +188,7 @@ impl Default for Config {
             batch_reports_max: 256,
             stored_reports_max: 50_000,
             waiting_commands_max: 64,
+            waiting_inquiries_max: 256,
             lease_renew_ms: 500,
             lease_poll_ms: 100,
             worker_lease_ms: 1_000,
@@ -254,6 +257,7 @@ impl Config {
         above_zero("batch_reports_max", self.batch_reports_max)?;
         above_zero("stored_reports_max", self.stored_reports_max)?;
         above_zero("waiting_commands_max", self.waiting_commands_max)?;
+        above_zero("waiting_inquiries_max", self.waiting_inquiries_max)?;
         above_zero("venue_finished_orders_max", self.venue_finished_orders_max)?;
         above_zero("venue_log_bytes_max", self.venue_log_bytes_max)?;
         above_zero("lease_poll_ms", self.lease_poll_ms)?;

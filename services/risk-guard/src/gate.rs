@@ -13,6 +13,7 @@ use crate::{
     config::{Config, now},
     control,
     forbidden::Canceling,
+    inquiry::Inquiry,
     journal::Journal,
     lease::Lease,
     market, metrics,
@@ -27,7 +28,7 @@ use prost::Message as _;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ use venue::VenueAnswer;
 
 /// Facts taken at once before looking at anything else.
 const FACTS_AT_ONCE: usize = 256;
+/// While proposals wait an inquiry is answered this often at most: it costs as much as some hundred decisions.
+const INQUIRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Why a term ended.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +107,8 @@ pub(crate) struct Work {
     pub(crate) untold: Vec<Untold>,
     /// How the venue answers.
     pub(crate) venue_calls: VenueCalls,
+    /// When the last inquiry was answered.
+    pub(crate) inquired: Option<Instant>,
 }
 
 impl Work {
@@ -117,6 +122,7 @@ impl Work {
 #[derive(Debug)]
 pub(crate) struct Inputs {
     pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) inquiries: mpsc::Receiver<Inquiry>,
     pub(crate) proposals: Puller<v1::ProposalBatch>,
     pub(crate) ledger: Follower,
     pub(crate) market: Follower,
@@ -134,6 +140,7 @@ enum Event {
     Connected,
     Tick,
     Proposals(Box<Delivery<v1::ProposalBatch>>),
+    Inquiry(Inquiry),
 }
 
 impl Gate {
@@ -186,6 +193,7 @@ impl Gate {
             Ok(()) = connections.changed() => Event::Connected,
             _ = tick.tick() => Event::Tick,
             Some(delivery) = inputs.proposals.next(), if has_room => Event::Proposals(Box::new(delivery)),
+            Some(inquiry) = inputs.inquiries.recv() => Event::Inquiry(inquiry),
             else => Event::Ended(Ended::Stopped),
         }
     }
@@ -225,7 +233,14 @@ impl Gate {
                     deliveries.push(delivery);
                 }
                 self.take(deliveries).await?;
+                // Under load nothing else would ever let one in.
+                if self.work.inquired.is_none_or(|at| at.elapsed() >= INQUIRY_INTERVAL)
+                    && let Ok(inquiry) = inputs.inquiries.try_recv()
+                {
+                    self.inquire(inquiry);
+                }
             }
+            Event::Inquiry(inquiry) => self.inquire(inquiry),
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ mod forbidden;
 mod gate;
 mod halt;
 mod hash;
+mod inquiry;
 mod journal;
 mod lease;
 mod limits;

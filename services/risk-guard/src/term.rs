@@ -8,6 +8,7 @@ use crate::{
     config::Config,
     control,
     gate::{Checkpoints, Ended, Gate, Inputs, Work},
+    inquiry,
     journal::Journal,
     lease::Lease,
     metrics,
@@ -182,6 +183,7 @@ async fn lead(
     }
     control::tell(bus, &control::control_state(&gate.state, &leader_id)).await;
     let commands = command::listen(term, bus, config).await?;
+    let inquiries = inquiry::listen(term, bus, config).await?;
     workers.listen(term, bus).await.context("listening to the workers")?;
     let valid_for_ms = config.worker_lease_ms;
     let leases = Leases { lease: lease.clone(), state: states, workers, slices, valid_for_ms };
@@ -199,6 +201,7 @@ async fn lead(
     }
     let inputs = Inputs {
         commands,
+        inquiries,
         proposals: bus.pull(term, Consumer::Guard),
         ledger: bus.follow(term, Stream::Ledger, "", StartAt::Sequence(place.ledger_from())).await?,
         market,

@@ -13,6 +13,8 @@ mod control;
 mod crash;
 #[path = "risk_guard/decisions.rs"]
 mod decisions;
+#[path = "risk_guard/inquiries.rs"]
+mod inquiries;
 #[path = "risk_guard/leadership.rs"]
 mod leadership;
 #[path = "risk_guard/ledger.rs"]

@@ -41,6 +41,10 @@ pub static CANCEL_TRADE: Method = trader("tragen.v1.Trading/CancelTrade", Scope:
 /// See the contract.
 pub static WATCH_TRADES: Method = trader("tragen.v1.Trading/WatchTrades", Scope::TradeRead, Some(Budget::Read));
 /// See the contract.
+pub static ANALYZE: Method = trader("tragen.v1.Trading/Analyze", Scope::TradeRead, Some(Budget::Analyze));
+/// See the contract.
+pub static WATCH_MARKET: Method = trader("tragen.v1.Trading/WatchMarket", Scope::TradeRead, Some(Budget::Analyze));
+/// See the contract.
 pub static GET_ACCOUNT: Method = trader("tragen.v1.Accounts/GetAccount", Scope::TradeRead, Some(Budget::Read));
 /// See the contract.
 pub static LIST_POSITIONS: Method = trader("tragen.v1.Accounts/ListPositions", Scope::TradeRead, Some(Budget::Read));
@@ -102,12 +106,14 @@ pub static PROPOSE_BOOKING: Method = staff("tragen.v1.Operations/ProposeBooking"
 pub static CONFIRM_BOOKING: Method = staff("tragen.v1.Operations/ConfirmBooking", Role::Operator);
 
 /// Every method.
-pub static METHODS: [&Method; 35] = [
+pub static METHODS: [&Method; 37] = [
     &PLACE_TRADE,
     &GET_TRADE,
     &LIST_TRADES,
     &CANCEL_TRADE,
     &WATCH_TRADES,
+    &ANALYZE,
+    &WATCH_MARKET,
     &GET_ACCOUNT,
     &LIST_POSITIONS,
     &LIST_TRANSFERS,

@@ -2,14 +2,17 @@
 
 mod accounts;
 mod agents;
+mod analysis;
 mod bookings;
 mod markets;
 mod operations;
 mod risk;
 mod trading;
 mod watch;
+mod watch_market;
 mod watch_risk;
 
+pub(crate) use analysis::Analyses;
 pub(crate) use watch::AccountPlaces;
 
 use crate::{
@@ -51,6 +54,7 @@ pub(crate) struct Api {
     pub(crate) tokens: TokenChecker,
     pub(crate) limiter: RateLimiter,
     pub(crate) balances: Balances,
+    pub(crate) analyses: Analyses,
     pub(crate) desk: Desk,
     pub(crate) lanes: Lanes,
     pub(crate) pages: PageTokens,

@@ -39,6 +39,8 @@ pub struct Config {
     pub reads_per_minute: u32,
     /// Deposits, withdrawals and sendings a minute of one account.
     pub cash_moves_per_minute: u32,
+    /// Questions to agents a minute of one account.
+    pub analyses_per_minute: u32,
     /// Accounts whose rates are counted at a time.
     pub limited_accounts_max: u64,
     /// Balances that are remembered for display.
@@ -67,7 +69,13 @@ pub struct Config {
     pub lane_queue_max: usize,
     /// How long one question to another service may take, milliseconds.
     pub ask_timeout_ms: u64,
-    /// Streams of trade changes that may be open.
+    /// How long an agent may take to answer, milliseconds.
+    pub analysis_timeout_ms: u64,
+    /// How long an answer about quotes is good for everybody, milliseconds.
+    pub quote_analysis_age_ms: u64,
+    /// How long an answer about results is good for everybody, milliseconds.
+    pub result_analysis_age_ms: u64,
+    /// Streams of trade and market changes that may be open.
     pub watchers_max: usize,
     /// Most of them for one account.
     pub watchers_per_account_max: usize,
@@ -110,6 +118,7 @@ impl Default for Config {
             cancels_per_minute: 600,
             reads_per_minute: 1_200,
             cash_moves_per_minute: 60,
+            analyses_per_minute: 120,
             limited_accounts_max: 200_000,
             cached_balances_max: 100_000,
             cache_url: String::new(),
@@ -124,6 +133,9 @@ impl Default for Config {
             lookup_after_secs: 120,
             lane_queue_max: 8_192,
             ask_timeout_ms: 2_000,
+            analysis_timeout_ms: 10_000,
+            quote_analysis_age_ms: 1_000,
+            result_analysis_age_ms: 60_000,
             watchers_max: 1_000,
             watchers_per_account_max: 20,
             watch_buffer_max: 8_192,
@@ -165,6 +177,7 @@ impl Config {
             ("cancels_per_minute", self.cancels_per_minute),
             ("reads_per_minute", self.reads_per_minute),
             ("cash_moves_per_minute", self.cash_moves_per_minute),
+            ("analyses_per_minute", self.analyses_per_minute),
         ];
         if let Some((key, _)) = rates.into_iter().find(|(_, rate)| !(1..=PER_MINUTE_MAX).contains(rate)) {
             return Err(ConfigError { key, problem: "must be from 1 to 1,000,000" });
@@ -177,6 +190,9 @@ impl Config {
             ("waiting_trades_max", self.waiting_trades_max > 0),
             ("lane_queue_max", self.lane_queue_max > 0),
             ("ask_timeout_ms", self.ask_timeout_ms > 0),
+            ("analysis_timeout_ms", self.analysis_timeout_ms > 0),
+            ("quote_analysis_age_ms", self.quote_analysis_age_ms > 0),
+            ("result_analysis_age_ms", self.result_analysis_age_ms > 0),
             ("watch_buffer_max", self.watch_buffer_max > 0),
             ("connections_max", self.connections_max > 0),
             ("streams_per_connection_max", self.streams_per_connection_max > 0),
@@ -210,6 +226,7 @@ impl Config {
             (Budget::Cancel, _) => self.cancels_per_minute,
             (Budget::Read, _) => self.reads_per_minute,
             (Budget::Cash, _) => self.cash_moves_per_minute,
+            (Budget::Analyze, _) => self.analyses_per_minute,
         }
     }
 

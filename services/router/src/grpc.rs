@@ -92,6 +92,26 @@ impl Trading for Grpc {
         let changes = api.serve(&access::WATCH_TRADES, headers.as_ref(), watch).await;
         reply(changes.map(|changes| changes.map(|change| change.map_err(|refusal| refusal.to_status())).boxed()))
     }
+
+    async fn analyze(&self, request: Request<v1::AnalyzeRequest>) -> Result<Response<v1::AnalyzeResponse>, Status> {
+        let (headers, _, message) = request.into_parts();
+        let api = &self.api;
+        let work = |call| async move { api.analyze(&call, message).await };
+        reply(api.serve(&access::ANALYZE, headers.as_ref(), work).await)
+    }
+
+    type WatchMarketStream = BoxStream<'static, Result<v1::WatchMarketResponse, Status>>;
+
+    async fn watch_market(
+        &self,
+        request: Request<v1::WatchMarketRequest>,
+    ) -> Result<Response<Self::WatchMarketStream>, Status> {
+        let (headers, _, message) = request.into_parts();
+        let api = &self.api;
+        let watch = |call| async move { api.watch_market(call, message).await };
+        let views = api.serve(&access::WATCH_MARKET, headers.as_ref(), watch).await;
+        reply(views.map(|views| views.map(|view| view.map_err(|refusal| refusal.to_status())).boxed()))
+    }
 }
 
 #[async_trait]

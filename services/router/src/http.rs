@@ -40,6 +40,8 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
         .route("/v1/trades/watch", get(watch_trades))
         .route("/v1/trades/{id}", get(get_trade))
         .route("/v1/trades/{id}/cancel", post(cancel_trade))
+        .route("/v1/analyze", post(analyze))
+        .route("/v1/markets/{match_id}/watch", get(watch_market))
         .route("/v1/account", get(get_account))
         .route("/v1/positions", get(list_positions))
         .route("/v1/transfers", get(list_transfers))
@@ -175,6 +177,23 @@ async fn watch_trades(State(api): Shared, headers: HeaderMap, asked: Asked<v1::W
     let watch = |call| async move { api.watch_trades(&call, query(asked)?) };
     match api.serve(&access::WATCH_TRADES, &headers, watch).await {
         Ok(changes) => events("trade", changes),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn analyze(State(api): Shared, headers: HeaderMap, body: Body) -> Response {
+    let api = &api;
+    let analyze = |call| async move { api.analyze(&call, message(body)?).await };
+    reply(api, &access::ANALYZE, &headers, analyze).await
+}
+
+/// Server-sent events: `market` at once and whenever something is different, `error` with the
+/// reason at the end unless the match is over.
+async fn watch_market(State(api): Shared, headers: HeaderMap, Path(match_id): Path<String>) -> Response {
+    let api = &api;
+    let watch = |call| async move { api.watch_market(call, v1::WatchMarketRequest { match_id }).await };
+    match api.serve(&access::WATCH_MARKET, &headers, watch).await {
+        Ok(views) => events("market", views),
         Err(refusal) => refusal.into_response(),
     }
 }

@@ -64,6 +64,7 @@ pub async fn run(context: Context, bus: Bus, config: Config, metrics: Prometheus
         tokens: TokenChecker::new(keys, &config),
         limiter: RateLimiter::new(config.limited_accounts_max, limits),
         balances: Balances::start(&context, config.cached_balances_max, balances),
+        analyses: api::Analyses::new(config.quote_analysis_age_ms, config.result_analysis_age_ms),
         desk: Desk::new(
             config.waiting_trades_max,
             Duration::from_secs(config.waiting_secs_max),

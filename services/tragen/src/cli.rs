@@ -5,6 +5,7 @@
 mod account;
 mod agents;
 mod amount;
+mod analyze;
 mod booking;
 mod doctor;
 mod drill;
@@ -78,6 +79,9 @@ enum Command {
     /// Places, follows and cancels trades.
     #[command(subcommand, after_help = "Example:\n  tragen trade place --instrument GBPUSD --side buy --quantity 1000")]
     Trade(trade::TradeCommand),
+    /// Asks agents when nothing is to be traded.
+    #[command(subcommand, after_help = "Example:\n  tragen analyze scout EPL-2026-ARS-MCI")]
+    Analyze(analyze::AnalyzeCommand),
     /// Instruments and their prices.
     #[command(subcommand, after_help = "Example:\n  tragen market quote GBPUSD")]
     Market(market::MarketCommand),
@@ -126,6 +130,7 @@ impl Cli {
             Command::Token(args) => args.run(client.output),
             Command::Account(command) => command.run(client).await,
             Command::Trade(command) => command.run(client).await,
+            Command::Analyze(command) => command.run(client).await,
             Command::Market(command) => command.run(client).await,
             Command::Agents(command) => command.run(client).await,
             Command::Risk(command) => command.run(client).await,
@@ -219,6 +224,16 @@ mod tests {
         let statement = refusal("tragen account statement --from yesterday");
         assert!(statement.contains("--from") && statement.contains("\"yesterday\""), "{statement}");
         assert!(refusal("tragen ops confirm").contains("<PROPOSAL>"));
+        assert!(refusal("tragen analyze scout").contains("<MATCH_ID>"));
+        assert!(refusal("tragen analyze scout M --min-edge-bps 10001").contains("--min-edge-bps"));
+        assert!(refusal("tragen analyze research --home Arsenal").contains("--away"));
+        assert!(refusal("tragen analyze research M --home A --away B").contains("--home"));
+        assert!(refusal("tragen analyze what-if --instrument I --side buy --quantity 0").contains("--quantity"));
+        assert!(
+            refusal("tragen analyze calibration --model gpt --from 2025-01-01 --to 2025-02-01").contains("--model")
+        );
+        assert!(refusal("tragen analyze calibration --model elo --from soon --to 2025-02-01").contains("--from"));
+        assert!(refusal("tragen analyze scan --limit 501").contains("--limit"));
     }
 
     #[tokio::test]

@@ -95,10 +95,14 @@ pub enum Ask {
     Guard,
     /// The leading guard, for a lease: [`tragen_contracts::v1::LeaseQuestion`].
     Lease,
+    /// The leading guard, what it would say: [`tragen_contracts::v1::RiskQuestion`].
+    Risk,
     /// Market data: [`tragen_contracts::v1::MarketQuestion`].
     Market,
     /// The cost monitor: [`tragen_contracts::v1::GetCostsRequest`].
     Cost,
+    /// Any agent worker: [`tragen_contracts::v1::WorkerQuestion`].
+    Worker,
 }
 
 impl Source {
@@ -193,8 +197,10 @@ impl Ask {
             Self::LedgerShard(shard) => format!("ledger.{shard}").into(),
             Self::Guard => "guard".into(),
             Self::Lease => "lease".into(),
+            Self::Risk => "risk".into(),
             Self::Market => "market".into(),
             Self::Cost => "cost".into(),
+            Self::Worker => "worker".into(),
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum Budget {
     Read,
     /// Deposits, withdrawals and sendings.
     Cash,
+    /// Questions to agents.
+    Analyze,
 }
 
 impl Budget {
@@ -25,6 +27,7 @@ impl Budget {
             Self::Cancel => "cancel",
             Self::Read => "read",
             Self::Cash => "cash",
+            Self::Analyze => "analyze",
         }
     }
 }

@@ -31,6 +31,7 @@
 //! | [`nearest`] | which name was meant? |
 //! | [`sentiment`] | sentimentAnalystAgent: what do the news say about a team? |
 //! | [`context_aware`] | contextAwareAgent: how do rest and missing players move the consensus? |
+//! | [`mandate`] | which agent serves a mandate, and what would it buy? |
 //! | [`personality`], [`sizing`] | how bold is this agent, and how much does it buy? |
 //! | [`template`] | which numbers does an agent start from? |
 //! | [`pool_metrics`] | how lively and how directed is a market, for the pools? |
@@ -56,6 +57,7 @@ pub mod inplay;
 pub mod inplay_fit;
 pub mod kelly;
 pub mod live_trading;
+pub mod mandate;
 pub mod market_maker;
 pub mod nearest;
 mod newton;

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod agent;
+pub mod analysis;
 pub mod lane;
 pub mod rate;
 pub mod reason;
@@ -17,6 +18,7 @@ pub use account::{
     AccountFields, CashFields, Period, StatementFields, check_account, check_cash, check_sending, check_statement,
 };
 pub use agent::{AgentFields, check_agent};
+pub use analysis::{AnalysisFields, NewsFields, check_analysis, check_match};
 pub use lane::LaneScheduler;
 pub use rate::{RateDecision, SlidingLog};
 pub use reason::{Reason, Violation};

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     catalog,
     file::{Book, Incident, IncidentKind, MatchRow},
-    market::{LiveMatch, Market},
+    market::{LiveMatch, Market, MatchClock},
     number,
 };
 use tragen_domain::{
@@ -40,6 +40,8 @@ pub(super) struct MatchTrack {
     position: usize,
     lambdas: Lambdas,
     share: f64,
+    clock: MatchClock,
+    last_event: Option<(IncidentKind, Timestamp)>,
     suspended_until: Timestamp,
 }
 
@@ -48,8 +50,8 @@ enum Step {
     List,
     Drift,
     KickOff,
-    /// So many minutes are played, and this share of the goals is still to come.
-    Clock(u8, f64),
+    /// The minute shown, what is played, and which share of the goals is still to come.
+    Clock(u8, MatchClock, f64),
     Incident(Incident),
     Resume,
     FullTime,
@@ -78,6 +80,8 @@ impl MatchTrack {
             position: 0,
             lambdas: Lambdas { home: 1.0, away: 1.0 },
             share: 1.0,
+            clock: MatchClock::KICK_OFF,
+            last_event: None,
             suspended_until: listing,
         })
     }
@@ -92,31 +96,32 @@ impl MatchTrack {
                 for instrument in &self.instruments {
                     market.list(instrument.clone(), at);
                 }
-                self.publish(market, Vec::new());
+                self.publish(row, market);
                 self.drift(row, market, at);
             }
             Step::Drift => self.drift(row, market, at),
             Step::KickOff => {
                 self.lambdas = inplay::lambdas(&row.closing.venue);
                 self.state.status = MatchStatus::InPlay;
-                self.publish(market, Vec::new());
+                self.publish(row, market);
                 self.reprice(market, at);
             }
-            Step::Clock(minute, share) => {
+            Step::Clock(minute, clock, share) => {
                 self.share = share;
-                if self.state.minute != minute {
-                    self.state.minute = minute;
-                    self.publish(market, Vec::new());
+                if (self.state.minute, self.clock) != (minute, clock) {
+                    (self.state.minute, self.clock) = (minute, clock);
+                    self.publish(row, market);
                 }
                 self.reprice(market, at);
             }
-            Step::Incident(incident) => self.incident(incident, market, at),
+            Step::Incident(incident) => self.incident(incident, row, market, at),
             Step::Resume => self.reprice(market, at),
             Step::FullTime => {
                 self.state.status = MatchStatus::Finished;
                 self.state.minute = 90;
+                self.clock = MatchClock { minutes_played: 90, minute_left: 1.0 };
                 self.set_status(market, InstrumentStatus::Closed, at);
-                self.publish(market, Vec::new());
+                self.publish(row, market);
                 self.steps = Vec::new();
             }
         }
@@ -136,7 +141,7 @@ impl MatchTrack {
         self.quote(&venue, Phase::Before, market, at);
     }
 
-    fn incident(&mut self, incident: Incident, market: &mut Market, at: Timestamp) {
+    fn incident(&mut self, incident: Incident, row: &MatchRow, market: &mut Market, at: Timestamp) {
         let pair = match incident.kind {
             IncidentKind::Goal => &mut self.state.goals,
             IncidentKind::Red => &mut self.state.reds,
@@ -144,8 +149,9 @@ impl MatchTrack {
         let side = if incident.is_home { &mut pair.0 } else { &mut pair.1 };
         *side = side.saturating_add(1);
         self.suspended_until = at.plus_millis(SUSPENSION_MILLIS);
+        self.last_event = Some((incident.kind, at));
         self.set_status(market, InstrumentStatus::Suspended, at);
-        self.publish(market, Vec::new());
+        self.publish(row, market);
     }
 
     /// Prices while it is being played; none while trading rests.
@@ -172,10 +178,19 @@ impl MatchTrack {
         }
     }
 
-    fn publish(&self, market: &mut Market, books: Vec<Book>) {
+    /// Shows the match; its books come with the prices before kick-off, and stop there.
+    fn publish(&self, row: &MatchRow, market: &mut Market) {
         let [home, draw, away] = &self.instruments;
-        let instruments = [home.id.clone(), draw.id.clone(), away.id.clone()];
-        market.set_match(LiveMatch { state: self.state.clone(), instruments, books });
+        let has_begun = self.state.status != MatchStatus::Scheduled;
+        market.set_match(LiveMatch {
+            state: self.state.clone(),
+            instruments: [home.id.clone(), draw.id.clone(), away.id.clone()],
+            books: Vec::new(),
+            over_under: if has_begun { row.closing.over_under } else { row.opening.over_under },
+            closing: if has_begun { row.closing.books.clone() } else { Vec::new() },
+            clock: self.clock,
+            last_event: self.last_event,
+        });
     }
 }
 
@@ -220,7 +235,8 @@ fn half(
     let (first, last) = (*minutes.start(), *minutes.end());
     let after = |minutes: u8| start.plus_millis(MINUTE_MILLIS * i64::from(minutes));
     for minute in first..last {
-        steps.push((after(minute - first + 1), Step::Clock(minute, inplay::remaining(minute))));
+        let clock = MatchClock { minutes_played: minute, minute_left: 1.0 };
+        steps.push((after(minute - first + 1), Step::Clock(minute, clock, inplay::remaining(minute))));
     }
     let own = || row.incidents.iter().filter(|incident| minutes.contains(&incident.minute));
     let stoppage = own().map(|incident| incident.stoppage).max().unwrap_or_default().max(stoppage_least);
@@ -229,11 +245,12 @@ fn half(
     let parts = f64::from(stoppage) + 1.0;
     for part in 1..=stoppage {
         let share = before + (later - before) * f64::from(part) / parts;
-        steps.push((after(last - first + part), Step::Clock(last, share)));
+        let clock = MatchClock { minutes_played: last - 1, minute_left: 1.0 - f64::from(part) / parts };
+        steps.push((after(last - first + part), Step::Clock(last, clock, share)));
     }
     let end = after(last - first + 1 + stoppage);
     if last < 90 {
-        steps.push((end, Step::Clock(last, later)));
+        steps.push((end, Step::Clock(last, MatchClock { minutes_played: last, minute_left: 1.0 }, later)));
     }
     let mut previous = None;
     let mut in_same_minute = 0;

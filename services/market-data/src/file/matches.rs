@@ -8,11 +8,13 @@ use super::{
 use crate::number;
 use jiff::civil::Date;
 use std::collections::HashSet;
+use tragen_contracts::v1;
 use tragen_domain::{
     agents::{
         consensus::{SHARP_WEIGHT, SOFT_WEIGHT},
         devig::{DevigMethod, devig},
         fair_line::{self, MAX_PRICE_RATIO, fair_line},
+        football::Season,
     },
     id::MatchId,
     time::Timestamp,
@@ -42,6 +44,8 @@ const SHARP_BOOKS: [&str; 1] = ["pinnacle"];
 
 /// Codes of the market's average price: what impossible prices are measured against.
 const AVERAGE: [&str; 2] = ["avg", "bbav"];
+/// Codes of whose odds of more and fewer than 2.5 goals are read, the first there is.
+const OVER_UNDER: [&str; 4] = ["p", "avg", "bbav", "b365"];
 /// Code of the exchange whose prices the simulated venue follows.
 const EXCHANGE: [&str; 1] = ["bfe"];
 
@@ -49,6 +53,18 @@ const EXCHANGE: [&str; 1] = ["bfe"];
 const GOALS_MAX: u8 = 30;
 /// Longest part of a match id that names a team.
 const TEAM_BYTES_MAX: usize = 20;
+
+/// Name of the average of all bookmakers, where it stands in for a sharp one.
+const MARKET_AVERAGE: &str = "market-average";
+
+/// Whether a match is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is to be played.
+    Announced,
+    /// It is over.
+    Played,
+}
 
 /// One match: who, when, at which odds, and what happened.
 #[derive(Debug, Clone)]
@@ -62,6 +78,8 @@ pub(crate) struct MatchRow {
     pub(crate) incidents: Vec<Incident>,
     pub(crate) opening: Lines,
     pub(crate) closing: Lines,
+    /// The year its season begins in.
+    pub(crate) season_first_year: u16,
     date: Date,
 }
 
@@ -72,6 +90,8 @@ pub(crate) struct Lines {
     pub(crate) books: Vec<Book>,
     /// What the simulated venue believes: home, draw, away; they sum to 1.
     pub(crate) venue: [f64; 3],
+    /// Decimal odds of more, then of fewer, than 2.5 goals.
+    pub(crate) over_under: Option<[f64; 2]>,
 }
 
 /// One bookmaker's decimal odds.
@@ -85,6 +105,7 @@ pub(crate) struct Book {
 struct Columns {
     id: Option<usize>,
     division: Option<usize>,
+    season: Option<usize>,
     date: usize,
     kickoff_utc: Option<usize>,
     kickoff_uk: Option<usize>,
@@ -101,12 +122,14 @@ struct Odds {
     books: Vec<(&'static str, [usize; 3])>,
     average: Option<[usize; 3]>,
     exchange: Option<[usize; 3]>,
+    over_under: Option<[usize; 2]>,
 }
 
 pub(super) fn read(sheet: &mut Sheet<'_>, matches: &mut Vec<MatchRow>) -> Result<FileReport, FileError> {
     let columns = Columns {
         id: sheet.column(&["match_id"]),
         division: sheet.column(&["div"]),
+        season: sheet.column(&["season"]),
         date: sheet.needed(&["date"])?,
         kickoff_utc: sheet.column(&["ko_utc"]),
         kickoff_uk: sheet.column(&["ko_uk", "time"]),
@@ -147,7 +170,14 @@ impl Odds {
         };
         let books = BOOKS.iter().filter_map(|(code, name)| Some((*name, three(code)?))).collect();
         let first = |codes: &[&str]| codes.iter().find_map(|code| three(code));
-        Self { books, average: first(&AVERAGE), exchange: first(&EXCHANGE) }
+        let two = |code: &&str| {
+            let one = |side: &str, sign: &str| {
+                sheet.column(&[&format!("{code}{time}_{side}25"), &format!("{code}{time}{sign}2.5")])
+            };
+            Some([one("o", ">")?, one("u", "<")?])
+        };
+        let over_under = OVER_UNDER.iter().find_map(two);
+        Self { books, average: first(&AVERAGE), exchange: first(&EXCHANGE), over_under }
     }
 
     fn is_empty(&self) -> bool {
@@ -178,7 +208,7 @@ impl Odds {
         });
         let has_sharp = books.iter().any(|book| SHARP_BOOKS.contains(&book.bookmaker));
         if let Some(odds) = average.filter(|_| !has_sharp) {
-            books.push(Book { bookmaker: "market-average", odds });
+            books.push(Book { bookmaker: MARKET_AVERAGE, odds });
         }
         let line = match fair_line(&books.iter().map(Book::opinion).collect::<Vec<_>>(), DevigMethod::Shin) {
             Ok(line) => line,
@@ -200,7 +230,12 @@ impl Odds {
             venue.copy_from_slice(&fair.probabilities);
             venue
         });
-        Some(Lines { books, venue })
+        let over_under = self.over_under.and_then(|columns| {
+            let [over, under] = columns.map(|column| cells.text(column));
+            // A match without them is no fault: many files have none.
+            Some([number::odds(over).ok()?, number::odds(under).ok()?])
+        });
+        Some(Lines { books, venue, over_under })
     }
 }
 
@@ -280,7 +315,14 @@ fn match_row(cells: &Cells<'_>, columns: &Columns, report: &mut FileReport) -> R
         }
     };
     let id = id.map_err(|error| BadField::new("match_id", error.to_string()))?;
-    Ok(MatchRow { id, home, away, kickoff, goals, incidents: Vec::new(), opening, closing, date })
+    let named = columns.season.and_then(|column| Season::parse(cells.text(column)));
+    let season_first_year = named.map_or_else(|| season_of(date), Season::first_year);
+    Ok(MatchRow { id, home, away, kickoff, goals, incidents: Vec::new(), opening, closing, season_first_year, date })
+}
+
+/// The year the season of a date begins in: seasons begin in July.
+fn season_of(date: Date) -> u16 {
+    u16::try_from(if date.month() >= 7 { date.year() } else { date.year() - 1 }).unwrap_or_default()
 }
 
 /// A team as part of an id: `Nott'm Forest` is `NOTTMFOREST`.
@@ -290,6 +332,27 @@ fn short(team: &str) -> String {
 }
 
 impl MatchRow {
+    /// The match as models learn from it, `days` days later than in the file; before it is over without its result.
+    pub(crate) fn history(&self, days: i64, standing: Standing) -> v1::HistoryRow {
+        let day = self.date.since(Date::constant(1970, 1, 1)).map_or(0, |span| i64::from(span.get_days()));
+        let is_played = standing == Standing::Played;
+        let goals = |goals: u8| if is_played { i32::from(goals) } else { 0 };
+        let books = &self.closing.books;
+        let sharp = books.iter().find(|book| book.is_sharp());
+        let closing = sharp.or_else(|| books.iter().find(|book| book.bookmaker == MARKET_AVERAGE)).or(books.first());
+        let odds = closing.filter(|_| is_played).map(|book| book.odds.map(|odds| number::nearest(odds * 1e6)));
+        v1::HistoryRow {
+            day: i32::try_from(day + days).unwrap_or_default(),
+            season_first_year: i32::from(self.season_first_year),
+            home: self.home.clone(),
+            away: self.away.clone(),
+            is_played,
+            home_goals: goals(self.goals.0),
+            away_goals: goals(self.goals.1),
+            closing_odds_micros: odds.map(Vec::from).unwrap_or_default(),
+        }
+    }
+
     pub(super) fn key(&self) -> MatchKey {
         (self.date, self.home.clone(), self.away.clone())
     }

@@ -36,11 +36,13 @@ fn start_of(date: &str) -> Option<Timestamp> {
 }
 
 impl Intake {
-    /// Only what lies in `window`.
+    /// Only what lies in `window`; matches before it are history.
     ///
     /// # Errors
     /// [`FileError::NothingInWindow`] when nothing does.
     pub(crate) fn within(mut self, window: Window) -> Result<Self, FileError> {
+        let (past, rest) = self.matches.into_iter().partition(|row| row.kickoff < window.from);
+        (self.past, self.matches) = (past, rest);
         self.matches.retain(|row| window.contains(row.kickoff));
         for series in &mut self.series {
             series.rows.retain(|row| window.contains(row.start));

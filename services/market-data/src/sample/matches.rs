@@ -6,9 +6,9 @@ use crate::feed::inplay::{self, Lambdas};
 use std::fmt::Write as _;
 
 /// A club: short code, name, attack and defense (goals scored and conceded relative to an average club).
-struct Club(&'static str, &'static str, f64, f64);
+pub(super) struct Club(&'static str, pub(super) &'static str, f64, f64);
 
-const CLUBS: [Club; 20] = [
+pub(super) const CLUBS: [Club; 20] = [
     Club("ARS", "Arsenal", 1.30, 0.70),
     Club("MCI", "Man City", 1.40, 0.78),
     Club("LIV", "Liverpool", 1.42, 0.80),
@@ -69,16 +69,14 @@ pub(super) fn files(seed: u64) -> (String, String) {
         for code in BOOKS.iter().map(|(code, ..)| *code).chain(["avg", "max", "bfe"]) {
             let _ = write!(matches, ",{code}{time}_h,{code}{time}_d,{code}{time}_a");
         }
+        let _ = write!(matches, ",avg{time}_o25,avg{time}_u25");
     }
     matches.push('\n');
     let mut events = String::from("season,date,home,away,minute,stoppage,type,side,home_score,away_score,score_ok\n");
     for (fixture, pair) in CLUBS.chunks_exact(2).enumerate() {
         let [home, away] = pair else { continue };
         let mut dice = Dice::new(seed, &format!("match-{}-{}", home.0, away.0));
-        let lambdas = Lambdas {
-            home: GOALS.0 * home.2 * away.3 * (1.0 + 0.05 * dice.bell()),
-            away: GOALS.1 * away.2 * home.3 * (1.0 + 0.05 * dice.bell()),
-        };
+        let lambdas = lambdas(&mut dice, home, away);
         let odds = odds_columns(&mut dice, lambdas, fixture == 0);
         let played = play(&mut dice, lambdas);
         let goals = |is_home: bool| played.iter().filter(|e| e.kind == "GOAL" && e.is_home == is_home).count();
@@ -118,6 +116,28 @@ pub(super) fn files(seed: u64) -> (String, String) {
     (matches, events)
 }
 
+/// Expected goals of a match, a little different each time.
+pub(super) fn lambdas(dice: &mut Dice, home: &Club, away: &Club) -> Lambdas {
+    Lambdas {
+        home: GOALS.0 * home.2 * away.3 * (1.0 + 0.05 * dice.bell()),
+        away: GOALS.1 * away.2 * home.3 * (1.0 + 0.05 * dice.bell()),
+    }
+}
+
+/// Decimal odds of more and of fewer than 2.5 goals with a margin of 5 %.
+pub(super) fn over_under(lambdas: Lambdas) -> [f64; 2] {
+    let mean = lambdas.home + lambdas.away;
+    let under = (-mean).exp() * (1.0 + mean + mean * mean / 2.0);
+    [1.0 - under, under].map(|p| (1.0 / (p * 1.05)).max(1.01))
+}
+
+/// Goals of home and away, played minute by minute.
+pub(super) fn score(dice: &mut Dice, lambdas: Lambdas) -> (usize, usize) {
+    let played = play(dice, lambdas);
+    let goals = |is_home: bool| played.iter().filter(|e| e.kind == "GOAL" && e.is_home == is_home).count();
+    (goals(true), goals(false))
+}
+
 /// Opening, then closing odds of every bookmaker, their mean and best, and the exchange.
 fn odds_columns(dice: &mut Dice, lambdas: Lambdas, has_value: bool) -> String {
     let closing = inplay::outcome(lambdas, 1.0, 0, (0, 0));
@@ -141,6 +161,8 @@ fn odds_columns(dice: &mut Dice, lambdas: Lambdas, has_value: bool) -> String {
         let venue = value.map_or(truth, |(place, edge)| offered(&truth, place, edge));
         let exchange = venue.map(|p| 1.0 / p);
         let _ = write!(text, ",{:.3},{:.3},{:.3}", exchange[0], exchange[1], exchange[2]);
+        let [over, under] = over_under(lambdas);
+        let _ = write!(text, ",{over:.2},{under:.2}");
     }
     text
 }

@@ -213,3 +213,54 @@ async fn without_a_feed_it_is_ready_and_empty() {
     assert!(stage.instruments().await.is_empty());
     stage.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_and_fixtures_are_told_once_and_matches_that_are_not_over() {
+    let stage = Stage::set().await;
+    stage.run(Config { speed: 1e-9, ..config(&stage) }).await;
+    let history = async |asked| {
+        let Answer::History(page) = stage.ask(Question::History(asked)).await else { panic!("no history") };
+        page
+    };
+    let page = history(v1::HistoryQuestion::default()).await;
+    assert_eq!((page.rows.len(), page.last, page.newest), (770, 770, 770), "two seasons, and ten fixtures");
+    let (past, fixtures) = page.rows.split_at(760);
+    assert!(past.iter().all(|row| row.is_played && row.closing_odds_micros.len() == 3));
+    assert!(fixtures.iter().all(|row| !row.is_played && row.home_goals == 0 && row.closing_odds_micros.is_empty()));
+    let today = i32::try_from(page.event_time_micros / 86_400_000_000).expect("a day");
+    assert!(past.iter().all(|row| row.day < today) && fixtures.iter().all(|row| row.day == today), "{today}");
+    let asked = v1::HistoryQuestion { history_id: page.history_id.clone(), after: page.last };
+    assert!(history(asked).await.rows.is_empty());
+    let other = v1::HistoryQuestion { history_id: "another".into(), after: page.last };
+    assert_eq!(history(other).await.rows.len(), 770);
+
+    let Answer::Matches(page) = stage.ask(Question::Matches(v1::MatchesQuestion::default())).await else {
+        panic!("no matches");
+    };
+    assert_eq!((page.matches.len(), page.next_match_id.as_str()), (10, ""));
+    let ids: Vec<&str> = page.matches.iter().filter_map(|own| Some(own.r#match.as_ref()?.match_id.as_str())).collect();
+    assert!(ids.is_sorted() && ids.contains(&"EPL-2026-ARS-MCI"), "{ids:?}");
+    let first = &page.matches[0];
+    assert!(first.closing_books.is_empty() && first.over_under_odds_micros.len() == 2, "before kick-off: {first:?}");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_become_known_when_matches_end() {
+    let stage = Stage::set().await;
+    let config = Config { speed: 0.0, is_sample_looped: false, ..config(&stage) };
+    stage.run(config).await;
+    let page = eventually("ten results", async || {
+        let Answer::History(page) = stage.ask(Question::History(v1::HistoryQuestion::default())).await else {
+            panic!("no history");
+        };
+        (page.newest == 780).then_some(page)
+    })
+    .await;
+    let results = &page.rows[770..];
+    assert!(results.iter().all(|row| row.is_played && row.closing_odds_micros.len() == 3), "{results:?}");
+    let fixtures = &page.rows[760..770];
+    let key = |row: &v1::HistoryRow| (row.day, row.home.clone());
+    assert!(results.iter().all(|row| fixtures.iter().any(|fixture| key(fixture) == key(row))));
+    stage.end().await;
+}

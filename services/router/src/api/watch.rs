@@ -35,7 +35,7 @@ struct Watcher {
 pub(crate) struct AccountPlaces(Arc<Mutex<HashMap<String, usize>>>);
 
 /// One of an account's places; given back when dropped.
-struct AccountPlace {
+pub(super) struct AccountPlace {
     places: AccountPlaces,
     account: String,
 }
@@ -71,12 +71,7 @@ impl Api {
         if request.is_all_accounts {
             require_role(&call.caller, Role::Operator)?;
         }
-        let limit = self.config.watchers_per_account_max;
-        let Some(own_place) = self.account_watchers.take(call.caller.account.as_str(), limit) else {
-            let message = "this account follows its trades on as many streams as it may";
-            let refusal = Refusal::new(Code::ResourceExhausted, "WATCH_LIMIT", message);
-            return Err(refusal.with("limit", limit.to_string()).retry_after(Duration::from_secs(1)));
-        };
+        let own_place = self.own_watch_place(call)?;
         let Ok(place) = Arc::clone(&self.watchers).try_acquire_owned() else {
             return Err(Refusal::overloaded("watchers", Duration::from_secs(1)));
         };
@@ -97,6 +92,18 @@ impl Api {
             }
         });
         Ok(changes.boxed())
+    }
+}
+
+impl Api {
+    /// One of the caller's places for a stream.
+    pub(super) fn own_watch_place(&self, call: &Call) -> Result<AccountPlace, Refusal> {
+        let limit = self.config.watchers_per_account_max;
+        self.account_watchers.take(call.caller.account.as_str(), limit).ok_or_else(|| {
+            let message = "this account follows trades and markets on as many streams as it may";
+            let refusal = Refusal::new(Code::ResourceExhausted, "WATCH_LIMIT", message);
+            refusal.with("limit", limit.to_string()).retry_after(Duration::from_secs(1))
+        })
     }
 }
 

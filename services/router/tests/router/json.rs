@@ -1,13 +1,18 @@
 //! The same API in JSON over HTTP/1.1, on the same port.
 
 use crate::stage::{FILLS, SILENT, Stage, generous, order, place, request_id};
+use futures::FutureExt as _;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use tragen_contracts::v1::PlaceTradeRequest;
+use tragen_bus::Ask;
+use tragen_contracts::v1::{
+    self, PlaceTradeRequest, analyze_response::Result as Finding, worker_answer::Answer as WorkerAnswer,
+    worker_question::Question,
+};
 use tragen_domain::tier::Tier;
 use tragen_router::{Config, token::Role};
 
@@ -224,4 +229,42 @@ async fn changes_are_sent_as_events() {
         }
     }
     assert!(text.contains(&trade_id.expect("an id")), "{text}");
+}
+
+#[tokio::test]
+async fn agents_are_asked_and_markets_followed_in_json() {
+    let stage = Stage::start(generous()).await;
+    let token = stage.token("alice", Tier::Premium, Role::Trader);
+    let answering = stage.bus.answer(&stage.context, Ask::Worker, |question: v1::WorkerQuestion| {
+        let answer = match question.question {
+            Some(Question::Market(_)) => {
+                let status = v1::MatchStatus::Finished.into();
+                let of = Some(v1::Match { status, home_goals: 2, ..v1::Match::default() });
+                WorkerAnswer::Market(v1::MarketView { r#match: of, ..v1::MarketView::default() })
+            }
+            Some(Question::Analyze(_)) | None => WorkerAnswer::Analysis(v1::AnalyzeResponse {
+                info: Some(v1::AnalysisInfo { confidence_ppm: 900_000, ..v1::AnalysisInfo::default() }),
+                result: Some(Finding::Scout(v1::ScoutResult { books_used: 4, ..v1::ScoutResult::default() })),
+            }),
+        };
+        async move { v1::WorkerAnswer { answer: Some(answer) } }.boxed()
+    });
+    answering.await.expect("the workers answer");
+    let asked = json!({"scout": {"match_id": "EPL-2026-ARS-MCI"}}).to_string();
+    let answer = call(stage.address, "POST", "/v1/analyze", &token, &asked).await;
+    assert_eq!((answer.status, &answer.json()["scout"]["books_used"]), (200, &json!(4)), "{}", answer.body);
+    assert_eq!(answer.json()["info"]["confidence_ppm"], json!(900_000));
+    for (name, body, reason) in [
+        ("nothing", "{}", "KIND_MISSING"),
+        ("an account", "{\"account_id\": \"bob\"}", "UNKNOWN_FIELD"),
+        ("no number", "{\"scout\": {\"match_id\": \"M\", \"min_edge_bps\": \"NaN\"}}", "MALFORMED_JSON"),
+        ("beyond 32 bits", "{\"scout\": {\"match_id\": \"M\", \"min_edge_bps\": 1e300}}", "MALFORMED_JSON"),
+    ] {
+        let answer = call(stage.address, "POST", "/v1/analyze", &token, body).await;
+        assert_eq!((answer.status, answer.reason().as_str()), (400, reason), "{name}: {}", answer.body);
+    }
+    // The match is over, so the stream ends by itself.
+    let watched = call(stage.address, "GET", "/v1/markets/EPL-2026-ARS-MCI/watch", &token, "").await;
+    assert!(watched.status == 200 && watched.head.contains("text/event-stream"), "{}", watched.head);
+    assert!(watched.body.contains("event: market") && watched.body.contains("\"home_goals\":2"), "{}", watched.body);
 }

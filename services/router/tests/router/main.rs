@@ -3,6 +3,7 @@
 //! lanes and publish facts.
 
 mod accounts;
+mod analysis;
 mod bad_tokens;
 mod bad_trades;
 mod bad_wire;

@@ -1,6 +1,6 @@
 //! `tragen market`: instruments and their prices.
 
-use super::{ClientArgs, pages};
+use super::{ClientArgs, analyze::percent, pages};
 use crate::{
     Verdict,
     api::ask,
@@ -8,6 +8,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use clap::Subcommand;
+use tonic::Request;
 use tragen_contracts::v1;
 
 /// What to see of the market.
@@ -23,6 +24,12 @@ pub(crate) enum MarketCommand {
         #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(i32).range(1..))]
         limit: i32,
     },
+    /// The chances of a match and what to do with what is held of it, until it is over or Ctrl-C.
+    #[command(after_help = "Example:\n  tragen market watch EPL-2026-ARS-MCI")]
+    Watch {
+        /// The match.
+        match_id: String,
+    },
     /// The newest prices of one instrument.
     #[command(after_help = "Example:\n  tragen market quote GBPUSD")]
     Quote {
@@ -33,7 +40,8 @@ pub(crate) enum MarketCommand {
 
 impl MarketCommand {
     pub(super) async fn run(self, client: &ClientArgs) -> anyhow::Result<Verdict> {
-        let mut markets = client.connect().await?.markets();
+        let api = client.connect().await?;
+        let mut markets = api.markets();
         match self {
             Self::Ls { match_id, limit } => {
                 let instruments = pages(limit, async |page_size, page_token| {
@@ -44,6 +52,14 @@ impl MarketCommand {
                 let headers = ["INSTRUMENT", "NAME", "STYLE", "CURRENCY", "TICK", "LOT", "MAXIMUM", "STATUS"];
                 client.output.list("instruments", &instruments.await?, &headers, row)?;
             }
+            Self::Watch { match_id } => {
+                let asked = Request::new(v1::WatchMarketRequest { match_id });
+                let mut views = api.trading().watch_market(asked).await?.into_inner();
+                while let Some(answer) = views.message().await? {
+                    let view = answer.view.context("the answer has no view")?;
+                    client.output.event(&view, || line(&view))?;
+                }
+            }
             Self::Quote { instrument } => {
                 let question = v1::GetQuoteRequest { instrument_id: instrument };
                 let answer = markets.get_quote(ask(question)).await?.into_inner();
@@ -53,6 +69,22 @@ impl MarketCommand {
         }
         Ok(Verdict::Good)
     }
+}
+
+/// One view: the match, its chances, and what to do with each holding.
+fn line(view: &v1::MarketView) -> String {
+    let of = view.r#match.clone().unwrap_or_default();
+    let chance = |own: &v1::OutcomeView| format!("{} {}", own.outcome, percent(own.chance_ppm));
+    let chances: Vec<String> = view.outcomes.iter().filter(|own| own.chance_ppm > 0).map(chance).collect();
+    let chances = if chances.is_empty() { view.unpriced_reason.clone() } else { chances.join("  ") };
+    let advice = |own: &v1::HoldingView| {
+        let action = word(own.action().as_str_name(), "HOLDING_ACTION_");
+        let reason = word(own.reason().as_str_name(), "HOLDING_REASON_");
+        format!("\n  {} x {}: {action} ({reason})", own.instrument_id, decimal(own.quantity_micros))
+    };
+    let holdings: String = view.holdings.iter().map(advice).collect();
+    let (score, minute) = (format!("{}-{}", of.home_goals, of.away_goals), of.minute);
+    format!("{minute:>2}' {} {score} {}  {chances}{holdings}", of.home, of.away)
 }
 
 fn row(instrument: &v1::Instrument) -> Vec<String> {

@@ -112,7 +112,7 @@ fn posted_at(line: &v1::StatementLine) -> Option<(i64, i32)> {
 }
 
 /// A date or a moment with its offset from UTC.
-fn parse_moment(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_moment(text: &str) -> Result<Timestamp, String> {
     let date = || jiff::civil::Date::strptime("%Y-%m-%d", text).ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
     let moment = match text.parse::<jiff::Timestamp>() {
         Ok(moment) => Some(moment),

@@ -118,9 +118,21 @@ pub(crate) struct RequestArgs {
 
 /// Which way an order goes.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Side {
+pub(super) enum Side {
+    /// Increases the position.
     Buy,
+    /// Decreases it.
     Sell,
+}
+
+impl Side {
+    /// As the API writes it.
+    pub(super) const fn to_wire(self) -> v1::Side {
+        match self {
+            Self::Buy => v1::Side::Buy,
+            Self::Sell => v1::Side::Sell,
+        }
+    }
 }
 
 /// How long an order may rest.
@@ -180,10 +192,7 @@ impl TradeCommand {
 
 impl PlaceArgs {
     fn request(self) -> (v1::PlaceTradeRequest, Duration) {
-        let side = match self.side {
-            Side::Buy => v1::Side::Buy,
-            Side::Sell => v1::Side::Sell,
-        };
+        let side = self.side.to_wire();
         let time_in_force = match self.tif {
             TimeInForce::Ioc => v1::TimeInForce::Ioc,
             TimeInForce::Fok => v1::TimeInForce::Fok,

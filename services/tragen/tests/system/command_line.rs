@@ -126,6 +126,39 @@ fn risk_commands(up: &Platform, olga: &str) {
     assert!(last.ends_with("a risk_admin: tragen risk propose-resume --scope pool:scalping --reason ..."), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_answer_from_the_command_line() {
+    let mut up = Platform::all_in_one(&[]).await;
+    let alice = up.token("alice", Role::Trader);
+    check(&run(&up, &alice, "account deposit --amount 1000"), 0, "1000 USD");
+
+    check(&run(&up, &alice, "analyze scout EPL-2026-ARS-MCI"), 0, "eplScoutAgent");
+    let scout = json(&run(&up, &alice, "analyze scout EPL-2026-ARS-MCI -o json"));
+    let best = &scout["scout"]["opportunities"][0];
+    assert!(best["edge_bps"].as_i64().is_some_and(|edge| edge >= 500), "the sample's first match has value: {scout}");
+    check(&run(&up, &alice, "analyze scout EPL-2026-ARS-MCY"), 1, "EPL-2026-ARS-MCI");
+    check(&run(&up, &alice, "analyze research EPL-2026-ARS-MCI"), 0, "Arsenal wins");
+    check(&run(&up, &alice, "analyze research --home Arsenal --away Liverpol"), 1, "Liverpool");
+    let season = "analyze calibration --model dixon-coles --from 2025-08-15 --to 2026-05-31";
+    check(&run(&up, &alice, season), 0, "that of the closing line");
+    check(&run(&up, &alice, "analyze scan"), 0, "scannerAgent");
+
+    let what_if = "analyze what-if --instrument EPL-2026-ARS-MCI-HOME --side buy --quantity";
+    check(&run(&up, &alice, &format!("{what_if} 10")), 0, "It would be approved");
+    check(&run(&up, &alice, &format!("{what_if} 900000")), 3, "It would be denied");
+    check(&run(&up, &alice, "analyze portfolio"), 0, "No contract of a match is held.");
+    let buy = "trade place --instrument EPL-2026-ARS-MCI-HOME --side buy --quantity 10";
+    check(&run(&up, &alice, buy), 0, "FILLED");
+    check(&run(&up, &alice, "analyze portfolio"), 0, "EPL-2026-ARS-MCI ");
+
+    let mandate = "trade mandate --match EPL-2026-ARS-MCI --budget 20 --agent";
+    for agent in ["eplTradingAgent", "contextAwareAgent"] {
+        check(&run(&up, &alice, &format!("{mandate} {agent}")), 0, agent);
+    }
+    check(&run(&up, &alice, &format!("{mandate} liveTradingAgent")), 3, "opens nothing");
+    up.stop();
+}
+
 #[test]
 fn what_is_missing_or_wrong_is_said_in_one_sentence() {
     let folder = tempfile::tempdir().expect("a folder");

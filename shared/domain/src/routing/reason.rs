@@ -103,6 +103,26 @@ pub enum Reason {
     MaxTradesTooMany,
     /// More instruments than an agent may have.
     InstrumentsTooMany,
+    /// Nothing is asked of an agent.
+    KindMissing,
+    /// Neither a match nor two teams, or both.
+    TeamsOrMatch,
+    /// Not the name of a team.
+    TeamInvalid,
+    /// Not the name of a model.
+    ModelUnknown,
+    /// A period that is too long.
+    PeriodTooLong,
+    /// A negative bound, or more than may be listed.
+    FilterOutOfBounds,
+    /// No text, or more than an agent reads at once.
+    ItemsOutOfBounds,
+    /// A text without words, or one that is too long.
+    TextInvalid,
+    /// Not the name of a source.
+    SourceInvalid,
+    /// Not the name of a team or player.
+    EntityInvalid,
 }
 
 /// One refused field.
@@ -179,6 +199,16 @@ impl Reason {
             Self::MaxTradesNotPositive => "MAX_TRADES_NOT_POSITIVE",
             Self::MaxTradesTooMany => "MAX_TRADES_TOO_MANY",
             Self::InstrumentsTooMany => "INSTRUMENTS_TOO_MANY",
+            Self::KindMissing => "KIND_MISSING",
+            Self::TeamsOrMatch => "TEAMS_OR_MATCH",
+            Self::TeamInvalid => "TEAM_INVALID",
+            Self::ModelUnknown => "MODEL_UNKNOWN",
+            Self::PeriodTooLong => "PERIOD_TOO_LONG",
+            Self::FilterOutOfBounds => "FILTER_OUT_OF_BOUNDS",
+            Self::ItemsOutOfBounds => "ITEMS_OUT_OF_BOUNDS",
+            Self::TextInvalid => "TEXT_INVALID",
+            Self::SourceInvalid => "SOURCE_INVALID",
+            Self::EntityInvalid => "ENTITY_INVALID",
         }
     }
 

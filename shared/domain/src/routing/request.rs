@@ -1,11 +1,12 @@
 //! The shape of a request: what can be said about it without knowing anything else.
 
 use crate::{
-    id::{IdError, InstrumentId, MatchId, TradeId},
+    id::{IdError, InstrumentId, TradeId},
     money::{Money, Price, Quantity, Rounding},
     order::Side,
     routing::{
         agent::instrument_reason,
+        analysis::check_match,
         reason::{Reason, Violation},
         request_id::{RequestId, check_request_id},
     },
@@ -203,7 +204,7 @@ impl Found {
     }
 }
 
-fn check_order(order: &OrderFields<'_>, limits: &RequestLimits, now: Timestamp, found: &mut Found) {
+pub(super) fn check_order(order: &OrderFields<'_>, limits: &RequestLimits, now: Timestamp, found: &mut Found) {
     found.keep(check_instrument("order.instrument_id", order.instrument_id));
     if order.side.is_none() {
         found.add("order.side", Reason::SideMissing, "the side must be buy or sell");
@@ -309,14 +310,7 @@ fn check_expiry(moment: (i64, i32), limits: &RequestLimits, now: Timestamp, foun
 }
 
 fn check_mandate(mandate: &MandateFields<'_>, limits: &RequestLimits, found: &mut Found) {
-    if let Err(error) = MatchId::new(mandate.match_id) {
-        let reason = match error {
-            IdError::Missing { .. } => Reason::MatchMissing,
-            IdError::TooLong { .. } => Reason::MatchTooLong,
-            IdError::Charset { .. } => Reason::MatchBadCharset,
-        };
-        found.add("mandate.match_id", reason, error.to_string());
-    }
+    found.keep(check_match("mandate.match_id", mandate.match_id));
     let budget = Money::from_micros(mandate.budget_micros);
     if mandate.budget_micros <= 0 {
         found.add("mandate.budget_micros", Reason::BudgetNotPositive, "the budget must be above 0");
