@@ -6,9 +6,11 @@
 pub mod advisor;
 mod alert;
 mod autonomous;
-mod bars;
+pub mod bars;
+mod claims;
 pub mod config;
 mod control;
+mod holdings;
 mod lanes;
 mod mandate;
 mod market_view;
@@ -17,6 +19,7 @@ mod order;
 mod proposal;
 mod reducing;
 mod registry;
+pub mod roster;
 
 pub use config::Config;
 

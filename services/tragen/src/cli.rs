@@ -11,6 +11,7 @@ mod drill;
 mod ledger;
 mod market;
 mod operations;
+mod pools;
 mod probe;
 mod risk;
 mod serve;
@@ -84,6 +85,9 @@ enum Command {
     /// Configured agents, which trade on their own.
     #[command(subcommand, after_help = "Example:\n  tragen agents ls")]
     Agents(agents::AgentsCommand),
+    /// Pools of agents, which grow and shrink with their markets.
+    #[command(subcommand, after_help = "Example:\n  tragen pools ls")]
+    Pools(pools::PoolsCommand),
     /// Stops and resumes trading.
     #[command(
         subcommand,
@@ -128,6 +132,7 @@ impl Cli {
             Command::Trade(command) => command.run(client).await,
             Command::Market(command) => command.run(client).await,
             Command::Agents(command) => command.run(client).await,
+            Command::Pools(command) => command.run(client).await,
             Command::Risk(command) => command.run(client).await,
             Command::Ledger(command) => command.run(client.output).await,
             Command::Status => operations::status(client).await,
