@@ -20,9 +20,15 @@ pub struct Config {
     pub lease_interval_ms: u64,
     /// Bars kept per instrument and timeframe, to start a new agent's rules on.
     pub bars_kept: usize,
-    /// A bar older than this on the wall clock only updates the rules, milliseconds.
+    /// A bar that is older than this when it comes, on the wall clock, counts as missed, milliseconds: the next
+    /// one makes up for it if nobody has acted on it after all.
     pub bar_age_ms_max: i64,
-    /// Agents asked for a decision on one signal at the same time.
+    /// Nobody acts on a bar older than this, milliseconds; longer than `bar_age_ms_max`, so that there is time
+    /// for another worker to take over.
+    pub claim_age_ms_max: i64,
+    /// Bars that are acted on at the same time.
+    pub claims_at_once_max: usize,
+    /// Orders for one signal that are on their way to the guard at the same time.
     pub agents_at_once_max: usize,
     /// Risk tolerance of mandates, 1 to 10; scales the stake.
     pub mandate_risk_tolerance: u8,
@@ -44,7 +50,9 @@ impl Default for Config {
             lease_interval_ms: 250,
             bars_kept: 400,
             bar_age_ms_max: 5_000,
-            agents_at_once_max: 64,
+            claim_age_ms_max: 15_000,
+            claims_at_once_max: 512,
+            agents_at_once_max: 256,
             mandate_risk_tolerance: 5,
             usage_interval_ms: 1_000,
             advisor: AdvisorConfig::default(),
@@ -71,6 +79,7 @@ impl Config {
     /// # Errors
     /// [`InvalidConfig`] naming the key.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
+        const AGE: &str = "bar_age_ms_max to 900000";
         let rules = [
             ("batches_at_once_max", (1..=4_096).contains(&self.batches_at_once_max), "1 to 4096"),
             ("tier_weights", self.tier_weights.iter().all(|w| (1..=1_000).contains(w)), "three numbers from 1 to 1000"),
@@ -79,6 +88,8 @@ impl Config {
             ("lease_interval_ms", (50..=500).contains(&self.lease_interval_ms), "50 to 500"),
             ("bars_kept", (300..=5_000).contains(&self.bars_kept), "300 to 5000"),
             ("bar_age_ms_max", (100..=600_000).contains(&self.bar_age_ms_max), "100 to 600000"),
+            ("claim_age_ms_max", (self.bar_age_ms_max..=900_000).contains(&self.claim_age_ms_max), AGE),
+            ("claims_at_once_max", (1..=1_024).contains(&self.claims_at_once_max), "1 to 1024"),
             ("agents_at_once_max", (1..=4_096).contains(&self.agents_at_once_max), "1 to 4096"),
             ("mandate_risk_tolerance", (1..=10).contains(&self.mandate_risk_tolerance), "1 to 10"),
             (

@@ -7,9 +7,11 @@ pub mod advisor;
 mod alert;
 mod analysis;
 mod autonomous;
-mod bars;
+pub mod bars;
+mod claims;
 pub mod config;
 mod control;
+mod holdings;
 mod lanes;
 mod mandate;
 mod market_view;
@@ -18,6 +20,7 @@ mod order;
 mod proposal;
 mod reducing;
 mod registry;
+pub mod roster;
 
 pub use config::Config;
 

@@ -1,46 +1,54 @@
 //! The configured agents, kept up to date from the registry bucket.
 
-use crate::{bars::style_of, control::Scoped, metrics};
-use ::metrics::counter;
+use crate::{
+    control::Scoped,
+    metrics,
+    roster::{Audience, ConfiguredAgent, Roster, Series},
+};
+use ::metrics::{counter, gauge};
 use anyhow::Context as _;
 use futures::StreamExt as _;
 use prost::Message as _;
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, RwLock},
+    collections::{HashMap, HashSet},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
+use tokio::sync::watch;
 use tragen_bus::{Bucket, Bus};
-use tragen_contracts::{convert, v1};
-use tragen_domain::{
-    agents::personality::{AnalysisStyle, Personality},
-    id::{AccountId, AgentId, InstrumentId, PoolId},
-    market::Timeframe,
-};
+use tragen_contracts::v1;
+use tragen_domain::id::AgentId;
 use tragen_host::Context;
 
-/// One configured agent, checked.
-#[derive(Debug, Clone)]
-pub(crate) struct ConfiguredAgent {
-    pub(crate) id: AgentId,
-    pub(crate) account: AccountId,
-    pub(crate) pool: PoolId,
-    pub(crate) personality: Personality,
-    pub(crate) instruments: Vec<InstrumentId>,
-    pub(crate) timeframe: Timeframe,
-}
+/// How long reading everything may take at the start.
+const READ_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Enabled agents by id; clones share them.
+/// Takes what a bucket has under a key.
+type Take = fn(&Registry, &str, &[u8]);
+
+/// Enabled agents, and which of them may only close what they hold; clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registry {
-    agents: Arc<RwLock<BTreeMap<String, Arc<ConfiguredAgent>>>>,
+    roster: Arc<RwLock<Roster>>,
+    /// By pool, as the cost monitor says.
+    benched: Arc<RwLock<HashMap<String, HashSet<AgentId>>>>,
 }
 
 impl Registry {
     pub(crate) async fn start(context: &Context, bus: &Bus) -> anyhow::Result<Self> {
         let registry = Self::default();
-        let bucket = bus.bucket(Bucket::Agents).await.context("opening the agents bucket")?;
-        let (writer, context, mut connections) = (registry.clone(), context.clone(), bus.connections());
+        registry.follow(context, bus, (Bucket::Agents, Self::take)).await.context("following the agents")?;
+        registry.follow(context, bus, (Bucket::Pools, Self::take_pool)).await.context("following the pools")?;
+        Ok(registry)
+    }
+
+    /// Reads a bucket from its beginning, and keeps up with it across reconnects. Returns when everything that is
+    /// in it is known: a worker that acts on a bar must not have overlooked an agent.
+    async fn follow(&self, context: &Context, bus: &Bus, (bucket, take): (Bucket, Take)) -> anyhow::Result<()> {
+        let bucket = bus.bucket(bucket).await?;
+        let is_empty = bucket.status().await?.values() == 0;
+        let (known, mut is_known) = watch::channel(is_empty);
+        let (writer, context, mut connections) = (self.clone(), context.clone(), bus.connections());
         context.clone().spawn("registry", async move {
             let stopped = context.stopped();
             tokio::pin!(stopped);
@@ -55,107 +63,63 @@ impl Registry {
                         () = &mut stopped => return Ok(()),
                         _ = connections.changed() => break,
                         entry = entries.next() => match entry {
-                            Some(Ok(entry)) => writer.take(&entry.key, &entry.value),
+                            Some(Ok(entry)) => {
+                                take(&writer, &entry.key, &entry.value);
+                                // The last one of those that were there.
+                                if entry.seen_current {
+                                    known.send_replace(true);
+                                }
+                            }
                             Some(Err(_)) | None => break,
                         },
                     }
                 }
             }
         });
-        Ok(registry)
+        let read = tokio::time::timeout(READ_PATIENCE, is_known.wait_for(|is_known| *is_known)).await;
+        read.context("it was not read in time")?.context("nobody reads it any more").map(drop)
     }
 
-    /// The styles that enabled agents use on a series.
-    pub(crate) fn styles(&self, instrument: &InstrumentId, timeframe: Timeframe) -> Vec<AnalysisStyle> {
-        let agents = self.agents.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let on_series = agents.values().filter(|agent| agent.trades(instrument, timeframe));
-        let styles: BTreeSet<u8> = on_series.map(|agent| order_of(agent.personality.style())).collect();
-        [AnalysisStyle::Scalper, AnalysisStyle::Swing, AnalysisStyle::Conservative]
-            .into_iter()
-            .filter(|s| styles.contains(&order_of(*s)))
-            .collect()
+    /// Whether the agent may only close what it holds, because its pool has no place for it.
+    pub(crate) fn is_benched(&self, agent: &ConfiguredAgent) -> bool {
+        let benched = self.benched.read().unwrap_or_else(PoisonError::into_inner);
+        benched.get(agent.pool.as_str()).is_some_and(|agents| agents.contains(&agent.id))
     }
 
-    /// Enabled agents of a style on a series, sorted by id.
-    pub(crate) fn agents(
-        &self,
-        style: AnalysisStyle,
-        instrument: &InstrumentId,
-        timeframe: Timeframe,
-    ) -> Vec<Arc<ConfiguredAgent>> {
-        let agents = self.agents.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let fits =
-            |agent: &&Arc<ConfiguredAgent>| agent.personality.style() == style && agent.trades(instrument, timeframe);
-        agents.values().filter(fits).cloned().collect()
+    fn take_pool(&self, key: &str, value: &[u8]) {
+        // A pool that nobody sizes any more has no value.
+        let Ok(pool) = v1::PoolState::decode(value) else {
+            counter!(metrics::MALFORMED, "kind" => "pool").increment(1);
+            return;
+        };
+        let agents = pool.benched.iter().filter_map(|agent| AgentId::new(&agent.agent_id).ok()).collect();
+        self.benched.write().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), agents);
+    }
+
+    /// Who looks at a series: one entry for each rule set.
+    pub(crate) fn on_series(&self, series: &Series) -> Arc<Vec<Audience>> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner).on_series(series)
     }
 
     /// Enabled agents whose scopes `is_meant` says yes to.
     pub(crate) fn count(&self, is_meant: impl Fn(&[Scoped]) -> bool) -> usize {
-        let agents = self.agents.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        agents.values().filter(|agent| is_meant(&agent.scopes())).count()
+        let roster = self.roster.read().unwrap_or_else(PoisonError::into_inner);
+        roster.agents().filter(|agent| is_meant(&agent.scopes())).count()
     }
 
     fn take(&self, key: &str, value: &[u8]) {
-        let agent = v1::Agent::decode(value).ok().filter(|_| !value.is_empty()).and_then(|agent| parse(&agent));
-        let mut agents = self.agents.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match agent {
-            Some(agent) => {
-                agents.insert(key.to_owned(), Arc::new(agent));
-            }
-            None => {
-                agents.remove(key);
-            }
-        }
-    }
-}
-
-impl ConfiguredAgent {
-    /// What it belongs to, whatever it trades.
-    pub(crate) fn scopes(&self) -> Vec<Scoped> {
-        vec![
-            (v1::ScopeKind::Pool, self.pool.to_string()),
-            (v1::ScopeKind::Agent, self.id.to_string()),
-            (v1::ScopeKind::Account, self.account.to_string()),
-        ]
-    }
-
-    fn trades(&self, instrument: &InstrumentId, timeframe: Timeframe) -> bool {
-        self.timeframe == timeframe && self.instruments.contains(instrument)
-    }
-}
-
-const fn order_of(style: AnalysisStyle) -> u8 {
-    match style {
-        AnalysisStyle::Scalper => 0,
-        AnalysisStyle::Swing => 1,
-        AnalysisStyle::Value => 2,
-        AnalysisStyle::Conservative => 3,
-        AnalysisStyle::MarketMaker => 4,
-    }
-}
-
-/// A checked agent; `None` when it is disabled or makes no sense.
-fn parse(agent: &v1::Agent) -> Option<ConfiguredAgent> {
-    if !agent.is_enabled {
-        return None;
-    }
-    let parsed = (|| {
-        let style = style_of(agent.strategy())?;
-        let tolerance = u8::try_from(agent.risk_tolerance).ok()?;
-        let trades = u32::try_from(agent.max_trades_per_day).ok()?;
-        let pool = if agent.pool.is_empty() { format!("{style:?}").to_lowercase() } else { agent.pool.clone() };
-        Some(ConfiguredAgent {
-            id: convert::id("agent_id", &agent.agent_id).ok()?,
-            account: convert::id("account_id", &agent.account_id).ok()?,
-            pool: convert::id("pool", &pool).ok()?,
-            personality: Personality::new(tolerance, style, trades).ok()?,
-            instruments: agent.instrument_ids.iter().filter_map(|id| convert::id("instrument_ids", id).ok()).collect(),
-            timeframe: Timeframe::parse(&agent.timeframe)?,
-        })
-    })();
-    if parsed.is_none() {
+        // A deleted agent has no value.
+        let agent = if value.is_empty() { Ok(None) } else { v1::Agent::decode(value).map(Some) };
+        let mut roster = self.roster.write().unwrap_or_else(PoisonError::into_inner);
+        let taken = roster.take(key, agent.as_ref().ok().and_then(Option::as_ref));
+        gauge!(metrics::AGENTS).set(f64::from(u32::try_from(roster.agents().count()).unwrap_or(u32::MAX)));
+        drop(roster);
+        let complaint = match (agent, taken) {
+            (Ok(_), Ok(())) => return,
+            (Ok(_), Err(unusable)) => unusable.to_string(),
+            (Err(error), _) => format!("agent {key} cannot be read and stays off: {error}"),
+        };
         counter!(metrics::MALFORMED, "kind" => "agent").increment(1);
-        tracing::warn!(agent.id = %agent.agent_id, "agent {} is not usable and stays off", agent.agent_id);
+        tracing::warn!(agent.id = %key, "{complaint}");
     }
-    parsed
 }

@@ -1,7 +1,15 @@
 //! The cost monitor's configuration.
 
 use serde::Deserialize;
-use tragen_domain::cost::Rates;
+use std::collections::BTreeSet;
+use tragen_domain::{
+    cost::{
+        Rates,
+        pool::{PoolMetric, PoolRule},
+    },
+    id::{InstrumentId, PoolId},
+    market::Timeframe,
+};
 
 /// Every knob of the cost monitor, with its unit in the name.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +32,47 @@ pub struct Config {
     pub recent_trades_max: usize,
     /// Messages taken at a time.
     pub messages_at_once_max: usize,
+    /// Pools that grow and shrink; the agents of all others trade as they are.
+    pub pools: Vec<PoolConfig>,
+    /// How often the pools are sized, milliseconds.
+    pub pools_interval_ms: u64,
+}
+
+/// One pool that grows and shrinks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolConfig {
+    /// Which: the `pool` of its agents, or the strategy's name.
+    pub pool: String,
+    /// Fewest agents.
+    pub agents_min: u32,
+    /// Most agents.
+    pub agents_max: u32,
+    /// The figure it follows.
+    pub metric: PoolFigure,
+    /// Of which instrument.
+    pub instrument: String,
+    /// Of which bars: 1m, 5m, 1h, 4h or 1d.
+    pub timeframe: String,
+}
+
+/// A figure that a pool follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolFigure {
+    /// Where the volatility stands among those of the last 500 bars.
+    MarketVolatility,
+    /// How clearly the market has a direction.
+    TrendStrength,
+}
+
+/// A pool as the rules see it.
+#[derive(Debug, Clone)]
+pub(crate) struct SizedPool {
+    pub(crate) pool: PoolId,
+    pub(crate) rule: PoolRule,
+    pub(crate) instrument: InstrumentId,
+    pub(crate) timeframe: Timeframe,
 }
 
 impl Default for Config {
@@ -38,6 +87,8 @@ impl Default for Config {
             recent_reports_max: 65_536,
             recent_trades_max: 262_144,
             messages_at_once_max: 64,
+            pools: Vec::new(),
+            pools_interval_ms: 5_000,
         }
     }
 }
@@ -57,6 +108,7 @@ impl Config {
     /// [`InvalidConfig`] naming the key.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         const RATE: &str = "at most 1000000000 (1,000 USD)";
+        const POOLS: &str = "names with 1 <= agents_min <= agents_max <= 10000, an instrument and a timeframe";
         const RECENT: &str = "1000 to 10000000";
         let is_rate = |rate: u64| rate <= 1_000_000_000;
         let is_recent = |count: usize| (1_000..=10_000_000).contains(&count);
@@ -69,11 +121,24 @@ impl Config {
             ("recent_reports_max", is_recent(self.recent_reports_max), RECENT),
             ("recent_trades_max", is_recent(self.recent_trades_max), RECENT),
             ("messages_at_once_max", (1..=256).contains(&self.messages_at_once_max), "1 to 256"),
+            ("pools_interval_ms", (50..=300_000).contains(&self.pools_interval_ms), "50 to 300000"),
+            ("pools", self.pools.iter().all(|pool| pool.sized().is_some()), POOLS),
+            ("pools", self.are_pools_unique(), "of different names"),
         ];
         match rules.into_iter().find(|(_, is_valid, _)| !is_valid) {
             Some((key, _, must)) => Err(InvalidConfig { key, must }),
             None => Ok(()),
         }
+    }
+
+    /// The pools, checked by [`Self::validate`].
+    pub(crate) fn sized_pools(&self) -> Vec<SizedPool> {
+        self.pools.iter().filter_map(PoolConfig::sized).collect()
+    }
+
+    fn are_pools_unique(&self) -> bool {
+        let names: BTreeSet<&str> = self.pools.iter().map(|pool| pool.pool.as_str()).collect();
+        names.len() == self.pools.len()
     }
 
     pub(crate) const fn rates(&self) -> Rates {
@@ -83,5 +148,45 @@ impl Config {
             storage_gb_month_micros: self.storage_gb_month_micros,
             api_call_micros: self.api_call_micros,
         }
+    }
+}
+
+impl PoolConfig {
+    fn sized(&self) -> Option<SizedPool> {
+        let metric = match self.metric {
+            PoolFigure::MarketVolatility => PoolMetric::MarketVolatility,
+            PoolFigure::TrendStrength => PoolMetric::TrendStrength,
+        };
+        Some(SizedPool {
+            pool: PoolId::new(&self.pool).ok()?,
+            rule: PoolRule::new(self.agents_min, self.agents_max, metric).ok()?,
+            instrument: InstrumentId::new(&self.instrument).ok()?,
+            timeframe: Timeframe::parse(&self.timeframe)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool() -> PoolConfig {
+        PoolConfig {
+            pool: "scalper".to_owned(),
+            agents_min: 10,
+            agents_max: 50,
+            metric: PoolFigure::MarketVolatility,
+            instrument: "EURUSD".to_owned(),
+            timeframe: "4h".to_owned(),
+        }
+    }
+
+    #[test]
+    fn pools_that_make_no_sense_are_refused() {
+        let key = |pools: Vec<PoolConfig>| Config { pools, ..Config::default() }.validate().err().map(|e| e.key);
+        assert_eq!(key(vec![pool()]), None);
+        assert_eq!(key(vec![PoolConfig { agents_min: 51, ..pool() }]), Some("pools"));
+        assert_eq!(key(vec![PoolConfig { timeframe: "3m".to_owned(), ..pool() }]), Some("pools"));
+        assert_eq!(key(vec![pool(), pool()]), Some("pools"));
     }
 }

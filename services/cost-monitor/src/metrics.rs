@@ -1,7 +1,7 @@
 //! Every metric of the cost monitor.
 
 use crate::PLATFORM;
-use metrics::{Unit, counter, describe_counter};
+use metrics::{Unit, counter, describe_counter, describe_gauge};
 use tragen_domain::cost::{AgentCost, AgentName, Costs};
 
 /// Cost by agent, 1e-6 USD.
@@ -14,6 +14,8 @@ const AGENT_TRADES: &str = "cost_monitor_agent_trades_total";
 const COST: &str = "cost_monitor_cost_usd_micros_total";
 /// Filled trades.
 const FILLED_TRADES: &str = "cost_monitor_filled_trades_total";
+/// Places of a pool.
+pub(crate) const POOL_AGENTS: &str = "cost_monitor_pool_agents";
 /// Items seen before and not counted again, by kind.
 pub(crate) const DUPLICATES: &str = "cost_monitor_duplicates_total";
 /// Messages set aside because something in them made no sense, by kind.
@@ -26,6 +28,7 @@ pub(crate) fn describe() {
     describe_counter!(AGENT_TRADES, Unit::Count, "finished trades by agent");
     describe_counter!(COST, Unit::Count, "cost of everything, 1e-6 USD");
     describe_counter!(FILLED_TRADES, Unit::Count, "trades filled, at least in part");
+    describe_gauge!(POOL_AGENTS, Unit::Count, "places of a pool");
     describe_counter!(DUPLICATES, Unit::Count, "items seen before and not counted again, by kind");
     describe_counter!(MALFORMED, Unit::Count, "messages set aside because something made no sense, by kind");
 }

@@ -2,6 +2,8 @@
 
 #[path = "cost_monitor/costs.rs"]
 mod costs;
+#[path = "cost_monitor/pools.rs"]
+mod pools;
 #[path = "cost_monitor/rig.rs"]
 mod rig;
 #[path = "cost_monitor/traces.rs"]

@@ -2,6 +2,7 @@
 //! writer, and the one command, a deposit. [`source`] says where an account is read.
 
 mod all_shards;
+mod holdings;
 mod owned;
 mod pages;
 mod source;
@@ -128,6 +129,7 @@ impl Answers {
             Question::ListTransfers(request) => self.transfers(&account()?, &request).await,
             Question::Deposit(request) => self.deposit(&account()?, request, traceparent).await,
             Question::GetStatement(request) => self.statement(&account()?, &request).await,
+            Question::Holdings(question) => self.holdings(&question).await,
             Question::AccountsPage(page) => self.accounts_page(&page).await,
             Question::Outcomes(outcomes) if asked.account_id.is_empty() => self.outcomes(&outcomes).await,
             Question::Outcomes(outcomes) => self.outcomes_of(&account()?, &outcomes).await,
@@ -245,6 +247,7 @@ fn kind_of(question: Option<&Question>) -> &'static str {
         Some(Question::AccountsPage(_)) => "accounts_page",
         Some(Question::Outcomes(_)) => "outcomes",
         Some(Question::GetStatement(_)) => "get_statement",
+        Some(Question::Holdings(_)) => "holdings",
         None => "unset",
     }
 }

@@ -11,10 +11,14 @@ use tokio::sync::oneshot;
 use tracing::warn;
 use tragen_bus::{Bucket, Bus, CoreSubject};
 use tragen_contracts::v1::{self, guard_answer::Answer, guard_question::Question};
-use tragen_domain::risk::{Driver, Scope, State};
+use tragen_domain::risk::{Driver, Effect, Scope, State};
 
 /// The key of the trading state in its bucket.
 const STATE_KEY: &str = "state";
+/// What pools may use of what they want, parts per million.
+const CAPACITY_PPM: i64 = 1_000_000;
+/// The same while the breaker of the memory is tripped: pools x 0.8.
+const CAPACITY_WHILE_SHORT_PPM: i64 = 800_000;
 /// Changes in one answer when the caller does not say.
 const HISTORY_PAGE_DEFAULT: usize = 100;
 /// Most changes in one answer.
@@ -125,8 +129,15 @@ impl Gate {
             reductions: self.reduction_statuses(),
             waiting_resumes: self.waiting_resumes(),
             worker_states,
+            capacity_ppm: self.capacity_ppm(),
         };
         let _ = reply.send(v1::GuardAnswer { answer: Some(Answer::State(response)) });
+    }
+
+    /// What is left of the pools while the guard is short of memory: 80 %.
+    fn capacity_ppm(&self) -> i64 {
+        let is_short = self.state.breakers().latches().any(|latch| latch.kind.effect() == Effect::ScaleDown);
+        if is_short { CAPACITY_WHILE_SHORT_PPM } else { CAPACITY_PPM }
     }
 
     fn history(&self, asked: &v1::GetRiskHistoryRequest) -> v1::GuardAnswer {

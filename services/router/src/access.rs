@@ -93,6 +93,8 @@ pub static GET_AGENT: Method = trader("tragen.v1.Agents/GetAgent", Scope::TradeR
 /// See the contract.
 pub static PUT_AGENT: Method = staff("tragen.v1.Agents/PutAgent", Role::Operator);
 /// See the contract.
+pub static LIST_POOLS: Method = staff("tragen.v1.Agents/ListPools", Role::Operator);
+/// See the contract.
 pub static GET_COSTS: Method = staff("tragen.v1.Costs/GetCosts", Role::Operator);
 /// See the contract.
 pub static GET_STATUS: Method = staff("tragen.v1.Operations/GetStatus", Role::Operator);
@@ -106,7 +108,7 @@ pub static PROPOSE_BOOKING: Method = staff("tragen.v1.Operations/ProposeBooking"
 pub static CONFIRM_BOOKING: Method = staff("tragen.v1.Operations/ConfirmBooking", Role::Operator);
 
 /// Every method.
-pub static METHODS: [&Method; 37] = [
+pub static METHODS: [&Method; 38] = [
     &PLACE_TRADE,
     &GET_TRADE,
     &LIST_TRADES,
@@ -138,6 +140,7 @@ pub static METHODS: [&Method; 37] = [
     &LIST_AGENTS,
     &GET_AGENT,
     &PUT_AGENT,
+    &LIST_POOLS,
     &GET_COSTS,
     &GET_STATUS,
     &LIST_DEAD_LETTERS,

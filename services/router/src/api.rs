@@ -25,6 +25,7 @@ use crate::{
     page::PageTokens,
     refusal::{Refusal, malformed_answer},
     token::{Caller, TokenChecker},
+    turnstile::Turnstile,
 };
 use metrics::{counter, histogram};
 use opentelemetry::trace::SpanKind;
@@ -57,6 +58,7 @@ pub(crate) struct Api {
     pub(crate) analyses: Analyses,
     pub(crate) desk: Desk,
     pub(crate) lanes: Lanes,
+    pub(crate) turnstile: Turnstile,
     pub(crate) pages: PageTokens,
     pub(crate) changes: broadcast::Sender<Arc<v1::TradePosted>>,
     pub(crate) watchers: Arc<Semaphore>,

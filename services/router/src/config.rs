@@ -3,7 +3,10 @@
 use serde::Deserialize;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 use tragen_cache::Budget;
-use tragen_domain::{routing::RequestLimits, tier::Tier};
+use tragen_domain::{
+    routing::{RequestLimits, TurnLimits},
+    tier::Tier,
+};
 
 /// The router's configuration; every queue, wait and size has its limit here.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -57,6 +60,15 @@ pub struct Config {
     pub wait_max_ms: u64,
     /// Trades that may be on their way at a time.
     pub waiting_trades_max: usize,
+    /// Trades that may be between their turn and their outcome at a time; more wait for their turn. Behind it
+    /// every queue is first come, first served, so this bounds how long premium waits there.
+    pub in_flight_max: usize,
+    /// Of them, of one account: whoever sends more waits for its own and not in front of others.
+    pub in_flight_per_account_max: usize,
+    /// A trade without an outcome keeps its place for at most this long, milliseconds.
+    pub in_flight_ms_max: u64,
+    /// Turns of premium, standard and free while all have trades waiting.
+    pub turn_weights: [u16; 3],
     /// How long a trade without an outcome is kept in mind, seconds.
     pub waiting_secs_max: u64,
     /// Answers that are remembered for repeats.
@@ -127,6 +139,10 @@ impl Default for Config {
             wait_default_ms: 10_000,
             wait_max_ms: 30_000,
             waiting_trades_max: 20_000,
+            in_flight_max: 1_024,
+            in_flight_per_account_max: 64,
+            in_flight_ms_max: 5_000,
+            turn_weights: [8, 4, 1],
             waiting_secs_max: 60,
             recent_answers_max: 100_000,
             recent_answer_secs: 300,
@@ -188,6 +204,10 @@ impl Config {
             ("order_value_micros_max", self.order_value_micros_max > 0),
             ("wait_default_ms", self.wait_default_ms > 0),
             ("waiting_trades_max", self.waiting_trades_max > 0),
+            ("in_flight_max", self.in_flight_max > 0),
+            ("in_flight_per_account_max", self.in_flight_per_account_max > 0),
+            ("in_flight_ms_max", self.in_flight_ms_max > 0),
+            ("turn_weights", self.turn_weights.iter().all(|weight| *weight > 0)),
             ("lane_queue_max", self.lane_queue_max > 0),
             ("ask_timeout_ms", self.ask_timeout_ms > 0),
             ("analysis_timeout_ms", self.analysis_timeout_ms > 0),
@@ -235,6 +255,16 @@ impl Config {
             order_quantity_max: tragen_domain::money::Quantity::from_micros(self.order_quantity_micros_max),
             order_value_max: tragen_domain::money::Money::from_micros(self.order_value_micros_max),
             ..RequestLimits::default()
+        }
+    }
+
+    pub(crate) fn turn_limits(&self) -> TurnLimits {
+        TurnLimits {
+            in_flight_max: self.in_flight_max,
+            in_flight_per_account_max: self.in_flight_per_account_max,
+            // What is on its way waits at the desk, too.
+            waiting_max: self.waiting_trades_max.saturating_sub(self.in_flight_max).max(1),
+            weights: self.turn_weights,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{
     desk::{Claim, Posted, Waiting},
     refusal::{Quota, Refusal},
     sent::{Outgoing, Sent},
+    turnstile::{NoTurn, OnTheWay},
 };
 use bytes::Bytes;
 use opentelemetry::trace::SpanKind;
@@ -104,8 +105,9 @@ impl Api {
             Claim::New(waiting) => {
                 let (api, call, joined) = (Arc::clone(self), call.clone(), Arc::clone(&waiting));
                 self.context.spawn("errand", async move {
-                    if let Err(refusal) = api.start_errand(&call, request_id, errand, &joined).await {
-                        api.desk.fail(&joined, refusal);
+                    match api.start_errand(&call, request_id, errand, &joined).await {
+                        Ok(place) => api.hold(place, &joined).await,
+                        Err(refusal) => api.desk.fail(&joined, refusal),
                     }
                     Ok(())
                 });
@@ -121,21 +123,27 @@ impl Api {
         }
     }
 
-    /// Takes a place of the caller's rate, looks an old id up, and puts the errand on its lane.
+    /// Takes a place of the caller's rate, looks an old id up, waits for the account's turn, and puts the errand
+    /// on its lane. The place among those on their way is to be held until the outcome is known.
     async fn start_errand(
         &self,
         call: &Call,
         request_id: RequestId,
         errand: Errand,
         waiting: &Arc<Waiting>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<OnTheWay>, Refusal> {
         self.take_place(call, errand.budget()).await?;
         let age_ms = waiting.since.millis_since(request_id.created_at());
         if age_ms > i64::try_from(self.config.lookup_after_secs.saturating_mul(1_000)).unwrap_or(i64::MAX)
             && self.look_up(vec![waiting.trade_id.as_str().to_owned()], &call.traceparent).await? > 0
         {
-            return Ok(());
+            return Ok(None);
         }
+        let place = match &errand {
+            Errand::Trade(_) => Some(self.turn(call).await?),
+            // The guard decides it without an agent.
+            Errand::Withdrawal(_) => None,
+        };
         let subject = match &errand {
             Errand::Trade(_) => Subject::TradeRequests(call.caller.tier),
             Errand::Withdrawal(_) => Subject::Proposals(Source::Router),
@@ -157,11 +165,13 @@ impl Api {
                 Outgoing::Proposal(Box::new(Proposal { meta: Some(meta), key: Some(key), kind }))
             }
         };
-        self.put_on_the_bus(waiting, message, call.deadline_micros, span.traceparent()).await.map_err(|error| {
-            let refusal = self.unpublished(&error);
-            span.fail(refusal.reason().to_owned(), error.to_string());
-            refusal
-        })
+        self.put_on_the_bus(waiting, message, call.deadline_micros, span.traceparent()).await.map(|()| place).map_err(
+            |error| {
+                let refusal = self.unpublished(&error);
+                span.fail(refusal.reason().to_owned(), error.to_string());
+                refusal
+            },
+        )
     }
 
     /// Puts `message` on the bus, and keeps it with its wait until there is an outcome.
@@ -177,6 +187,31 @@ impl Api {
         // Whoever repeats a cancel sends it again himself: the first message is the one that is kept.
         let _ = waiting.sent.set(sent);
         self.lanes.publish(message, traceparent).await
+    }
+
+    /// Waits for the account's turn.
+    async fn turn(&self, call: &Call) -> Result<OnTheWay, Refusal> {
+        let turn = tokio::select! {
+            turn = self.turnstile.pass(call.caller.tier, &call.caller.account) => turn,
+            () = self.context.stopped() => Err(NoTurn::Stopped),
+        };
+        turn.map_err(|no| match no {
+            NoTurn::Shed(shed) => {
+                Refusal::overloaded("turn", self.pushback()).with("waiting", shed.waiting.to_string())
+            }
+            NoTurn::Stopped => Refusal::unavailable("SHUTTING_DOWN", "this router is stopping"),
+        })
+    }
+
+    /// Holds the place until the outcome is known, but not for ever.
+    async fn hold(&self, place: Option<OnTheWay>, waiting: &Waiting) {
+        let Some(place) = place else { return };
+        let until = tokio::time::Instant::now() + Duration::from_millis(self.config.in_flight_ms_max);
+        tokio::select! {
+            _ = waiting.outcome(until) => {}
+            () = self.context.stopped() => {}
+        }
+        drop(place);
     }
 
     /// Takes one place a minute of the caller's `budget`.

@@ -259,6 +259,15 @@ impl Agents for Grpc {
             api.serve(&access::PUT_AGENT, headers.as_ref(), |_call| async move { api.put_agent(message).await }).await,
         )
     }
+
+    async fn list_pools(
+        &self,
+        request: Request<v1::ListPoolsRequest>,
+    ) -> Result<Response<v1::ListPoolsResponse>, Status> {
+        let (headers, _, v1::ListPoolsRequest {}) = request.into_parts();
+        let api = &self.api;
+        reply(api.serve(&access::LIST_POOLS, headers.as_ref(), |_call| api.list_pools()).await)
+    }
 }
 
 #[async_trait]

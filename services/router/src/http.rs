@@ -64,6 +64,7 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
         .route("/v1/risk/propose-limit", post(risk::propose_limit))
         .route("/v1/risk/confirm-limit", post(risk::confirm_limit))
         .route("/v1/agents", get(list_agents))
+        .route("/v1/pools", get(list_pools))
         .route("/v1/agents/{agent_id}", get(get_agent).put(put_agent))
         .route("/v1/costs", get(get_costs))
         .route("/v1/status", get(get_status))
@@ -278,6 +279,11 @@ async fn get_agent(State(api): Shared, headers: HeaderMap, Path(agent_id): Path<
     let api = &api;
     let read = |call| async move { api.get_agent(&call, v1::GetAgentRequest { agent_id }).await };
     reply(api, &access::GET_AGENT, &headers, read).await
+}
+
+async fn list_pools(State(api): Shared, headers: HeaderMap) -> Response {
+    let api = &api;
+    reply(api, &access::LIST_POOLS, &headers, |_| api.list_pools()).await
 }
 
 /// The body is the agent itself; its id may be left out.

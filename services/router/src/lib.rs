@@ -23,6 +23,7 @@ pub mod refusal;
 mod sent;
 mod server;
 pub mod token;
+mod turnstile;
 
 pub use config::{Config, ConfigError};
 
@@ -39,6 +40,7 @@ use tokio::sync::{Semaphore, broadcast};
 use tragen_bus::{Bus, usage::Usage};
 use tragen_cache::{RateLimiter, SharedBalances, SharedLimits};
 use tragen_host::Context;
+use turnstile::Turnstile;
 
 /// How often the calls served are reported to the cost monitor.
 const USAGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -71,6 +73,7 @@ pub async fn run(context: Context, bus: Bus, config: Config, metrics: Prometheus
             config.recent_answers_max,
             Duration::from_secs(config.recent_answer_secs),
         ),
+        turnstile: Turnstile::new(config.turn_limits()),
         lanes: Lanes::start(&context, &bus, config.lane_queue_max),
         pages: PageTokens::new(&page_secret),
         changes: broadcast::Sender::new(config.watch_buffer_max),

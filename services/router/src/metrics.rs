@@ -10,6 +10,12 @@ pub(crate) const CALL_SECONDS: &str = "router_call_seconds";
 pub(crate) const REFUSALS: &str = "router_refusals_total";
 /// Trades on their way.
 pub(crate) const WAITING: &str = "router_waiting_trades";
+/// Trades that wait for their turn, by tier.
+pub(crate) const TURNS_WAITING: &str = "router_turns_waiting";
+/// Trades that have had their turn and have no outcome yet.
+pub(crate) const IN_FLIGHT: &str = "router_in_flight";
+/// Trades sent away because too many of their tier wait.
+pub(crate) const SHED: &str = "router_shed_total";
 /// Ledger facts read.
 pub(crate) const FACTS: &str = "router_facts_total";
 /// Trades whose outcome was found by asking the ledger.
@@ -27,6 +33,9 @@ pub(crate) fn describe() {
     describe_histogram!(CALL_SECONDS, Unit::Seconds, "Time from a call's arrival to its answer");
     describe_counter!(REFUSALS, "Refused calls by reason");
     describe_gauge!(WAITING, "Trades on their way");
+    describe_gauge!(TURNS_WAITING, "Trades that wait for their turn, by tier");
+    describe_gauge!(IN_FLIGHT, "Trades that have had their turn and have no outcome yet");
+    describe_counter!(SHED, "Trades sent away because too many of their tier wait");
     describe_counter!(FACTS, "Ledger facts read");
     describe_counter!(LOOKED_UP, "Trades whose outcome was found by asking the ledger");
     describe_counter!(SENT_AGAIN, "Requests put on the bus once more because it may have lost them");

@@ -12,6 +12,7 @@ mod drill;
 mod ledger;
 mod market;
 mod operations;
+mod pools;
 mod probe;
 mod risk;
 mod serve;
@@ -88,6 +89,9 @@ enum Command {
     /// Configured agents, which trade on their own.
     #[command(subcommand, after_help = "Example:\n  tragen agents ls")]
     Agents(agents::AgentsCommand),
+    /// Pools of agents, which grow and shrink with their markets.
+    #[command(subcommand, after_help = "Example:\n  tragen pools ls")]
+    Pools(pools::PoolsCommand),
     /// Stops and resumes trading.
     #[command(
         subcommand,
@@ -133,6 +137,7 @@ impl Cli {
             Command::Analyze(command) => command.run(client).await,
             Command::Market(command) => command.run(client).await,
             Command::Agents(command) => command.run(client).await,
+            Command::Pools(command) => command.run(client).await,
             Command::Risk(command) => command.run(client).await,
             Command::Ledger(command) => command.run(client.output).await,
             Command::Status => operations::status(client).await,

@@ -1,6 +1,7 @@
 //! The `tragen` command: all services in one process or one at a time, and
 //! everything a person types to look after them.
 
+mod agent_file;
 mod api;
 mod cli;
 mod config;

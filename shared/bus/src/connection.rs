@@ -36,6 +36,15 @@ pub struct StreamState {
     pub last_sequence: u64,
 }
 
+/// What a consumer has before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// Messages that nobody has taken yet.
+    pub waiting: u64,
+    /// Messages that were taken and are not acked.
+    pub in_hand: u64,
+}
+
 /// Why the bus cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
@@ -219,6 +228,18 @@ impl Bus {
             .get_key_value(bucket.as_str())
             .await
             .map_err(|e| BusError::api(format!("opening bucket {}", bucket.as_str()), e))
+    }
+
+    /// How far behind a consumer is.
+    ///
+    /// # Errors
+    /// [`BusError::Api`] when it cannot be read.
+    pub async fn lag(&self, consumer: Consumer) -> Result<Lag, BusError> {
+        let action = || format!("reading consumer {}", consumer.name());
+        let stream = self.jetstream.get_stream(consumer.stream().as_str()).await;
+        let stream = stream.map_err(|e| BusError::api(action(), e))?;
+        let info = stream.consumer_info(&*consumer.name()).await.map_err(|e| BusError::api(action(), e))?;
+        Ok(Lag { waiting: info.num_pending, in_hand: u64::try_from(info.num_ack_pending).unwrap_or(0) })
     }
 
     /// Sequence of the newest message of a stream; 0 when it is empty.

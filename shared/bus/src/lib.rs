@@ -18,7 +18,7 @@ pub mod topology;
 pub mod usage;
 
 pub use ask::NoAnswer;
-pub use connection::{Bus, BusError, StreamState};
+pub use connection::{Bus, BusError, Lag, StreamState};
 pub use consume::{Delivery, Puller};
 pub use follow::{Followed, Follower, StartAt};
 pub use publish::{PublishError, PublishOptions};

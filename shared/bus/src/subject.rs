@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt};
 use tragen_contracts::v1;
 use tragen_domain::{
-    id::{InstrumentId, MatchId},
+    id::{InstrumentId, MatchId, PoolId},
     market::Timeframe,
     tier::Tier,
 };
@@ -56,6 +56,8 @@ pub enum Subject {
     Bar(Timeframe, InstrumentId),
     /// `usage.<service>`: work done.
     Usage(&'static str),
+    /// `pool.<pool>`: how a pool was sized.
+    PoolSized(PoolId),
     /// `alert.<severity>.<code>`: what a person must look at; the code is closed, in UPPER_SNAKE.
     Alert(Severity, &'static str),
     /// `audit.<shard>`: signed heads of the shard's hash chain.
@@ -146,6 +148,7 @@ impl fmt::Display for Subject {
             Self::Match(match_id) => write!(f, "md.match.{match_id}"),
             Self::Bar(timeframe, instrument) => write!(f, "md.bar.{}.{instrument}", timeframe.as_str()),
             Self::Usage(service) => write!(f, "usage.{service}"),
+            Self::PoolSized(pool) => write!(f, "pool.{pool}"),
             Self::Alert(severity, code) => write!(f, "alert.{}.{code}", severity.as_str()),
             Self::ChainHead(shard) => write!(f, "audit.{shard}"),
             Self::Dead(stream) => write!(f, "dead.{stream}"),
@@ -169,6 +172,7 @@ impl Subject {
             Self::Match(_) => "md.match.{match}",
             Self::Bar(..) => "md.bar.{timeframe}.{instrument}",
             Self::Usage(_) => "usage.{service}",
+            Self::PoolSized(_) => "pool.{pool}",
             Self::Alert(..) => "alert.{severity}.{code}",
             Self::ChainHead(_) => "audit.{shard}",
             Self::Dead(_) => "dead.{stream}",

@@ -32,6 +32,8 @@ pub enum Stream {
     Bars,
     /// Work done. Memory: a lost report is a lost fraction of a cent.
     Usage,
+    /// How pools were sized. File: they explain which agents traded, and are few.
+    Pools,
     /// What a person must look at. File: an alert must not be lost with the power that caused it.
     Alerts,
     /// Signed heads of the ledger's hash chains. File, never deleted: they prove what was.
@@ -49,6 +51,8 @@ pub enum Consumer {
     WorkerStandard,
     /// Agent workers, free lane.
     WorkerFree,
+    /// Agent workers, bars: each worker sees all of them, one acts on each.
+    WorkerBars,
     /// The leading guard.
     Guard,
     /// One shard of the ledger: everything on `exec.<venue>`, of which it books what is
@@ -69,6 +73,8 @@ pub enum Bucket {
     Lease,
     /// Configured agents by id.
     Agents,
+    /// Pools by id: their size, and which agents only close what they hold.
+    Pools,
     /// Worker presence by instance; entries end 5 s after the last beat.
     Workers,
 }
@@ -77,7 +83,8 @@ pub enum Bucket {
 const ACK_WAIT: Duration = Duration::from_secs(5);
 
 /// The same for the guard and the ledger: what a killed owner had taken must be there
-/// for the next one, which has its place two seconds later.
+/// for the next one, which has its place two seconds later. And for bars, which are soon old;
+/// whoever works longer on one says so.
 const OWNER_ACK_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a lane keeps the ids of published messages to drop repeats.
@@ -88,7 +95,7 @@ const MIB: i64 = 1 << 20;
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Requests,
         Self::Proposals,
         Self::Journal,
@@ -97,6 +104,7 @@ impl Stream {
         Self::Market,
         Self::Bars,
         Self::Usage,
+        Self::Pools,
         Self::Alerts,
         Self::Audit,
         Self::Dead,
@@ -114,6 +122,7 @@ impl Stream {
             Self::Market => "MARKET",
             Self::Bars => "BARS",
             Self::Usage => "USAGE",
+            Self::Pools => "POOLS",
             Self::Alerts => "ALERTS",
             Self::Audit => "AUDIT",
             Self::Dead => "DEAD",
@@ -130,6 +139,7 @@ impl Stream {
             Self::Market => &["md.quote.>", "md.instrument.>", "md.match.>"],
             Self::Bars => &["md.bar.>"],
             Self::Usage => &["usage.>"],
+            Self::Pools => &["pool.>"],
             Self::Alerts => &["alert.>"],
             Self::Audit => &["audit.*"],
             Self::Dead => &["dead.>"],
@@ -180,7 +190,7 @@ impl Stream {
                 ..base
             },
             Self::Usage => Config { storage: StorageType::Memory, max_age: DAY, max_bytes: 64 * MIB, ..base },
-            Self::Alerts | Self::Dead => Config { max_age: 30 * DAY, max_bytes: 256 * MIB, ..base },
+            Self::Pools | Self::Alerts | Self::Dead => Config { max_age: 30 * DAY, max_bytes: 256 * MIB, ..base },
         }
     }
 }
@@ -188,10 +198,11 @@ impl Stream {
 impl Consumer {
     /// Every consumer that exists from the beginning. A shard of the ledger other than
     /// the first gets its own when it is first served: [`crate::Bus::apply_consumer`].
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::WorkerPremium,
         Self::WorkerStandard,
         Self::WorkerFree,
+        Self::WorkerBars,
         Self::Guard,
         Self::Ledger(0),
         Self::CostExecutions,
@@ -205,6 +216,7 @@ impl Consumer {
             Self::WorkerPremium => "worker-premium".into(),
             Self::WorkerStandard => "worker-standard".into(),
             Self::WorkerFree => "worker-free".into(),
+            Self::WorkerBars => "worker-bars".into(),
             Self::Guard => "risk-guard".into(),
             Self::Ledger(shard) => format!("ledger-{shard}").into(),
             Self::CostExecutions => "cost-monitor-executions".into(),
@@ -217,6 +229,7 @@ impl Consumer {
     pub const fn stream(self) -> Stream {
         match self {
             Self::WorkerPremium | Self::WorkerStandard | Self::WorkerFree => Stream::Requests,
+            Self::WorkerBars => Stream::Bars,
             Self::Guard => Stream::Proposals,
             Self::Ledger(_) | Self::CostExecutions => Stream::Executions,
             Self::CostUsage => Stream::Usage,
@@ -228,7 +241,7 @@ impl Consumer {
     #[must_use]
     pub const fn deliveries_max(self) -> u64 {
         match self {
-            Self::WorkerPremium | Self::WorkerStandard | Self::WorkerFree => 10,
+            Self::WorkerPremium | Self::WorkerStandard | Self::WorkerFree | Self::WorkerBars => 10,
             Self::Guard | Self::Ledger(_) => 5_000,
             Self::CostExecutions | Self::CostUsage => 5,
         }
@@ -239,6 +252,7 @@ impl Consumer {
             Self::WorkerPremium => vec!["req.*.premium".to_owned()],
             Self::WorkerStandard => vec!["req.*.standard".to_owned()],
             Self::WorkerFree => vec!["req.*.free".to_owned()],
+            Self::WorkerBars => vec!["md.bar.>".to_owned()],
             Self::Guard => vec!["prop.>".to_owned()],
             Self::Ledger(shard) => vec!["exec.*".to_owned(), format!("exec.*.{shard}")],
             // Not what shards hand on to each other: it was counted before.
@@ -247,9 +261,17 @@ impl Consumer {
         };
         pull::Config {
             durable_name: Some(self.name().into_owned()),
-            deliver_policy: DeliverPolicy::All,
+            // A bar is only acted on when it is new; what was, the follower reads.
+            deliver_policy: if self == Self::WorkerBars { DeliverPolicy::New } else { DeliverPolicy::All },
             ack_policy: AckPolicy::Explicit,
-            ack_wait: if matches!(self, Self::Guard | Self::Ledger(_)) { OWNER_ACK_WAIT } else { ACK_WAIT },
+            ack_wait: match self {
+                Self::Guard | Self::Ledger(_) | Self::WorkerBars => OWNER_ACK_WAIT,
+                Self::WorkerPremium
+                | Self::WorkerStandard
+                | Self::WorkerFree
+                | Self::CostExecutions
+                | Self::CostUsage => ACK_WAIT,
+            },
             // Deliveries are counted by the handler, which keeps the bytes of what it gives up.
             max_deliver: -1,
             max_ack_pending: 1_024,
@@ -261,7 +283,7 @@ impl Consumer {
 
 impl Bucket {
     /// Every bucket.
-    pub const ALL: [Self; 4] = [Self::Control, Self::Lease, Self::Agents, Self::Workers];
+    pub const ALL: [Self; 5] = [Self::Control, Self::Lease, Self::Agents, Self::Pools, Self::Workers];
 
     /// Its name on the server.
     #[must_use]
@@ -270,6 +292,7 @@ impl Bucket {
             Self::Control => "control",
             Self::Lease => "lease",
             Self::Agents => "agents",
+            Self::Pools => "pools",
             Self::Workers => "workers",
         }
     }
@@ -278,6 +301,7 @@ impl Bucket {
         let base = kv::Config { bucket: self.as_str().to_owned(), history: 1, ..kv::Config::default() };
         match self {
             Self::Control | Self::Agents => kv::Config { history: 5, ..base },
+            Self::Pools => base,
             Self::Lease => kv::Config { max_age: Duration::from_secs(2), storage: StorageType::Memory, ..base },
             Self::Workers => kv::Config { max_age: Duration::from_secs(5), storage: StorageType::Memory, ..base },
         }

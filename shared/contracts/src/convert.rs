@@ -1,9 +1,12 @@
 //! The door between protobuf and the domain: parse once, name the bad field,
 //! and inside illegal states do not exist.
 
+mod agents;
 mod bookings;
 mod market;
 mod orders;
+
+pub use agents::{agent_fields, strategy_of, style_of};
 
 use tragen_domain::{
     id::{Id, IdError, Kind},

@@ -35,7 +35,11 @@ impl Rig {
 
     /// Starts the monitor.
     pub(crate) async fn start(&self) -> anyhow::Result<()> {
-        tragen_cost_monitor::run(self.context.clone(), self.bus.clone(), Config::default()).await?;
+        self.start_with(Config::default()).await
+    }
+
+    pub(crate) async fn start_with(&self, config: Config) -> anyhow::Result<()> {
+        tragen_cost_monitor::run(self.context.clone(), self.bus.clone(), config).await?;
         ensure!(self.context.health.is_ready(), "started is ready");
         Ok(())
     }

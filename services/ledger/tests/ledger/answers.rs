@@ -120,6 +120,41 @@ async fn an_account_is_answered_at_the_version_asked_for_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn holdings_of_many_accounts_are_read_at_once() {
+    for kind in BOTH {
+        let mut rig = Rig::started(kind).await;
+        for number in 0..7 {
+            rig.funded(&format!("a{number}"), 10_000_000).await;
+        }
+        let fills = vec![fill("e", 500_000, 1_000_000, 0)];
+        let bought = report("a6", "r", Side::Buy, TradeStatus::Filled, fills);
+        rig.report(vec![bought]).await;
+        rig.told(&[id("a6", "r")]).await;
+        let list = Question::ListPositions(v1::ListPositionsRequest::default());
+        let Some(Answer::Positions(page)) = rig.ask("a6", list).await.answer else { panic!("no page") };
+        let instrument_id = page.positions[0].instrument_id.clone();
+        let question = |account_ids: Vec<String>, currency: &str| {
+            let instrument_id = instrument_id.clone();
+            Question::Holdings(v1::HoldingsQuestion { account_ids, currency: currency.into(), instrument_id })
+        };
+        let everybody = ["a0", "a6", "nobody"].map(str::to_owned).to_vec();
+        let Some(Answer::Holdings(found)) = rig.ask("", question(everybody.clone(), "USD")).await.answer else {
+            panic!("no holdings")
+        };
+        let mut found: Vec<_> =
+            found.holdings.into_iter().map(|h| (h.account_id, h.cash_micros, h.quantity_micros)).collect();
+        found.sort();
+        assert_eq!(found, [("a0".into(), 10_000_000, 0), ("a6".into(), 9_500_000, 1_000_000)]);
+        let Some(Answer::Holdings(none)) = rig.ask("", question(everybody, "EUR")).await.answer else { panic!() };
+        assert!(none.holdings.is_empty(), "a wallet in another currency is no wallet");
+        let too_many = (0..=1_000).map(|n| format!("a{n}")).collect();
+        assert_eq!(error(rig.ask("", question(too_many, "USD")).await), (3, "TOO_MANY".into()));
+        assert_eq!(error(rig.ask("", question(vec!["a.b".into()], "USD")).await), (3, "ID_BAD_CHARSET".into()));
+        rig.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_accounts_can_be_read_page_by_page() {
     for kind in BOTH {
         let mut rig = Rig::started(kind).await;

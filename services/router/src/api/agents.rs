@@ -2,18 +2,24 @@
 
 use super::{Api, Call};
 use crate::{refusal::Refusal, token::Role};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use prost::Message as _;
 use tonic::Code;
-use tragen_bus::Bucket;
-use tragen_contracts::v1::{
-    Agent, GetAgentRequest, GetAgentResponse, ListAgentsRequest, ListAgentsResponse, PutAgentRequest, PutAgentResponse,
-    Strategy,
+use tragen_bus::{Bucket, Consumer};
+use tragen_contracts::{
+    convert::agent_fields,
+    v1::{
+        Agent, GetAgentRequest, GetAgentResponse, LaneLag, ListAgentsRequest, ListAgentsResponse, ListPoolsResponse,
+        PoolState, PutAgentRequest, PutAgentResponse, Tier,
+    },
 };
 use tragen_domain::{
     id::AgentId,
-    routing::{AgentFields, check_agent, check_page_size},
+    routing::{check_agent, check_page_size},
 };
+
+/// Agents read from the registry at the same time for one page.
+const READS_AT_ONCE: usize = 32;
 
 impl Api {
     /// `Agents/ListAgents`.
@@ -32,8 +38,10 @@ impl Api {
         ids.sort_unstable();
         let mut agents = Vec::new();
         let mut next_page_token = String::new();
-        for id in ids {
-            let stored = registry.get(id).await.map_err(|_| registry_unavailable())?;
+        // In the order of the ids, several at a time: a registry may have thousands.
+        let mut stored = stream::iter(ids).map(|id| registry.get(id)).buffered(READS_AT_ONCE);
+        while let Some(stored) = stored.next().await {
+            let stored = stored.map_err(|_| registry_unavailable())?;
             let Some(agent) = stored.and_then(|bytes| Agent::decode(bytes).ok()) else { continue };
             if !may_see(call, &agent) {
                 continue;
@@ -58,10 +66,34 @@ impl Api {
         Ok(GetAgentResponse { agent: Some(agent.ok_or_else(missing)?) })
     }
 
+    /// `Agents/ListPools`: the pools as the cost monitor left them, and what waits for the workers.
+    pub(crate) async fn list_pools(&self) -> Result<ListPoolsResponse, Refusal> {
+        let bucket = self.bus.bucket(Bucket::Pools).await.map_err(|_| registry_unavailable())?;
+        let keys = bucket.keys().await.map_err(|_| registry_unavailable())?;
+        let mut ids: Vec<String> = keys.try_collect().await.map_err(|_| registry_unavailable())?;
+        ids.sort_unstable();
+        let mut pools = Vec::new();
+        for id in ids {
+            let stored = bucket.get(id).await.map_err(|_| registry_unavailable())?;
+            pools.extend(stored.and_then(|bytes| PoolState::decode(bytes).ok()));
+        }
+        let lanes = [
+            (Tier::Premium, Consumer::WorkerPremium),
+            (Tier::Standard, Consumer::WorkerStandard),
+            (Tier::Free, Consumer::WorkerFree),
+        ];
+        let lags = lanes.map(|(tier, consumer)| async move {
+            let lag = self.bus.lag(consumer).await.map_err(|_| registry_unavailable())?;
+            let shown = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+            Ok::<_, Refusal>(LaneLag { tier: tier.into(), waiting: shown(lag.waiting), in_hand: shown(lag.in_hand) })
+        });
+        Ok(ListPoolsResponse { pools, lanes: future::try_join_all(lags).await? })
+    }
+
     /// `Agents/PutAgent`: compare and set on the stored version.
     pub(crate) async fn put_agent(&self, request: PutAgentRequest) -> Result<PutAgentResponse, Refusal> {
         let mut agent = request.agent.unwrap_or_default();
-        check_agent(&fields(&agent))?;
+        check_agent(&agent_fields(&agent))?;
         let registry = self.bus.bucket(Bucket::Agents).await.map_err(|_| registry_unavailable())?;
         let entry = registry.entry(agent.agent_id.as_str()).await.map_err(|_| registry_unavailable())?;
         let (revision, stored_version) = match &entry {
@@ -86,19 +118,6 @@ impl Api {
 /// A trader sees what trades with its money.
 fn may_see(call: &Call, agent: &Agent) -> bool {
     call.caller.role >= Role::Operator || agent.account_id == call.caller.account.as_str()
-}
-
-fn fields(agent: &Agent) -> AgentFields<'_> {
-    AgentFields {
-        agent_id: &agent.agent_id,
-        has_strategy: agent.strategy() != Strategy::Unspecified,
-        instrument_ids: &agent.instrument_ids,
-        timeframe: &agent.timeframe,
-        risk_tolerance: agent.risk_tolerance,
-        max_trades_per_day: agent.max_trades_per_day,
-        account_id: &agent.account_id,
-        pool: &agent.pool,
-    }
 }
 
 fn version_mismatch() -> Refusal {

@@ -441,6 +441,8 @@ fn answer(books: &mut Books, question: &LedgerQuestion) -> Answer {
         Question::ListPositions(_) => Answer::Positions(v1::ListPositionsResponse::default()),
         Question::ListTransfers(_) => Answer::Transfers(v1::ListTransfersResponse::default()),
         // One line that tells what was asked, on the first of two pages.
+        // Only workers ask for them.
+        Question::Holdings(_) => Answer::Holdings(v1::Holdings::default()),
         Question::GetStatement(request) => {
             let transfer = v1::Transfer {
                 currency: request.currency.clone(),

@@ -1,14 +1,23 @@
 //! `tragen agents`: configured agents, which trade on their own.
 
+mod bulk;
+mod put;
+
 use super::{ClientArgs, pages};
 use crate::{
     Verdict,
-    api::ask,
+    agent_file::AGENTS_MAX,
+    api::{Authorized, ask},
     output::{Format, word},
 };
 use anyhow::Context as _;
-use clap::{Args, Subcommand, ValueEnum};
-use tragen_contracts::v1;
+use clap::Subcommand;
+use std::path::PathBuf;
+use tonic::Code;
+use tragen_contracts::v1::{self, agents_client::AgentsClient};
+
+/// How often a change starts over because somebody else changed the agent meanwhile.
+const CHANGES_MAX: usize = 5;
 
 /// What to do with the agents.
 #[derive(Debug, Subcommand)]
@@ -22,108 +31,121 @@ pub(crate) enum AgentsCommand {
     },
     /// Creates or replaces one; needs the role operator.
     #[command(
-        after_help = "Example:\n  tragen agents put --id scalper-1 --strategy scalper --instrument GBPUSD --account agent-scalper-1"
+        after_help = "Example:\n  tragen agents put --id scalper-1 --strategy scalper --instrument GBPUSD --account agent-scalper-1\n  tragen agents put --id swing-1 --template swing --risk-tolerance 3 --instrument EURUSD --account agent-swing-1"
     )]
-    Put(PutArgs),
+    Put(Box<put::PutArgs>),
     /// One of them.
     #[command(after_help = "Example:\n  tragen agents get scalper-1")]
     Get {
         /// Which.
         id: String,
     },
-}
-
-/// A configured agent.
-#[derive(Debug, Args)]
-pub(crate) struct PutArgs {
-    /// Letters, digits, `-` and `_`.
-    #[arg(long)]
-    id: String,
-    /// Its rules.
-    #[arg(long)]
-    strategy: Strategy,
-    /// What it may trade; may be given more than once.
-    #[arg(long = "instrument", value_name = "INSTRUMENT", required = true)]
-    instruments: Vec<String>,
-    /// The account whose money it uses.
-    #[arg(long)]
-    account: String,
-    /// Bars it looks at: 1m, 5m, 1h, 4h or 1d.
-    #[arg(long, default_value = "1m")]
-    timeframe: String,
-    /// From 1 (careful) to 10 (bold).
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(i32).range(1..=10))]
-    risk_tolerance: i32,
-    /// Most accepted orders in a UTC day.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i32).range(1..))]
-    max_trades_per_day: i32,
-    /// Pool for limits and states; the strategy's name without it.
-    #[arg(long, default_value = "")]
-    pool: String,
-    /// Keep it from trading.
-    #[arg(long)]
-    disabled: bool,
-    /// Replace only this version of it; 0 for whatever there is.
-    #[arg(long, default_value_t = 0)]
-    if_version: i64,
-}
-
-/// An agent's rules.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Strategy {
-    /// Fades short moves.
-    Scalper,
-    /// Follows breakouts.
-    Swing,
-    /// Buys outcomes below the consensus price.
-    Value,
+    /// Lets some trade; needs the role operator.
+    #[command(after_help = "Example:\n  tragen agents enable scalper-1 scalper-2")]
+    Enable {
+        /// Which.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Keeps some from trading; what they hold stays. Needs the role operator.
+    #[command(after_help = "Example:\n  tragen agents disable scalper-1")]
+    Disable {
+        /// Which.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Stores all agents of a file, or none if anything is wrong with it; needs the role operator.
+    #[command(after_help = "Example:\n  tragen agents import agents.toml")]
+    Import {
+        /// A TOML file of [[agent]] entries; `tragen agents export` writes one.
+        file: PathBuf,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Prints all agents as a file for import.
+    #[command(after_help = "Example:\n  tragen agents export > agents.toml")]
+    Export,
 }
 
 impl AgentsCommand {
     pub(super) async fn run(self, client: &ClientArgs) -> anyhow::Result<Verdict> {
+        match self {
+            Self::Import { file, dry_run } => return bulk::import(client, &file, dry_run).await,
+            Self::Export => return bulk::export(client).await,
+            Self::Ls { .. } | Self::Put(_) | Self::Get { .. } | Self::Enable { .. } | Self::Disable { .. } => {}
+        }
         let mut agents = client.connect().await?.agents();
         match self {
             Self::Ls { limit } => {
-                let found = pages(limit, async |page_size, page_token| {
-                    let page = agents.list_agents(ask(v1::ListAgentsRequest { page_size, page_token })).await?;
-                    let page = page.into_inner();
-                    Ok((page.agents, page.next_page_token))
-                });
                 let headers = ["AGENT", "STRATEGY", "INSTRUMENTS", "BARS", "RISK", "TRADES/DAY", "ACCOUNT", "ENABLED"];
                 let none = "No agents of yours; an operator sees all.";
-                client.output.list_or(none, "agents", &found.await?, &headers, row)?;
+                client.output.list_or(none, "agents", &list(&mut agents, limit).await?, &headers, row)?;
             }
             Self::Put(args) => {
-                let question = v1::PutAgentRequest { agent: Some(args.agent()) };
+                let question = v1::PutAgentRequest { agent: Some(args.agent()?) };
                 show(client.output, agents.put_agent(ask(question)).await?.into_inner().agent)?;
             }
-            Self::Get { id } => {
-                let question = v1::GetAgentRequest { agent_id: id };
-                show(client.output, agents.get_agent(ask(question)).await?.into_inner().agent)?;
-            }
+            Self::Get { id } => show(client.output, Some(get(&mut agents, &id).await?))?,
+            Self::Enable { ids } => turn(&mut agents, client.output, &ids, Turn::On).await?,
+            Self::Disable { ids } => turn(&mut agents, client.output, &ids, Turn::Off).await?,
+            Self::Import { .. } | Self::Export => {}
         }
         Ok(Verdict::Good)
     }
 }
 
-impl PutArgs {
-    fn agent(self) -> v1::Agent {
-        let strategy = match self.strategy {
-            Strategy::Scalper => v1::Strategy::Scalper,
-            Strategy::Swing => v1::Strategy::Swing,
-            Strategy::Value => v1::Strategy::Value,
-        };
-        v1::Agent {
-            agent_id: self.id,
-            strategy: strategy.into(),
-            instrument_ids: self.instruments,
-            timeframe: self.timeframe,
-            risk_tolerance: self.risk_tolerance,
-            max_trades_per_day: self.max_trades_per_day,
-            account_id: self.account,
-            is_enabled: !self.disabled,
-            pool: self.pool,
-            version: self.if_version,
+/// Whether agents shall trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    On,
+    Off,
+}
+
+/// Up to `limit` agents, sorted by id.
+async fn list(agents: &mut AgentsClient<Authorized>, limit: i32) -> anyhow::Result<Vec<v1::Agent>> {
+    pages(limit, async |page_size, page_token| {
+        let page = agents.list_agents(ask(v1::ListAgentsRequest { page_size, page_token })).await?;
+        let page = page.into_inner();
+        Ok((page.agents, page.next_page_token))
+    })
+    .await
+}
+
+/// The whole registry.
+async fn list_all(agents: &mut AgentsClient<Authorized>) -> anyhow::Result<Vec<v1::Agent>> {
+    // One more than there may be, so that a registry that is too full is noticed.
+    list(agents, i32::try_from(AGENTS_MAX)?.saturating_add(1)).await
+}
+
+async fn get(agents: &mut AgentsClient<Authorized>, id: &str) -> anyhow::Result<v1::Agent> {
+    let question = v1::GetAgentRequest { agent_id: id.to_owned() };
+    agents.get_agent(ask(question)).await?.into_inner().agent.context("the answer has no agent")
+}
+
+/// Changes only what it is about: an agent that was changed meanwhile is read again.
+async fn turn(agents: &mut AgentsClient<Authorized>, format: Format, ids: &[String], to: Turn) -> anyhow::Result<()> {
+    for id in ids {
+        let agent = turn_one(agents, id, to).await.with_context(|| format!("agent {id}"))?;
+        let word = if agent.is_enabled { "enabled" } else { "disabled" };
+        format.event(&agent, || format!("{} is {word} (version {})", agent.agent_id, agent.version))?;
+    }
+    Ok(())
+}
+
+async fn turn_one(agents: &mut AgentsClient<Authorized>, id: &str, to: Turn) -> anyhow::Result<v1::Agent> {
+    let mut changes = 0;
+    loop {
+        let mut agent = get(agents, id).await?;
+        if agent.is_enabled == (to == Turn::On) {
+            return Ok(agent);
+        }
+        agent.is_enabled = to == Turn::On;
+        changes += 1;
+        match agents.put_agent(ask(v1::PutAgentRequest { agent: Some(agent) })).await {
+            Ok(stored) => return stored.into_inner().agent.context("the answer has no agent"),
+            Err(status) if status.code() == Code::Aborted && changes < CHANGES_MAX => {}
+            Err(status) => return Err(status.into()),
         }
     }
 }

@@ -67,6 +67,7 @@ async fn commands_print_and_end_as_they_say() {
     check(&run(&up, &olga, "agents put --id s-1 --strategy scalper --instrument GBPUSD --account agent-s-1"), 0, "s-1");
     assert_eq!(json(&run(&up, &olga, "agents ls -o json"))["agents"].as_array().map(Vec::len), Some(1));
     check(&run(&up, &olga, "agents get nobody"), 1, "");
+    agents_commands(&up, &olga);
     check(&run(&up, &olga, "status"), 0, "risk-guard");
     check(&run(&up, &olga, "dlq ls -o json"), 0, "\"dead_letters\": []");
     check(&run(&up, &olga, "costs"), 0, "USD since");
@@ -94,6 +95,48 @@ async fn commands_print_and_end_as_they_say() {
     check(&tragen(&["ledger", "verify", "--data-dir", data_dir]), 0, "Everything is equal");
 }
 
+/// The registry as a file and back: what was imported is exported, and a second import changes nothing.
+fn agents_commands(up: &Platform, olga: &str) {
+    check(&run(up, olga, "agents disable s-1"), 0, "s-1 is disabled (version 2)");
+    check(&run(up, olga, "agents disable s-1"), 0, "s-1 is disabled (version 2)");
+    check(&run(up, olga, "agents enable s-1 nobody"), 1, "there is no such agent");
+    let put = "agents put --id s-2 --template swing --risk-tolerance 3 --instrument EURUSD --account fund";
+    check(&run(up, olga, put), 0, "4h");
+    check(&run(up, olga, "agents put --id s-3 --instrument EURUSD --account fund"), 2, "--strategy");
+
+    let file = up.data_dir().join("agents.toml");
+    let many: String = (0..300)
+        .map(|n| {
+            format!(
+                "[[agent]]\nid = \"many-{n}\"\ntemplate = \"scalping\"\naccount = \"fund\"\ninstruments = [\"GBPUSD\"]\n"
+            )
+        })
+        .collect();
+    let path = file.to_str().expect("a path");
+    std::fs::write(&file, format!("{many}risk_tolerance = 11\n")).expect("a file");
+    check(&run(up, olga, &format!("agents import {path}")), 1, "agents.toml:1501: risk_tolerance: from 1 to 10");
+    let count = || json(&run(up, olga, "agents ls -o json"))["agents"].as_array().map(Vec::len);
+    assert_eq!(count(), Some(2), "nothing of a bad file is stored");
+
+    std::fs::write(&file, many).expect("a file");
+    check(
+        &run(up, olga, &format!("agents import --dry-run {path}")),
+        0,
+        "would be 300 created, 0 changed, 0 unchanged",
+    );
+    check(&run(up, olga, &format!("agents import {path}")), 0, "300 created, 0 changed, 0 unchanged");
+    check(&run(up, olga, &format!("agents import {path}")), 0, "0 created, 0 changed, 300 unchanged");
+    assert_eq!(count(), Some(302));
+    let exported = run(up, olga, "agents export").stdout;
+    std::fs::write(&file, &exported).expect("a file");
+    check(&run(up, olga, &format!("agents import {path}")), 0, "0 created, 0 changed, 302 unchanged");
+    std::fs::write(&file, String::from_utf8_lossy(&exported).replace("risk_tolerance = 3", "risk_tolerance = 4"))
+        .expect("a file");
+    check(&run(up, olga, &format!("agents import {path}")), 0, "0 created, 1 changed, 301 unchanged");
+    let alice = up.token("alice", Role::Trader);
+    check(&run(up, &alice, &format!("agents import {path}")), 1, "this needs the role operator");
+}
+
 /// Reductions, the flatten lane, a shut down agent, what is told of all that, and the way back.
 fn risk_commands(up: &Platform, olga: &str) {
     check(&run(up, olga, "risk reduce --scope account:bob --factor 0.5 --command-id c-1"), 0, "REDUCING");
@@ -118,7 +161,11 @@ fn risk_commands(up: &Platform, olga: &str) {
     check(&run(up, &rita, "risk propose-resume --scope agent:s-1 --reason calm"), 0, "agent:s-1 is HALTED since");
     check(&run(up, olga, "risk status"), 0, "calm");
     let unknown = run(up, olga, "risk halt --scope pool:scalping --reason test");
-    check(&unknown, 0, "warning: nothing named pool:scalping is known; known pools: scalper, swing, user, value");
+    check(
+        &unknown,
+        0,
+        "warning: nothing named pool:scalping is known; known pools: conservative, market_maker, scalper, swing, user, value",
+    );
     let said = String::from_utf8_lossy(&unknown.stdout);
     let words: Vec<&str> = said.split_whitespace().take(4).collect();
     assert_eq!(words, ["scope", "pool:scalping", "state", "HALTED"], "{said}");

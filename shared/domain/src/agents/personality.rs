@@ -24,6 +24,20 @@ pub enum AnalysisStyle {
     MarketMaker,
 }
 
+impl AnalysisStyle {
+    /// Its name; also the pool of agents that name none.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scalper => "scalper",
+            Self::Swing => "swing",
+            Self::Value => "value",
+            Self::Conservative => "conservative",
+            Self::MarketMaker => "market_maker",
+        }
+    }
+}
+
 /// Why a personality cannot exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PersonalityError {

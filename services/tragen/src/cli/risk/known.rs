@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use tragen_contracts::v1::{self, ScopeKind};
 
 /// The pools that are there without a configured agent.
-const POOLS: [&str; 4] = ["scalper", "swing", "user", "value"];
+const POOLS: [&str; 6] = ["conservative", "market_maker", "scalper", "swing", "user", "value"];
 /// Most agents or instruments looked at.
 const LOOKED_AT_MAX: i32 = 10_000;
 /// Most known names in a warning.
@@ -69,7 +69,9 @@ mod tests {
         assert_eq!(unknown(&scope("scalper"), "pools", &known), None);
         assert_eq!(
             unknown(&scope("scalping"), "pools", &known).as_deref(),
-            Some("warning: nothing named pool:scalping is known; known pools: scalper, swing, user, value")
+            Some(
+                "warning: nothing named pool:scalping is known; known pools: conservative, market_maker, scalper, swing, user, value"
+            )
         );
         let many = (10..30).map(|number| number.to_string()).collect();
         let text = unknown(&scope("x"), "pools", &many).expect("a warning");

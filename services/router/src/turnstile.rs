@@ -1,0 +1,133 @@
+//! Trades wait here for their turn ([`Turns`] has the rule), and hold their place until their outcome is known.
+
+use crate::metrics as names;
+use metrics::{counter, gauge};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+use tragen_domain::{
+    id::AccountId,
+    routing::{Shed, TurnLimits, Turns},
+    tier::Tier,
+};
+
+/// Whom a turn is given to.
+type Ticket = (AccountId, oneshot::Sender<OnTheWay>);
+
+/// Where trades wait; clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Turnstile {
+    turns: Arc<Mutex<Turns<Ticket>>>,
+}
+
+/// A place among the trades on their way; it is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct OnTheWay {
+    turnstile: Turnstile,
+    /// `None` once the place is given back.
+    account: Option<AccountId>,
+}
+
+/// Why a trade does not go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoTurn {
+    /// Too much waits already.
+    #[error(transparent)]
+    Shed(#[from] Shed),
+    /// Nobody gives turns any more.
+    #[error("the router stops")]
+    Stopped,
+}
+
+impl Turnstile {
+    pub(crate) fn new(limits: TurnLimits) -> Self {
+        Self { turns: Arc::new(Mutex::new(Turns::new(limits))) }
+    }
+
+    /// Waits until it is the account's turn. May be dropped at any time.
+    pub(crate) async fn pass(&self, tier: Tier, account: &AccountId) -> Result<OnTheWay, NoTurn> {
+        let (sender, turn) = oneshot::channel();
+        self.lock().enter(tier, account, (account.clone(), sender)).inspect_err(|_| {
+            counter!(names::SHED, "tier" => tier.as_str()).increment(1);
+        })?;
+        self.go_on();
+        turn.await.map_err(|_| NoTurn::Stopped)
+    }
+
+    /// Gives turns while there are places.
+    fn go_on(&self) {
+        loop {
+            let next = self.lock().next_turn();
+            let Some((account, sender)) = next else { break };
+            let place = OnTheWay { turnstile: self.clone(), account: Some(account) };
+            if let Err(mut unwanted) = sender.send(place)
+                && let Some(account) = unwanted.account.take()
+            {
+                // Whoever waited has gone. Not left to the drop, which would come back here once for each of them.
+                self.lock().leave(&account);
+            }
+        }
+        let turns = self.lock();
+        for (tier, waiting) in Tier::ALL.iter().zip(turns.waiting()) {
+            gauge!(names::TURNS_WAITING, "tier" => tier.as_str()).set(as_number(waiting));
+        }
+        gauge!(names::IN_FLIGHT).set(as_number(turns.in_flight()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Turns<Ticket>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        if let Some(account) = self.account.take() {
+            self.turnstile.lock().leave(&account);
+            self.turnstile.go_on();
+        }
+    }
+}
+
+fn as_number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+
+    fn turnstile(in_flight_max: usize) -> Turnstile {
+        let limits = TurnLimits { in_flight_max, in_flight_per_account_max: 1, waiting_max: 100, weights: [8, 4, 1] };
+        Turnstile::new(limits)
+    }
+
+    fn account(name: &str) -> AccountId {
+        AccountId::new(name).expect("an account")
+    }
+
+    #[test]
+    fn a_place_that_is_given_back_goes_to_the_next_one() {
+        let turnstile = turnstile(1);
+        let (alice, bob) = (account("alice"), account("bob"));
+        let first = turnstile.pass(Tier::Free, &alice).now_or_never().expect("a turn").expect("a place");
+        let mut second = Box::pin(turnstile.pass(Tier::Free, &bob));
+        assert!(second.as_mut().now_or_never().is_none(), "one place only");
+        drop(first);
+        assert!(matches!(second.now_or_never(), Some(Ok(_))));
+    }
+
+    #[test]
+    fn whoever_stops_waiting_takes_no_place() {
+        let turnstile = turnstile(2);
+        let (alice, bob) = (account("alice"), account("bob"));
+        let first = turnstile.pass(Tier::Premium, &alice).now_or_never().expect("a turn").expect("a place");
+        for _ in 0..50 {
+            // Polled once, so it waits; then it is dropped.
+            assert!(turnstile.pass(Tier::Premium, &alice).now_or_never().is_none());
+        }
+        drop(first);
+        assert_eq!(turnstile.lock().in_flight(), 0);
+        assert!(matches!(turnstile.pass(Tier::Premium, &alice).now_or_never(), Some(Ok(_))));
+        assert!(matches!(turnstile.pass(Tier::Free, &bob).now_or_never(), Some(Ok(_))));
+    }
+}

@@ -1,0 +1,92 @@
+//! The registry of agents and the pools, as operators see them.
+
+use crate::stage::{Backstage, Stage, expect_refusal, generous, with_token};
+use prost::Message as _;
+use tonic::Code::{Aborted, InvalidArgument, PermissionDenied};
+use tragen_bus::Bucket;
+use tragen_contracts::v1;
+use tragen_domain::tier::Tier;
+use tragen_host::trace::Spans;
+use tragen_router::token::Role;
+
+fn agent(id: &str, account: &str) -> v1::Agent {
+    v1::Agent {
+        agent_id: id.into(),
+        strategy: v1::Strategy::Conservative.into(),
+        instrument_ids: vec!["GBPUSD".into()],
+        timeframe: "1d".into(),
+        risk_tolerance: 3,
+        max_trades_per_day: 5,
+        account_id: account.into(),
+        is_enabled: true,
+        ..v1::Agent::default()
+    }
+}
+
+#[tokio::test]
+async fn pools_are_shown_as_they_were_left_with_what_waits_for_the_workers() {
+    let stage = Stage::start_with(generous(), Backstage::Asleep, 100, Spans::default()).await;
+    let operator = stage.token("olga", Tier::Standard, Role::Operator);
+    let sized = |pool_id: &str| v1::PoolSized { pool_id: pool_id.into(), agents: 17, ..v1::PoolSized::default() };
+    let bucket = stage.bus.bucket(Bucket::Pools).await.expect("a bucket");
+    for pool in ["swing", "scalper"] {
+        let state = v1::PoolState { sized: Some(sized(pool)), active: 9, ..v1::PoolState::default() };
+        bucket.put(pool, state.encode_to_vec().into()).await.expect("stored");
+    }
+    let answer = stage.agents().list_pools(with_token(&operator, v1::ListPoolsRequest {})).await;
+    let answer = answer.expect("an answer").into_inner();
+    let names: Vec<&str> =
+        answer.pools.iter().filter_map(|p| p.sized.as_ref()).map(|sized| sized.pool_id.as_str()).collect();
+    assert_eq!(names, ["scalper", "swing"]);
+    let lanes: Vec<_> = answer.lanes.iter().map(|lane| (lane.tier(), lane.waiting, lane.in_hand)).collect();
+    assert_eq!(lanes, [(v1::Tier::Premium, 0, 0), (v1::Tier::Standard, 0, 0), (v1::Tier::Free, 0, 0)]);
+    let trader = stage.token("alice", Tier::Premium, Role::Trader);
+    let refused = stage.agents().list_pools(with_token(&trader, v1::ListPoolsRequest {})).await;
+    expect_refusal("a trader", refused, PermissionDenied, "ROLE_REQUIRED");
+}
+
+#[tokio::test]
+async fn an_agent_is_only_replaced_in_the_version_that_was_read() {
+    let stage = Stage::start_with(generous(), Backstage::Asleep, 100, Spans::default()).await;
+    let operator = stage.token("olga", Tier::Standard, Role::Operator);
+    let put = async |agent: v1::Agent| {
+        let answer = stage.agents().put_agent(with_token(&operator, v1::PutAgentRequest { agent: Some(agent) })).await;
+        answer.map(|answer| answer.into_inner().agent.expect("an agent"))
+    };
+    let first = put(agent("a1", "fund")).await.expect("stored");
+    assert_eq!(first.version, 1);
+    let second = put(v1::Agent { risk_tolerance: 4, ..first.clone() }).await.expect("stored");
+    assert_eq!(second.version, 2);
+    expect_refusal("an old version", put(first).await, Aborted, "AGENT_VERSION_MISMATCH");
+    let greedy = v1::Agent { max_trades_per_day: 10_001, ..agent("a2", "fund") };
+    expect_refusal("too many trades", put(greedy).await, InvalidArgument, "MAX_TRADES_TOO_MANY");
+}
+
+#[tokio::test]
+async fn a_large_registry_is_listed_in_order_and_page_by_page() {
+    let stage = Stage::start_with(generous(), Backstage::Asleep, 100, Spans::default()).await;
+    let bucket = stage.bus.bucket(Bucket::Agents).await.expect("a bucket");
+    for number in 0..120 {
+        let id = format!("a{number:03}");
+        let account = if number % 2 == 0 { "alice" } else { "bob" };
+        bucket.put(&id, agent(&id, account).encode_to_vec().into()).await.expect("stored");
+    }
+    let operator = stage.token("olga", Tier::Standard, Role::Operator);
+    let alice = stage.token("alice", Tier::Premium, Role::Trader);
+    let list = async |token: &str| {
+        let (mut ids, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let question = v1::ListAgentsRequest { page_size: 50, page_token };
+            let page = stage.agents().list_agents(with_token(token, question)).await.expect("a page").into_inner();
+            ids.extend(page.agents.into_iter().map(|agent| agent.agent_id));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return ids;
+            }
+        }
+    };
+    let all = list(&operator).await;
+    assert_eq!(all.len(), 120);
+    assert!(all.is_sorted());
+    assert_eq!(list(&alice).await.len(), 60, "a trader sees those of the own account");
+}
