@@ -13,10 +13,16 @@ mod control;
 mod crash;
 #[path = "risk_guard/decisions.rs"]
 mod decisions;
+#[path = "risk_guard/endings.rs"]
+mod endings;
+#[path = "risk_guard/explain.rs"]
+mod explain;
 #[path = "risk_guard/leadership.rs"]
 mod leadership;
 #[path = "risk_guard/ledger.rs"]
 mod ledger;
+#[path = "risk_guard/overshoot.rs"]
+mod overshoot;
 #[path = "risk_guard/reconcile.rs"]
 mod reconcile;
 #[path = "risk_guard/rig.rs"]

@@ -82,6 +82,10 @@ pub static LIST_LIMITS: Method = staff("tragen.v1.RiskControl/ListLimits", Role:
 pub static PROPOSE_LIMIT: Method = staff("tragen.v1.RiskControl/ProposeLimit", Role::RiskAdmin);
 /// It loosens.
 pub static CONFIRM_LIMIT: Method = staff("tragen.v1.RiskControl/ConfirmLimit", Role::RiskAdmin);
+/// It loosens.
+pub static PROPOSE_REDUCTION_END: Method = staff("tragen.v1.RiskControl/ProposeReductionEnd", Role::RiskAdmin);
+/// It loosens.
+pub static CONFIRM_REDUCTION_END: Method = staff("tragen.v1.RiskControl/ConfirmReductionEnd", Role::RiskAdmin);
 /// A trader sees the agents of its own account.
 pub static LIST_AGENTS: Method = trader("tragen.v1.Agents/ListAgents", Scope::TradeRead, Some(Budget::Read));
 /// A trader sees the agents of its own account.
@@ -102,7 +106,7 @@ pub static PROPOSE_BOOKING: Method = staff("tragen.v1.Operations/ProposeBooking"
 pub static CONFIRM_BOOKING: Method = staff("tragen.v1.Operations/ConfirmBooking", Role::Operator);
 
 /// Every method.
-pub static METHODS: [&Method; 35] = [
+pub static METHODS: [&Method; 37] = [
     &PLACE_TRADE,
     &GET_TRADE,
     &LIST_TRADES,
@@ -129,6 +133,8 @@ pub static METHODS: [&Method; 35] = [
     &LIST_LIMITS,
     &PROPOSE_LIMIT,
     &CONFIRM_LIMIT,
+    &PROPOSE_REDUCTION_END,
+    &CONFIRM_REDUCTION_END,
     &LIST_AGENTS,
     &GET_AGENT,
     &PUT_AGENT,
