@@ -19,7 +19,7 @@ use tracing::{debug, error, info, warn};
 use tragen_bus::Severity;
 use tragen_contracts::v1;
 use tragen_domain::{
-    id::{CommandId, InstrumentId},
+    id::InstrumentId,
     market::Quote,
     risk::{
         Acknowledged, BreakerEvent, BreakerKind, BreakerRecord, CallCounts, Driver, Effect, Latch, LimitName, Meter,
@@ -81,6 +81,9 @@ impl Gate {
         }
         self.breakers.measured_at = Instant::now();
         let now = now();
+        // Before they are evaluated: what counts is what the journal has.
+        let closed = self.state.due_trades().iter().cloned().map(BreakerRecord::TradeClosed).collect();
+        self.journal_breakers(closed, now).await?;
         let taken = self.breakers.meter.take(&self.state, now)?;
         for (scope, undefined) in &taken.undefined {
             counter!(metrics::BREAKERS, "breaker" => "EQUITY", "event" => "insufficient_data").increment(1);
@@ -88,10 +91,12 @@ impl Gate {
         }
         let mut readings = taken.readings;
         readings.extend(self.counted_readings(now));
+        readings.extend(self.state.streak_readings());
         let events = self.breakers.watch.evaluate(&self.state, &readings, now);
         let mut records: Vec<BreakerRecord> = taken.payments.into_iter().map(BreakerRecord::PaymentsKept).collect();
         records.extend(taken.kept.into_iter().map(BreakerRecord::BaselineKept));
         records.extend(events.iter().filter_map(record_of));
+        self.tell_begun_anew(&records);
         self.journal_breakers(records, now).await?;
         if let Some(measured) = taken.measured {
             gauge!(metrics::LOSS_PPM, "of" => "day").set(as_metric(measured.day_loss_ppm));
@@ -180,16 +185,21 @@ impl Gate {
         }
     }
 
-    /// Through the same door as an operator's command.
+    /// Through the same door as an operator's command. What has been done of it before a guard
+    /// died is not done again: only what is missing is.
     async fn obey(&mut self, latch: &Latch, now: Timestamp) -> Result<(), Ended> {
         let Some(to) = latch.kind.effect().state() else { return Ok(()) };
         let reason = reason_of(latch);
-        let reduction = match latch.kind.effect() {
-            Effect::ReducePositions => self.reduction_of(latch, &reason, now),
-            Effect::Halt | Effect::Reduce | Effect::StopAgent | Effect::Pause | Effect::ScaleDown | Effect::Alert => {
-                None
-            }
-        };
+        let is_state_due = self.state.state_of(&latch.scope) < to || latch.tripped_at == now;
+        if !is_state_due {
+            return match self.reduction_of(latch, &reason, now) {
+                Some(reduction) => self.order_reduction(reduction).await,
+                None => Ok(()),
+            };
+        }
+        // The change of the scope comes first.
+        let reduction = self.reduction_of(latch, &reason, now);
+        let reduction = reduction.map(|own| Reduction { epoch: own.epoch + 1, ..own });
         let asked = Asked { principal: PRINCIPAL, reason: &reason, received: Instant::now(), wait_ms: 0 };
         self.close(&latch.scope, to, &asked, reduction).await?;
         Ok(())
@@ -217,10 +227,11 @@ impl Gate {
         self.journal_breakers(overridden.into_iter().map(BreakerRecord::Acknowledged).collect(), now()).await
     }
 
+    /// The reduction that a breaker wants, if nobody has ordered it yet.
     fn reduction_of(&self, latch: &Latch, reason: &str, now: Timestamp) -> Option<Reduction> {
-        let id = CommandId::new(format!("{}-{}", latch.kind.as_str(), latch.tripped_at.micros())).ok()?;
+        let latch = self.state.breakers().latch(latch.kind, &latch.scope).filter(|latch| latch.owes_reduction())?;
         let wanted = Reduce {
-            id,
+            id: latch.reduction_id()?,
             scope: latch.scope.clone(),
             instrument: None,
             is_house_only: latch.scope == Scope::Global,
@@ -230,14 +241,29 @@ impl Gate {
             reason: reason.to_owned(),
         };
         match order_reduction(&self.state, wanted, now) {
-            // The change of the scope comes first.
-            Ok(reduction) => reduction.map(|own| Reduction { epoch: own.epoch + 1, ..own }),
+            Ok(reduction) => reduction,
             Err(refused) => {
+                // It is tried again with every measurement; the bus takes one alert of it.
                 let message = format!("positions of {} are not reduced: {refused}", latch.scope);
-                error!("{message}");
-                self.alert_people((Severity::Critical, latch.kind.as_str()), latch.scope.to_string(), message);
+                if latch.tripped_at == now {
+                    error!("{message}");
+                }
+                self.alert_people((Severity::Critical, latch.kind.as_str()), latch.event_id(), message);
                 None
             }
+        }
+    }
+
+    /// A baseline that is begun anew forgets what was lost: somebody should know.
+    fn tell_begun_anew(&self, records: &[BreakerRecord]) {
+        for record in records {
+            let BreakerRecord::BaselineKept(kept) = record else { continue };
+            let Some(change) = kept.begun_because else { continue };
+            let (scope, why) = (&kept.scope, change.as_str());
+            let message = format!("losses of {scope} are measured anew from {}: {why}", kept.figures.start_of_day);
+            warn!("{message}");
+            let subject = format!("{scope}-{}", kept.figures.observed_at.micros());
+            self.alert_people((Severity::Warning, "BASELINE_BEGUN_ANEW"), subject, message);
         }
     }
 

@@ -105,6 +105,13 @@ impl Gate {
                 let answer = self.confirm_limit(&principal, &confirmed.token).await?;
                 let _ = reply.send(answer);
             }
+            Some(Question::ProposeReductionEnd(asked)) => {
+                let _ = reply.send(self.propose_reduction_end(&principal, &asked));
+            }
+            Some(Question::ConfirmReductionEnd(confirmed)) => {
+                let answer = self.confirm_reduction_end(&principal, &confirmed.token).await?;
+                let _ = reply.send(answer);
+            }
             Some(Question::AccountViews(asked)) => {
                 let _ = reply.send(self.account_views(&asked));
             }

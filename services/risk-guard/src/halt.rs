@@ -7,7 +7,7 @@ use crate::{
     control::{control_state, tell},
     gate::{Ended, Gate},
     metrics,
-    wire::{ordered_record, parse_scope, state_record},
+    wire::{ended_record, ordered_record, parse_scope, state_record},
     workers::Confirmed,
 };
 use ::metrics::{counter, histogram};
@@ -18,7 +18,7 @@ use tragen_contracts::{
     convert::id,
     v1::{self, guard_answer::Answer},
 };
-use tragen_domain::risk::{Record, Reduction, Scope, ScopeState, TradingState, tighten};
+use tragen_domain::risk::{Record, Reduction, Scope, ScopeState, TradingState, reductions_ended_by, tighten};
 
 /// Where an answer goes.
 pub(crate) type Reply = oneshot::Sender<v1::GuardAnswer>;
@@ -159,10 +159,17 @@ impl Gate {
     /// # Errors
     /// [`Ended`] when the journal could not be written.
     async fn change_states(&mut self, change: ScopeState, reduction: Option<Reduction>) -> Result<u64, Ended> {
+        let at = change.changed_at;
         let mut records = vec![state_record(&change)];
         records.extend(reduction.as_ref().map(ordered_record));
-        let sequence = self.journal.append(records, change.changed_at).await?;
+        let over = reductions_ended_by(&self.state, &change);
+        records.extend(over.iter().map(|id| ended_record(id, at, (&change.changed_by, &change.reason))));
+        let sequence = self.journal.append(records, at).await?;
         self.apply(Record::ScopeChanged(change))?;
+        for id in over {
+            info!("reduction {id} ends, its scope is ACTIVE");
+            self.apply(Record::ReductionEnded { id, at })?;
+        }
         if let Some(reduction) = reduction {
             self.apply(Record::ReductionOrdered(Box::new(reduction)))?;
         }

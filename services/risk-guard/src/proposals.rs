@@ -4,6 +4,7 @@
 use crate::{
     config::now,
     gate::{Ended, Gate},
+    journal::DecidedOn,
     metrics, outcome,
     reports::{Kept, Stored},
     wire::{Key, Ticket, agent_and_pool, approved_record, denial, timeframe},
@@ -67,6 +68,7 @@ impl Gate {
     pub(crate) async fn take(&mut self, deliveries: Vec<Delivery<v1::ProposalBatch>>) -> Result<(), Ended> {
         let started = Instant::now();
         let decided_at = now();
+        self.note_decided_on();
         let mut round = Round { decided_at, ..Round::default() };
         let mut all_effects = Vec::with_capacity(deliveries.len());
         let mut count = 0_u32;
@@ -108,6 +110,7 @@ impl Gate {
     /// [`Ended`]: nothing of it has had any effect.
     pub(crate) async fn take_own(&mut self, own: Vec<(Key, Proposed, String)>, agent: &str) -> Result<(), Ended> {
         let decided_at = now();
+        self.note_decided_on();
         let mut round = Round { decided_at, ..Round::default() };
         for (key, proposed, rationale) in own {
             let proposed = Proposed { valid_until: decided_at, ..proposed };
@@ -130,6 +133,12 @@ impl Gate {
             self.submit(order, traceparent);
         }
         Ok(())
+    }
+
+    /// For whoever asks later why something was decided.
+    fn note_decided_on(&mut self) {
+        let measured = self.state.breakers().measured().copied();
+        self.journal.decided_on = DecidedOn { ledger_sequence: self.ledger_sequence, measured };
     }
 
     /// Acks a delivery once nothing of it can be lost or done twice any more.
@@ -228,7 +237,8 @@ impl Gate {
         };
         counter!(metrics::DECISIONS, "code" => denied.reason.as_str()).increment(1);
         let instrument = order.terms.as_ref().and_then(|terms| id("instrument_id", &terms.instrument_id).ok());
-        let settlement = instrument.and_then(|instrument| self.state.instrument(&instrument));
+        let settlement = instrument.as_ref().and_then(|instrument| self.state.instrument(instrument));
+        let quote = instrument.as_ref().and_then(|instrument| self.state.quote(instrument)).map(Into::into);
         let report = v1::TradeReport {
             terms: order.terms.clone(),
             settlement: settlement.map(|instrument| (&instrument.settlement).into()),
@@ -239,7 +249,10 @@ impl Gate {
             rationale: order.rationale.clone(),
             ..v1::TradeReport::default()
         };
-        self.refuse(cause, report, round, effects).map(Ok)
+        // Only what the report has not: it is for whoever asks why.
+        let proposed = v1::OrderProposed { terms: None, rationale: String::new(), ..order.clone() };
+        let refused = v1::TradeRefused { report: Some(report), proposed: Some(proposed), quote };
+        self.refuse(cause, refused, round, effects).map(Ok)
     }
 
     fn approve(
@@ -281,17 +294,18 @@ impl Gate {
             rationale: no_trade.rationale.clone(),
             ..v1::TradeReport::default()
         };
-        self.refuse(cause, report, round, effects)
+        let refused = v1::TradeRefused { report: Some(report), ..v1::TradeRefused::default() };
+        self.refuse(cause, refused, round, effects)
     }
 
     fn refuse(
         &mut self,
         cause: &Cause,
-        report: v1::TradeReport,
+        refused: v1::TradeRefused,
         round: &mut Round,
         effects: &mut Effects,
     ) -> Result<(), Ended> {
-        let refused = v1::TradeRefused { report: Some(report.clone()) };
+        let report = refused.report.clone().unwrap_or_default();
         round.records.push(journaled(cause, v1::journal_record::Kind::Refused(refused)));
         self.apply(Record::Refused { trade: cause.key.trade.clone() })?;
         self.tell(cause, outcome::refused(Some(&cause.meta), &cause.key.sent, report), effects);
@@ -368,7 +382,8 @@ fn parse(proposal: &v1::Proposal) -> Result<(Key, &v1::proposal::Kind), InvalidF
     Ok((Key::parse(proposal.key.as_ref())?, required("kind", proposal.kind.as_ref())?))
 }
 
-fn proposed(key: &Key, order: &v1::OrderProposed) -> Result<Proposed, InvalidField> {
+/// What is proposed, checked.
+pub(crate) fn proposed(key: &Key, order: &v1::OrderProposed) -> Result<Proposed, InvalidField> {
     let terms = required("terms", order.terms.as_ref())?;
     let terms = OrderTerms::try_from(terms).map_err(|e| e.inside("terms"))?;
     // One trade has one order, whoever proposes: a repeat can never become a second one.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use tragen_bus::{Ask, Bus, Follower, StartAt, Stream};
 use tragen_contracts::v1;
-use tragen_domain::risk::{Scope, ScopeState, TradingState, check_touched};
+use tragen_domain::risk::{Scope, ScopeState, TradingState, check_listed, check_touched};
 use tragen_host::Context;
 
 /// Most trades in one question about outcomes.
@@ -43,7 +43,8 @@ pub(crate) async fn rebuild(context: &Context, bus: &Bus, config: &Config) -> an
     rebuilt.catch_up(bus).await?;
     rebuilt.load_accounts(bus, config).await?;
     rebuilt.settle_unposted(bus, config).await?;
-    check_touched(&mut rebuilt.replica.state).context("checking the rebuilt state")?;
+    let state = &mut rebuilt.replica.state;
+    check_touched(state, usize::MAX).and_then(|()| check_listed(state)).context("checking the rebuilt state")?;
     let Replica { state, place, hashes, .. } = &rebuilt.replica;
     let open = state.open_orders();
     info!(

@@ -1,6 +1,7 @@
 //! Reductions on their way: ordered, driven, told of and ended. Workers get their
 //! next orders with their leases; those of the flatten lane the guard makes itself.
 
+mod ending;
 mod told;
 
 use crate::{
@@ -176,21 +177,29 @@ impl Gate {
         let is_repeat = ordered.is_none();
         if let Some(reduction) = ordered {
             info!("{principal} flattens {} positions of {}", reduction.targets.len(), request.account_id);
-            let ordered_at = reduction.ordered_at;
-            self.journal.append(vec![ordered_record(&reduction)], ordered_at).await?;
-            self.apply(Record::ReductionOrdered(Box::new(reduction)))?;
-            let told = control_state(&self.state, &self.journal.leader_id);
-            self.control.send_replace(told.clone());
-            let bus = self.bus.clone();
-            self.context.spawn("flatten", async move {
-                tell(&bus, &told).await;
-                Ok(())
-            });
-            self.cancel_forbidden();
-            self.drive_reductions().await?;
+            self.order_reduction(reduction).await?;
         }
         let reduction = self.reduction_status_of(&command);
         Ok(answered(Answer::Flatten(v1::FlattenResponse { reduction, is_repeat })))
+    }
+
+    /// Journals a reduction that changes no state, tells the workers and begins with it.
+    ///
+    /// # Errors
+    /// [`Ended`] when the journal could not be written.
+    pub(crate) async fn order_reduction(&mut self, reduction: Reduction) -> Result<(), Ended> {
+        let ordered_at = reduction.ordered_at;
+        self.journal.append(vec![ordered_record(&reduction)], ordered_at).await?;
+        self.apply(Record::ReductionOrdered(Box::new(reduction)))?;
+        let told = control_state(&self.state, &self.journal.leader_id);
+        self.control.send_replace(told.clone());
+        let bus = self.bus.clone();
+        self.context.spawn("tell-reduction", async move {
+            tell(&bus, &told).await;
+            Ok(())
+        });
+        self.cancel_forbidden();
+        self.drive_reductions().await
     }
 
     /// Makes or hands out the next orders toward every target, and ends what is through.
@@ -263,7 +272,7 @@ impl Gate {
     async fn end_reductions(&mut self) -> Result<(), Ended> {
         let at = now();
         let done = self.state.open_reductions().filter(|own| own.is_done(&self.state).unwrap_or(false));
-        let done: Vec<_> = done.map(|own| (own.id.clone(), ended_record(own, at))).collect();
+        let done: Vec<_> = done.map(|own| (own.id.clone(), ended_record(&own.id, at, ("", "")))).collect();
         if done.is_empty() {
             return Ok(());
         }

@@ -5,7 +5,7 @@ mod explain;
 mod file;
 
 pub use crate::{hash::StateHash, replica::StateDiffers, snapshot::SnapshotError};
-pub use explain::{Explainer, Explanation};
+pub use explain::{Explainer, Explanation, Finder, Found, Inputs};
 pub use file::{JournalReader, JournalWriter};
 
 use crate::{replica::Replica, snapshot};

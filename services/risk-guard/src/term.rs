@@ -150,7 +150,8 @@ async fn lead(
     let leader_id = context.instance.to_string();
     let unclosed = rebuilt.replica.unclosed();
     let journal_end = (rebuilt.replica.place.journal, rebuilt.journal_created_micros);
-    let Replica { state, tickets, last_reports, untold, place, .. } = rebuilt.replica;
+    let Replica { mut state, tickets, last_reports, untold, place, .. } = rebuilt.replica;
+    state.resume_streaks();
     let (control, states) = watch::channel(control::control_state(&state, &leader_id));
     let (workers, slices) = (Workers::new(), Slices::default());
     let mut gate = Gate {

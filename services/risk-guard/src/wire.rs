@@ -3,6 +3,7 @@
 mod booking;
 mod breaker;
 mod fact;
+mod limits;
 mod memory;
 mod order;
 mod reduction;
@@ -12,6 +13,7 @@ mod snapshot;
 pub(crate) use booking::{booking_record, told_record};
 pub(crate) use breaker::{breaker_kind, limit_kind};
 pub(crate) use fact::{fact_records, snapshot_records};
+pub(crate) use limits::{gate_limits, house_losses, read_gate_limits, read_house_losses};
 pub(crate) use order::{
     Ticket, agent_and_pool, approved_record, closed_record, executed_record, journal_record, timeframe,
 };

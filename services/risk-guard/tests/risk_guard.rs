@@ -15,10 +15,16 @@ mod crash;
 mod decisions;
 #[path = "risk_guard/inquiries.rs"]
 mod inquiries;
+#[path = "risk_guard/endings.rs"]
+mod endings;
+#[path = "risk_guard/explain.rs"]
+mod explain;
 #[path = "risk_guard/leadership.rs"]
 mod leadership;
 #[path = "risk_guard/ledger.rs"]
 mod ledger;
+#[path = "risk_guard/overshoot.rs"]
+mod overshoot;
 #[path = "risk_guard/reconcile.rs"]
 mod reconcile;
 #[path = "risk_guard/rig.rs"]

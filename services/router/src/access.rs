@@ -86,6 +86,10 @@ pub static LIST_LIMITS: Method = staff("tragen.v1.RiskControl/ListLimits", Role:
 pub static PROPOSE_LIMIT: Method = staff("tragen.v1.RiskControl/ProposeLimit", Role::RiskAdmin);
 /// It loosens.
 pub static CONFIRM_LIMIT: Method = staff("tragen.v1.RiskControl/ConfirmLimit", Role::RiskAdmin);
+/// It loosens.
+pub static PROPOSE_REDUCTION_END: Method = staff("tragen.v1.RiskControl/ProposeReductionEnd", Role::RiskAdmin);
+/// It loosens.
+pub static CONFIRM_REDUCTION_END: Method = staff("tragen.v1.RiskControl/ConfirmReductionEnd", Role::RiskAdmin);
 /// A trader sees the agents of its own account.
 pub static LIST_AGENTS: Method = trader("tragen.v1.Agents/ListAgents", Scope::TradeRead, Some(Budget::Read));
 /// A trader sees the agents of its own account.
@@ -108,7 +112,7 @@ pub static PROPOSE_BOOKING: Method = staff("tragen.v1.Operations/ProposeBooking"
 pub static CONFIRM_BOOKING: Method = staff("tragen.v1.Operations/ConfirmBooking", Role::Operator);
 
 /// Every method.
-pub static METHODS: [&Method; 38] = [
+pub static METHODS: [&Method; 40] = [
     &PLACE_TRADE,
     &GET_TRADE,
     &LIST_TRADES,
@@ -137,6 +141,8 @@ pub static METHODS: [&Method; 38] = [
     &LIST_LIMITS,
     &PROPOSE_LIMIT,
     &CONFIRM_LIMIT,
+    &PROPOSE_REDUCTION_END,
+    &CONFIRM_REDUCTION_END,
     &LIST_AGENTS,
     &GET_AGENT,
     &PUT_AGENT,

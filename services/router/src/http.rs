@@ -63,6 +63,8 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
         .route("/v1/risk/limits", get(risk::list_limits))
         .route("/v1/risk/propose-limit", post(risk::propose_limit))
         .route("/v1/risk/confirm-limit", post(risk::confirm_limit))
+        .route("/v1/risk/propose-reduction-end", post(risk::propose_reduction_end))
+        .route("/v1/risk/confirm-reduction-end", post(risk::confirm_reduction_end))
         .route("/v1/agents", get(list_agents))
         .route("/v1/pools", get(list_pools))
         .route("/v1/agents/{agent_id}", get(get_agent).put(put_agent))

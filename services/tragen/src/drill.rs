@@ -11,10 +11,12 @@
 //! | `drill/house.rs` | drills of the pooled capital |
 //! | `drill/pace.rs` | drills of rates and repeats |
 //! | `drill/states.rs` | drills of halts and of reducing |
+//! | `drill/agents.rs` | drills of what configured agents may |
 //! | `drill/breakers.rs` | drills of what trips by itself |
 //! | `drill/missing.rs` | limits without a drill, and why |
 
 mod accounts;
+mod agents;
 mod breakers;
 mod house;
 mod missing;
@@ -39,6 +41,7 @@ pub(crate) fn all() -> Vec<Drill> {
     drills.extend(house::drills());
     drills.extend(pace::drills());
     drills.extend(states::drills());
+    drills.extend(agents::drills());
     drills.extend(breakers::drills());
     drills
 }
@@ -119,6 +122,8 @@ mod tests {
             | Step::Halt(_)
             | Step::Reduce(_)
             | Step::Resume(..)
+            | Step::ResumeOverridden(..)
+            | Step::Alerted(_)
             | Step::ResumeRefused(_)
             | Step::Becomes(..)
             | Step::Wait(_) => None,

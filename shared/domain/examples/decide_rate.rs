@@ -142,6 +142,7 @@ fn bought(account: &AccountId, number: usize) -> [Record; 2] {
         trade: trade.clone(),
         account: account.clone(),
         instrument: instrument_id(number),
+        agent: None,
         side: Side::Buy,
         settlement,
         fills: vec![fill],
@@ -178,7 +179,7 @@ fn world(accounts: usize) -> State {
         (0..INSTRUMENTS).for_each(|number| bought(&account, number).into_iter().for_each(&mut take));
     }
     // As the guard does every second.
-    check_touched(&mut state).expect("sound");
+    check_touched(&mut state, usize::MAX).expect("sound");
     let mut take = |record| state.apply(record).expect("fits");
     let measured = Measured { day_loss_ppm: 0, month_loss_ppm: 0, drawdown_ppm: 0, measured_at: NOW };
     take(Record::Breaker(Box::new(BreakerRecord::Measured(measured))));

@@ -8,6 +8,7 @@
 
 mod account;
 mod approved;
+mod basis;
 mod booking;
 mod breaker;
 mod breakers;
@@ -16,6 +17,7 @@ mod change;
 mod commands;
 mod decide;
 mod denial;
+mod ending;
 mod exposure;
 mod forbidden;
 mod headroom;
@@ -37,6 +39,7 @@ mod rules;
 mod scope;
 mod state;
 mod stored;
+mod streaks;
 #[cfg(test)]
 mod tests;
 mod together;
@@ -45,6 +48,7 @@ mod what_if;
 
 pub use account::{AccountState, Balance, Holding, Unposted};
 pub use approved::{Approved, Order, Proposed, Purpose};
+pub use basis::{Basis, BasisChange};
 pub use booking::{
     Booking, BookingKind, BookingProposal, BookingRefused, ConfirmedBooking, Payout, confirm_booking, propose_booking,
 };
@@ -52,14 +56,15 @@ pub use breaker::{BreakerKind, Effect, Latch, ResetRefused, loss_ppm};
 pub use breakers::{Acknowledged, BreakerRecord, Breakers, KeptBaseline, KeptPayments, Measured, Seat};
 pub use canonical::CANONICAL_VERSION;
 pub use change::{LimitDecision, LimitProposal, LimitRefused, LimitWish, confirm_limit, propose_limit};
-pub use commands::{Change, CommandLimits, Commands, Confirmer, order_reduction};
+pub use commands::{Change, CommandLimits, Commands, Confirmer, order_reduction, reductions_ended_by};
 pub use decide::{Check, Inspection, Verdict, decide, decide_withdrawal, inspect, repeated_order};
 pub use denial::{DenialReason, Denied};
+pub use ending::{EndProposal, EndRefused, EndedReduction, confirm_end, propose_end};
 pub use exposure::{Exposure, House, Sheet};
 pub use forbidden::{forbidden_orders, order_to_cancel};
 pub use headroom::{Headroom, Measure};
 pub use hold::{fee_bound, opening_cost};
-pub use invariant::{Broken, check_invariants, check_touched};
+pub use invariant::{Broken, check_invariants, check_listed, check_touched};
 pub use known::{Known, KnownTrade};
 pub use ladder::{BreakerEvent, Level, Reading, Watch};
 pub use lifecycle::{Anomaly, Event, Seen, Stage, Step, read_report, step};
@@ -76,5 +81,6 @@ pub use rules::{LimitChange, LimitName, Rules, RulesError};
 pub use scope::{Scope, ScopeState, TradingState, tighten};
 pub use state::{OpenOrder, State};
 pub use stored::{Stored, StoredOrder, StoredOwners};
+pub use streaks::{ClosedTrade, KeptStreak, OpenTrade, TradeEnd};
 pub use venue_calls::{CallCounts, CallOutcome, VenueCalls};
 pub use what_if::{Advice, Allowance, BookRisk, Company, Outlook, Prospects, WhatIf, what_if};

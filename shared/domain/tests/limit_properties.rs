@@ -281,6 +281,7 @@ impl World {
             order: order.terms.id.clone(),
             account: order.account.clone(),
             instrument: order.terms.instrument.clone(),
+            agent: order.agent.clone(),
             side: order.terms.side,
             settlement: order.settlement.clone(),
             fills: vec![fill],

@@ -5,15 +5,16 @@ use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
 use tragen_domain::{
     execution::Fill,
-    id::{AccountId, Currency, ExecutionId, InstrumentId, OrderId, TradeId},
+    id::{AccountId, AgentId, Currency, ExecutionId, InstrumentId, OrderId, TradeId},
     instrument::{Instrument, InstrumentStatus, SettlementStyle, SettlementTerms},
     market::{Level, Quote},
     money::{Money, Price, Quantity},
     order::{OrderPrice, OrderTerms, Side, TimeInForce, TradeStatus},
     position::Position,
     risk::{
-        Executed, Limits, Order, Posted, PostedBalance, PostedPosition, Proposed, Purpose, Record, Scope, ScopeState,
-        State, TradingState, check_invariants, check_touched, decide, decide_withdrawal, forbidden_orders,
+        BreakerRecord, Executed, Limits, Order, Posted, PostedBalance, PostedPosition, Proposed, Purpose, Record,
+        Scope, ScopeState, State, TradingState, check_invariants, check_listed, check_touched, decide,
+        decide_withdrawal, forbidden_orders,
     },
     tier::Tier,
     time::Timestamp,
@@ -22,6 +23,7 @@ use tragen_domain::{
 const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 const STYLES: [(&str, SettlementStyle); 2] = [("P", SettlementStyle::Prediction), ("S", SettlementStyle::Spot)];
 const CASH: i64 = 30_000_000;
+const AGENTS: [&str; 2] = ["a1", "a2"];
 
 /// One thing that happens; indexes are taken modulo what there is.
 #[derive(Debug, Clone)]
@@ -33,6 +35,7 @@ enum Step {
         price_cents: i64,
         quantity: i64,
         is_reduce_only: bool,
+        agent: usize,
     },
     Fill {
         order: usize,
@@ -52,6 +55,13 @@ enum Step {
         to: TradingState,
     },
     Resume,
+    /// The market moves.
+    Quote {
+        instrument: usize,
+        cents: i64,
+    },
+    /// The guard journals what agents have closed.
+    Journal,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -60,9 +70,9 @@ fn step() -> impl Strategy<Value = Step> {
     let better = prop_oneof![3 => Just(0_i64), 1 => 0..20_i64];
     let state = prop_oneof![Just(TradingState::Reducing), Just(TradingState::Halted)];
     prop_oneof![
-        8 => (0..2_usize, side, 31..70_i64, quantity, proptest::bool::weighted(0.1)).prop_map(
-            |(instrument, side, price_cents, quantity, is_reduce_only)| Step::Propose {
-                instrument, side, price_cents, quantity, is_reduce_only
+        8 => (0..2_usize, side, 31..70_i64, quantity, proptest::bool::weighted(0.1), 0..2_usize).prop_map(
+            |(instrument, side, price_cents, quantity, is_reduce_only, agent)| Step::Propose {
+                instrument, side, price_cents, quantity, is_reduce_only, agent
             }
         ),
         8 => (0..8_usize, 1..60_i64, better)
@@ -72,6 +82,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..2_000_i64).prop_map(|cents| Step::Withdraw { cents }),
         1 => state.prop_map(|to| Step::Tighten { to }),
         1 => Just(Step::Resume),
+        2 => (0..2_usize, 20..80_i64).prop_map(|(instrument, cents)| Step::Quote { instrument, cents }),
+        1 => Just(Step::Journal),
     ]
 }
 
@@ -89,6 +101,7 @@ struct World {
     /// |position| when reducing began.
     bound: Option<BTreeMap<String, Quantity>>,
     counter: u32,
+    market: Vec<Record>,
     journal: Vec<Record>,
     executions: Vec<Record>,
     posted: Vec<Record>,
@@ -106,7 +119,6 @@ fn market() -> Vec<Record> {
     let mut records = Vec::new();
     for (name, style) in STYLES {
         let id = InstrumentId::new(name).expect("an id");
-        let level = |micros| Some(Level { price: Price::from_micros(micros), quantity: Quantity::from_micros(1) });
         records.push(Record::Instrument(Box::new(Instrument {
             id: id.clone(),
             name: name.to_owned(),
@@ -122,14 +134,23 @@ fn market() -> Vec<Record> {
             prediction: None,
             max_quote_age_ms: None,
         })));
-        let (bid, ask) = (level(490_000), level(510_000));
-        records.push(Record::Quote(Quote { instrument: id, bid, ask, event_time: NOW, published_at: NOW }));
+        records.push(quote(name, 50));
     }
     records
 }
 
+/// A cent to each side of `cents`.
+fn quote(name: &str, cents: i64) -> Record {
+    let level =
+        |cents: i64| Some(Level { price: Price::from_micros(cents * 10_000), quantity: Quantity::from_micros(1) });
+    let (instrument, bid, ask) = (InstrumentId::new(name).expect("an id"), level(cents - 1), level(cents + 1));
+    Record::Quote(Quote { instrument, bid, ask, event_time: NOW, published_at: NOW })
+}
+
 fn limits() -> Limits {
-    Limits { spot_collar_ppm: 500_000, resting_orders_max: 8, ..Limits::default() }
+    let mut limits = Limits { spot_collar_ppm: 500_000, resting_orders_max: 8, ..Limits::default() };
+    limits.rules.set_all([("consecutive_losses_halt_max", 2)].into_iter()).expect("sensible");
+    limits
 }
 
 impl World {
@@ -144,6 +165,7 @@ impl World {
             filled: BTreeMap::new(),
             bound: None,
             counter: 0,
+            market: market(),
             journal: Vec::new(),
             executions: Vec::new(),
             posted: Vec::new(),
@@ -203,11 +225,21 @@ impl World {
                 }
             }
             Step::Close { .. } => {}
+            Step::Quote { instrument, cents } => {
+                let record = quote(STYLES[*instrument].0, *cents);
+                self.market.push(record.clone());
+                self.gate.apply(record).expect("fits");
+            }
+            Step::Journal => {
+                for closed in self.gate.due_trades().to_vec() {
+                    self.apply_journaled(Record::Breaker(Box::new(BreakerRecord::TradeClosed(closed))));
+                }
+            }
         }
     }
 
     fn propose(&mut self, step: &Step) {
-        let Step::Propose { instrument, side, price_cents, quantity, is_reduce_only } = step else { return };
+        let Step::Propose { instrument, side, price_cents, quantity, is_reduce_only, agent } = step else { return };
         self.counter += 1;
         let trade = TradeId::new(format!("t{}", self.counter)).expect("an id");
         let proposed = |quantity: i64| Proposed {
@@ -222,7 +254,7 @@ impl World {
                 is_reduce_only: *is_reduce_only,
             },
             trade: trade.clone(),
-            agent: None,
+            agent: Some(AgentId::new(AGENTS[*agent]).expect("an id")),
             pool: None,
             purpose: Purpose::Trade,
             valid_until: NOW,
@@ -287,6 +319,7 @@ impl World {
             order: order.terms.id.clone(),
             account: alice(),
             instrument: order.terms.instrument.clone(),
+            agent: order.agent.clone(),
             side: order.terms.side,
             settlement: order.settlement.clone(),
             fills: vec![fill.clone()],
@@ -390,7 +423,7 @@ proptest! {
 
         // The journal, then the executions, then the ledger: as a guard reads them at its start.
         let mut replayed = State::new(limits());
-        let sources = [market(), world.journal.clone(), world.executions.clone(), world.posted.clone()];
+        let sources = [world.market.clone(), world.journal.clone(), world.executions.clone(), world.posted.clone()];
         for record in sources.into_iter().flatten() {
             replayed.apply(record).expect("fits");
         }
@@ -403,7 +436,7 @@ proptest! {
         prop_assert_eq!(canonical(&journaled), canonical(&world.gate));
         let mut restored = State::restore(limits(), world.gate.stored()).expect("fits");
         prop_assert_eq!(canonical(&restored), canonical(&world.gate));
-        prop_assert_eq!(check_touched(&mut restored), Ok(()));
+        prop_assert_eq!(check_touched(&mut restored, usize::MAX).and(check_listed(&restored)), Ok(()));
         prop_assert_eq!(restored.unposted(), world.gate.unposted());
         let balance = |state: &State| state.account(&alice()).map_or(Money::ZERO, |own| own.balance(&usd()).unposted);
         let positions = world.posted.clone();
@@ -411,7 +444,7 @@ proptest! {
             restored.apply(record).expect("fits");
         }
         prop_assert_eq!(balance(&restored), balance(&world.gate));
-        prop_assert_eq!(check_touched(&mut world.gate), Ok(()));
+        prop_assert_eq!(check_touched(&mut world.gate, usize::MAX).and(check_listed(&world.gate)), Ok(()));
 
         // Once all is closed and posted nothing is held and the gate knows what is there.
         while !world.open.is_empty() {

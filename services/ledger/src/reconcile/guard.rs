@@ -39,6 +39,8 @@ impl Reconciler {
                 | Answer::ListLimits(_)
                 | Answer::ProposeLimit(_)
                 | Answer::ConfirmLimit(_)
+                | Answer::ProposeReductionEnd(_)
+                | Answer::ConfirmReductionEnd(_)
                 | Answer::ProposeResume(_)
                 | Answer::ConfirmResume(_)
                 | Answer::Error(_)

@@ -58,6 +58,8 @@ impl Venue {
                 | Answer::ListLimits(_)
                 | Answer::ProposeLimit(_)
                 | Answer::ConfirmLimit(_)
+                | Answer::ProposeReductionEnd(_)
+                | Answer::ConfirmReductionEnd(_)
                 | Answer::ProposeResume(_)
                 | Answer::ConfirmResume(_)
                 | Answer::Error(_)

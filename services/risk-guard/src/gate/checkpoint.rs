@@ -8,7 +8,7 @@ use crate::{
     hash::StateHash,
     metrics,
     snapshot::Snapshot,
-    wire::{Entries, journal_record},
+    wire::{Entries, gate_limits, journal_record},
 };
 use ::metrics::{counter, histogram};
 use std::time::{Duration, Instant};
@@ -16,10 +16,13 @@ use tokio::sync::oneshot;
 use tracing::{debug, error, warn};
 use tragen_bus::Severity;
 use tragen_contracts::v1;
-use tragen_domain::risk::{Scope, TradingState, check_touched, tighten};
+use tragen_domain::risk::{Scope, TradingState, check_listed, check_touched, tighten};
 
-/// How often the state is checked.
+/// How often it is checked that orders are where they are listed.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// Most changed accounts that are checked at one tick: at ten ticks a second 10,000 of them.
+const TOUCHED_AT_ONCE: usize = 1_024;
 
 /// When it was done last.
 #[derive(Debug)]
@@ -46,6 +49,7 @@ impl Gate {
         let began = v1::TermBegan {
             leader_id: self.journal.leader_id.clone(),
             known_trades_max: u64::try_from(known_trades_max).unwrap_or(u64::MAX),
+            limits: Some(gate_limits(self.state.limits())),
         };
         let began = self.unkeyed("term", v1::journal_record::Kind::TermBegan(began));
         self.journaled(std::slice::from_ref(&began))?;
@@ -66,16 +70,19 @@ impl Gate {
         Ok(())
     }
 
-    /// Checks what has changed within the last second; a state that contradicts itself stops everything.
+    /// Checks what has changed since it was last checked; a state that contradicts itself stops everything.
     ///
     /// # Errors
     /// [`Ended`] when the halt could not be journaled.
     pub(super) async fn check_state(&mut self) -> Result<(), Ended> {
-        if self.checkpoints.checked_at.elapsed() < CHECK_EVERY {
-            return Ok(());
+        let is_listing_due = self.checkpoints.checked_at.elapsed() >= CHECK_EVERY;
+        // Some at each tick: all of a second's accounts at once would keep decisions waiting.
+        let mut checked = check_touched(&mut self.state, TOUCHED_AT_ONCE);
+        if is_listing_due {
+            self.checkpoints.checked_at = Instant::now();
+            checked = checked.and_then(|()| check_listed(&self.state));
         }
-        self.checkpoints.checked_at = Instant::now();
-        let Err(broken) = check_touched(&mut self.state) else { return Ok(()) };
+        let Err(broken) = checked else { return Ok(()) };
         error!("broken invariant: {broken}");
         counter!(metrics::BROKEN_INVARIANTS).increment(1);
         let (bus, message) = (self.bus.clone(), format!("broken invariant: {broken}"));

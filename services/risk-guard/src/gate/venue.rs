@@ -125,9 +125,7 @@ impl Gate {
             Asked::Cancel if answer.is_ok() => self.work.canceling.answered(&order),
             Asked::Cancel => {}
         }
-        // What was not sent says nothing of the venue.
-        if !matches!(answer, Err(VenueError::NotSent)) {
-            let call = if answer.is_ok() { CallOutcome::Answered } else { CallOutcome::Failed };
+        if let Some(call) = outcome_of_call(&answer) {
             self.work.venue_calls.record(clock::boot_time().as_secs(), call);
         }
         match answer {
@@ -312,6 +310,15 @@ impl Gate {
     }
 }
 
+/// How the venue has answered; `None` for what was not sent, which says nothing of the venue.
+const fn outcome_of_call<T>(answer: &Result<T, VenueError>) -> Option<CallOutcome> {
+    match answer {
+        Ok(_) => Some(CallOutcome::Answered),
+        Err(VenueError::NotSent) => None,
+        Err(_) => Some(CallOutcome::Failed),
+    }
+}
+
 fn executed(open: &OpenOrder, seen: &Seen) -> Executed {
     let own = &open.order;
     Executed {
@@ -319,6 +326,7 @@ fn executed(open: &OpenOrder, seen: &Seen) -> Executed {
         order: own.terms.id.clone(),
         account: own.account.clone(),
         instrument: own.terms.instrument.clone(),
+        agent: own.agent.clone(),
         side: own.terms.side,
         settlement: own.settlement.clone(),
         fills: seen.fills.clone(),
@@ -355,5 +363,17 @@ async fn stand_of(
             return Ok(VenueReport { order: order.clone(), status: TradeStatus::Expired, fills, rejection });
         }
         tokio::time::sleep(VENUE_RETRY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_sent_is_no_failure_of_the_venue() {
+        assert_eq!(outcome_of_call(&Ok(())), Some(CallOutcome::Answered));
+        assert_eq!(outcome_of_call::<()>(&Err(VenueError::TimedOut)), Some(CallOutcome::Failed));
+        assert_eq!(outcome_of_call::<()>(&Err(VenueError::NotSent)), None);
     }
 }

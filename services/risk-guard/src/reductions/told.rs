@@ -69,8 +69,11 @@ impl Gate {
     /// Why the next order toward a target would be denied now.
     fn blocked(&self, reduction: &Reduction, target: &Target) -> Option<v1::Denial> {
         let Ok(Some(slice)) = target.next_slice(&self.state) else {
-            // Everything but a price is known of what is held.
-            return Some(denial(Denied { reason: DenialReason::NoReferencePrice, limit: 0, observed: 0 }));
+            let reason = match self.state.instrument(&target.instrument) {
+                None => DenialReason::UnknownInstrument,
+                Some(_) => DenialReason::NoReferencePrice,
+            };
+            return Some(denial(Denied { reason, limit: 0, observed: 0 }));
         };
         let purpose = purpose_of(reduction.driver, &reduction.id);
         let asking = TradeId::new("what-if").ok()?;

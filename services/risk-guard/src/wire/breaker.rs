@@ -9,7 +9,8 @@ use tragen_domain::{
     money::Money,
     portfolio::{BaselineFigures, DrawdownFigures, Loss},
     risk::{
-        Acknowledged, BreakerKind, BreakerRecord, KeptBaseline, KeptPayments, Latch, LimitChange, LimitName, Record,
+        Acknowledged, Basis, BasisChange, BreakerKind, BreakerRecord, ClosedTrade, KeptBaseline, KeptPayments, Latch,
+        LimitChange, LimitName, Record, TradeEnd,
     },
     time::Timestamp,
 };
@@ -37,6 +38,7 @@ pub(crate) fn breaker_kind(record: &BreakerRecord) -> Option<Kind> {
             tripped_at_micros: latch.tripped_at.micros(),
             resume_from_micros: latch.resume_from.micros(),
             until_micros: latch.until.map_or(0, Timestamp::micros),
+            is_reduction_ordered: latch.is_reduction_ordered,
         }),
         BreakerRecord::Ended { kind, scope } => {
             Kind::BreakerEnded(v1::BreakerScope { breaker: kind.as_str().to_owned(), scope: Some(sent_scope(scope)) })
@@ -57,6 +59,9 @@ pub(crate) fn breaker_kind(record: &BreakerRecord) -> Option<Kind> {
             worst_peak_micros: kept.figures.drawdown.worst.basis().micros(),
             deepest_micros: kept.figures.drawdown.deepest.micros(),
             payments_micros: kept.payments.micros(),
+            currency: kept.basis.as_ref().map(|basis| basis.currency.to_string()).unwrap_or_default(),
+            accounts_hash: kept.basis.as_ref().map_or(0, |basis| basis.accounts),
+            begun_because: kept.begun_because.map_or("", BasisChange::as_str).to_owned(),
         }),
         BreakerRecord::PaymentsKept(kept) => Kind::PaymentsKept(v1::PaymentsKept {
             account_id: kept.account.to_string(),
@@ -64,8 +69,35 @@ pub(crate) fn breaker_kind(record: &BreakerRecord) -> Option<Kind> {
             total_micros: kept.total.micros(),
             version: kept.version,
         }),
+        BreakerRecord::TradeClosed(closed) => Kind::AgentTradeClosed(closed_trade(closed)),
         BreakerRecord::Measured(_) => return None,
     })
+}
+
+pub(super) fn closed_trade(closed: &ClosedTrade) -> v1::AgentTradeClosed {
+    v1::AgentTradeClosed {
+        agent_id: closed.agent.to_string(),
+        account_id: closed.account.to_string(),
+        instrument_id: closed.instrument.to_string(),
+        is_payout: closed.end == TradeEnd::Payout,
+        number: closed.number,
+        net_micros: closed.net.micros(),
+    }
+}
+
+pub(super) fn parse_closed_trade(closed: &v1::AgentTradeClosed) -> Result<ClosedTrade, InvalidField> {
+    Ok(ClosedTrade {
+        agent: id("agent_id", &closed.agent_id)?,
+        account: id("account_id", &closed.account_id)?,
+        instrument: id("instrument_id", &closed.instrument_id)?,
+        end: if closed.is_payout { TradeEnd::Payout } else { TradeEnd::Fill },
+        number: closed.number,
+        net: Money::from_micros(closed.net_micros),
+    })
+}
+
+pub(super) fn closed_trade_record(closed: &v1::AgentTradeClosed) -> Result<Record, InvalidField> {
+    Ok(breaker(BreakerRecord::TradeClosed(parse_closed_trade(closed)?)))
 }
 
 /// What a journaled change of a limit changes.
@@ -90,6 +122,7 @@ pub(super) fn latched_record(latched: &v1::BreakerLatched) -> Result<Record, Inv
         tripped_at: Timestamp::from_micros(latched.tripped_at_micros),
         resume_from: Timestamp::from_micros(latched.resume_from_micros),
         until: (latched.until_micros != 0).then(|| Timestamp::from_micros(latched.until_micros)),
+        is_reduction_ordered: latched.is_reduction_ordered,
     })))
 }
 
@@ -120,7 +153,12 @@ pub(super) fn baseline_record(kept: &v1::BaselineKept) -> Result<Record, Invalid
         },
     };
     let (scope, payments) = (parse_scope(kept.scope.as_ref())?, money(kept.payments_micros));
-    Ok(breaker(BreakerRecord::BaselineKept(KeptBaseline { scope, figures, payments })))
+    let basis = match kept.currency.as_str() {
+        "" => None,
+        currency => Some(Basis { currency: id("currency", currency)?, accounts: kept.accounts_hash }),
+    };
+    let begun_because = BasisChange::parse(&kept.begun_because);
+    Ok(breaker(BreakerRecord::BaselineKept(KeptBaseline { scope, figures, payments, basis, begun_because })))
 }
 
 pub(super) fn payments_record(kept: &v1::PaymentsKept) -> Result<Record, InvalidField> {

@@ -14,6 +14,7 @@ use tragen_domain::{
 /// A fact as records, one for each account it touches.
 pub(crate) fn fact_records(fact: &v1::LedgerFact) -> Result<Vec<Record>, InvalidField> {
     let mut records = Vec::new();
+    let mut paid_out = None;
     match &fact.kind {
         Some(v1::ledger_fact::Kind::Trade(posted)) => {
             let trade = required("trade", posted.trade.as_ref())?;
@@ -35,7 +36,13 @@ pub(crate) fn fact_records(fact: &v1::LedgerFact) -> Result<Vec<Record>, Invalid
             records.push(record);
         }
         // It releases nothing: cash and position after it ride along.
-        Some(v1::ledger_fact::Kind::Settled(_)) => {}
+        Some(v1::ledger_fact::Kind::Settled(settled)) => {
+            paid_out = Some(Record::PaidOut {
+                account: id("settled.account_id", &settled.account_id)?,
+                instrument: id("settled.instrument_id", &settled.instrument_id)?,
+                realized_pnl: Money::from_micros(settled.realized_pnl_micros),
+            });
+        }
         None => return Err(InvalidField::new("kind", "FIELD_MISSING", "is missing")),
     }
     for changed in &fact.balances {
@@ -48,7 +55,8 @@ pub(crate) fn fact_records(fact: &v1::LedgerFact) -> Result<Vec<Record>, Invalid
         let position = position(changed_position, changed.account_version)?;
         of(&mut records, id("positions.account_id", &changed.account_id)?).positions.push(position);
     }
-    Ok(records.into_iter().map(|posted| Record::Posted(Box::new(posted))).collect())
+    let posted = records.into_iter().map(|posted| Record::Posted(Box::new(posted)));
+    Ok(paid_out.into_iter().chain(posted).collect())
 }
 
 /// An account as the ledger has it now.

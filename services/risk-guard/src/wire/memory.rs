@@ -1,7 +1,7 @@
 //! What limits by scope and breakers remember, as parts of a snapshot, and back.
 
 use super::{
-    breaker::{breaker_kind, limit_kind},
+    breaker::{breaker_kind, closed_trade, limit_kind, parse_closed_trade},
     order::{journal_record, timeframe},
     scope::{parse_scope, scope as sent_scope},
 };
@@ -11,8 +11,10 @@ use tragen_contracts::{
 };
 use tragen_domain::{
     instrument::SettlementTerms,
-    money::Money,
-    risk::{Memory, Record, Seat, Traded, WalletStarted},
+    money::{Money, Quantity},
+    portfolio::RoundTrip,
+    position::Position,
+    risk::{KeptStreak, LossStreak, Memory, OpenTrade, Record, Seat, Traded, WalletStarted},
     time::Timestamp,
 };
 
@@ -38,6 +40,24 @@ pub(super) fn memory_entry(memory: &Memory) -> Option<Kind> {
         Memory::Resumed(scope, at) => {
             Kind::Resumed(v1::ResumedScope { scope: Some(sent_scope(scope)), resumed_at_micros: at.micros() })
         }
+        Memory::Streak(own) => Kind::AgentStreak(v1::AgentStreak {
+            agent_id: own.agent.to_string(),
+            losses: own.losses.losses(),
+            journaled_fills: own.journaled[0],
+            journaled_payouts: own.journaled[1],
+            seen_fills: own.seen[0],
+            seen_payouts: own.seen[1],
+        }),
+        Memory::OpenTrade(own) => Kind::OpenTrade(v1::OpenTrade {
+            account_id: own.account.to_string(),
+            instrument_id: own.instrument.to_string(),
+            agent_ids: own.agents.iter().map(ToString::to_string).collect(),
+            quantity_micros: own.position.quantity.micros(),
+            entry_notional_micros: own.position.entry_notional.micros(),
+            margin_micros: own.position.margin.micros(),
+            net_micros: own.trip.net().micros(),
+        }),
+        Memory::TradeDue(closed) => Kind::TradeDue(closed_trade(closed)),
         Memory::WalletStarted(own) => Kind::WalletStarted(v1::WalletStarted {
             account_id: own.account.to_string(),
             currency: own.currency.to_string(),
@@ -74,6 +94,35 @@ pub(super) fn traded(own: &v1::TradedHolding) -> Result<Memory, InvalidField> {
         agents: own.agent_ids.iter().map(|own| id("agent_ids", own)).collect::<Result<_, _>>()?,
         timeframes,
     }))
+}
+
+pub(super) fn streak(own: &v1::AgentStreak) -> Result<Memory, InvalidField> {
+    Ok(Memory::Streak(KeptStreak {
+        agent: id("agent_id", &own.agent_id)?,
+        losses: LossStreak::of(own.losses),
+        journaled: [own.journaled_fills, own.journaled_payouts],
+        seen: [own.seen_fills, own.seen_payouts],
+    }))
+}
+
+pub(super) fn open_trade(own: &v1::OpenTrade) -> Result<Memory, InvalidField> {
+    let money = Money::from_micros;
+    Ok(Memory::OpenTrade(OpenTrade {
+        account: id("account_id", &own.account_id)?,
+        instrument: id("instrument_id", &own.instrument_id)?,
+        agents: own.agent_ids.iter().map(|own| id("agent_ids", own)).collect::<Result<_, _>>()?,
+        position: Position {
+            quantity: Quantity::from_micros(own.quantity_micros),
+            entry_notional: money(own.entry_notional_micros),
+            margin: money(own.margin_micros),
+            ..Position::default()
+        },
+        trip: RoundTrip::of(money(own.net_micros)),
+    }))
+}
+
+pub(super) fn trade_due(closed: &v1::AgentTradeClosed) -> Result<Memory, InvalidField> {
+    parse_closed_trade(closed).map(Memory::TradeDue)
 }
 
 pub(super) fn resumed(own: &v1::ResumedScope) -> Result<Memory, InvalidField> {

@@ -68,6 +68,10 @@ impl Ticket {
             rationale: self.rationale.clone(),
             quote: None,
             timeframe: order.timeframe.map_or("", Timeframe::as_str).to_owned(),
+            // Of the proposal, which nothing that is kept of an order needs.
+            confidence_ppm: None,
+            max_trades_per_day: 0,
+            proposal_valid_until_micros: 0,
             wallet_start_micros: order.wallet_start.map(|(start, _)| start.micros()),
             wallet_start_version: order.wallet_start.map_or(0, |(_, version)| version),
             purpose: purpose_of(&order.purpose).into(),
@@ -99,6 +103,9 @@ pub(crate) fn approved_record(order: &Order, proposed: &v1::OrderProposed, quote
         rationale: proposed.rationale.clone(),
         quote: quote.map(Into::into),
         timeframe: proposed.timeframe.clone(),
+        confidence_ppm: proposed.confidence_ppm,
+        max_trades_per_day: proposed.max_trades_per_day,
+        proposal_valid_until_micros: proposed.valid_until_micros,
         wallet_start_micros: order.wallet_start.map(|(start, _)| start.micros()),
         wallet_start_version: order.wallet_start.map_or(0, |(_, version)| version),
         purpose: purpose_of(&order.purpose).into(),
@@ -198,6 +205,7 @@ pub(crate) fn journal_record(
         Kind::BreakerAcknowledged(own) => breaker::acknowledged_record(own),
         Kind::BaselineKept(kept) => breaker::baseline_record(kept),
         Kind::PaymentsKept(kept) => breaker::payments_record(kept),
+        Kind::AgentTradeClosed(closed) => breaker::closed_trade_record(closed),
         Kind::StateHashed(_) => return Ok(None),
     };
     changed.map(Some)
@@ -223,6 +231,7 @@ pub(crate) fn executed_record(report: &v1::ExecutionReport) -> Result<Option<Rec
         account: key.account,
         order: id("terms.order_id", &terms.order_id)?,
         instrument: id("terms.instrument_id", &terms.instrument_id)?,
+        agent: agent_and_pool(&trade.agent_id, "")?.0,
         side: Side::try_from(side)?,
         settlement: SettlementTerms::try_from(settlement)?,
         fills: trade.fills.iter().map(Fill::try_from).collect::<Result<_, _>>()?,

@@ -6,6 +6,7 @@ use tragen_contracts::{
     v1,
 };
 use tragen_domain::{
+    id::CommandId,
     money::Quantity,
     risk::{Driver, Record, Reduction, Target},
     time::Timestamp,
@@ -48,10 +49,16 @@ pub(super) fn reduction_entry(reduction: &Reduction) -> v1::ReductionOrdered {
     }
 }
 
-/// The journal's form of "every position is at its target".
-pub(crate) fn ended_record(reduction: &Reduction, at: Timestamp) -> v1::JournalRecord {
-    let ended = v1::ReductionEnded { command_id: reduction.id.to_string(), ended_at_micros: at.micros() };
-    record(format!("{}-ended", reduction.id), at, v1::journal_record::Kind::ReductionEnded(ended))
+/// The journal's form of the end of a reduction; by whom and why is empty where every position
+/// is at its target.
+pub(crate) fn ended_record(id: &CommandId, at: Timestamp, (ended_by, reason): (&str, &str)) -> v1::JournalRecord {
+    let ended = v1::ReductionEnded {
+        command_id: id.to_string(),
+        ended_at_micros: at.micros(),
+        ended_by: ended_by.to_owned(),
+        reason: reason.to_owned(),
+    };
+    record(format!("{id}-ended"), at, v1::journal_record::Kind::ReductionEnded(ended))
 }
 
 fn record(event_id: String, at: Timestamp, kind: v1::journal_record::Kind) -> v1::JournalRecord {

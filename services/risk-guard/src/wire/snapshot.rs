@@ -157,6 +157,9 @@ fn take(entry: v1::SnapshotEntry, stored: &mut Stored, replica: &mut Replica) ->
         Kind::Traded(own) => stored.memories.push(memory::traded(&own)?),
         Kind::Resumed(own) => stored.memories.push(memory::resumed(&own)?),
         Kind::WalletStarted(own) => stored.memories.push(memory::wallet_started(&own)?),
+        Kind::AgentStreak(own) => stored.memories.push(memory::streak(&own)?),
+        Kind::OpenTrade(own) => stored.memories.push(memory::open_trade(&own)?),
+        Kind::TradeDue(closed) => stored.memories.push(memory::trade_due(&closed)?),
         Kind::Unposted(fill) => {
             let side = v1::Side::try_from(fill.side).unwrap_or_default();
             let unposted = Unposted {

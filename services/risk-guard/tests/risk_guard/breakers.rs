@@ -1,6 +1,6 @@
 //! Breakers fire by themselves, survive the guard, and limits change by two people.
 
-use crate::rig::{ONE, Rig, buy, eventually, trade_of};
+use crate::rig::{ONE, Rig, buy, eventually, order, trade_of};
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
 use tragen_bus::{StartAt, Stream};
@@ -126,6 +126,53 @@ async fn a_limit_is_tightened_by_one_and_loosened_by_two_and_stays_so() {
     let own = values[&("trade_max_ppm".to_owned(), "alice".to_owned())];
     assert_eq!((own.value, own.changed_by.as_str(), own.reason.as_str()), (500_000, "ann+bob", "bold"));
     assert_eq!(values[&("trade_max_ppm".to_owned(), String::new())].value, 0);
+    next.stop().await;
+    rig.stop().await;
+}
+
+/// An order of the agent `a1`, filled at once; a loss for each buy at the ask and sale at the bid.
+async fn filled_of_agent(rig: &mut Rig, name: &str, side: v1::Side, limit: i64) {
+    let mut proposal = order(name, side, 1, limit, v1::TimeInForce::Ioc);
+    if let Some(v1::proposal::Kind::Order(order)) = &mut proposal.kind {
+        order.agent_id = "a1".into();
+    }
+    let trade = trade_of(&proposal);
+    rig.propose(vec![proposal]).await;
+    assert_eq!(rig.outcomes.of(&trade).await.status(), v1::TradeStatus::Filled, "{name}");
+}
+
+async fn is_agent_halted(rig: &Rig) -> bool {
+    let scope = v1::Scope { kind: v1::ScopeKind::Agent.into(), id: "a1".into() };
+    let scopes = rig.risk_state().await.scopes;
+    scopes.iter().any(|own| own.scope.as_ref() == Some(&scope) && own.state() == v1::TradingState::Halted)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn losses_in_a_row_stop_an_agent_also_when_guards_die_between_them() {
+    let mut rig = Rig::start().await;
+    let limits = LimitsConfig {
+        rules: [("consecutive_losses_halt_max".to_owned(), 3), ("agent_loss_halt_ppm".to_owned(), 0)].into(),
+        ..LimitsConfig::default()
+    };
+    let config = || Config { limits: limits.clone(), measure_ms: 20, ..rig.config() };
+    let (first_config, second_config) = (config(), config());
+    let guard = rig.standby(first_config);
+    guard.wait_ready().await;
+    for number in 0..2 {
+        filled_of_agent(&mut rig, &format!("in-{number}"), v1::Side::Buy, 520_000).await;
+        filled_of_agent(&mut rig, &format!("out-{number}"), v1::Side::Sell, 500_000).await;
+    }
+    filled_of_agent(&mut rig, "in-2", v1::Side::Buy, 520_000).await;
+    // What was lost before, and what is open, the next guard knows from journal and executions.
+    guard.kill();
+    let next = rig.standby(second_config);
+    next.wait_ready().await;
+    assert!(!is_agent_halted(&rig).await, "two losses are not three");
+    filled_of_agent(&mut rig, "out-2", v1::Side::Sell, 500_000).await;
+    eventually("the agent is halted", async || is_agent_halted(&rig).await).await;
+    assert!(alerts(&rig).await.contains("BREAKER_CONSECUTIVE_LOSSES"));
+    let scopes = rig.risk_state().await.scopes;
+    assert_eq!(scopes[0].reason, "CONSECUTIVE_LOSSES is 3, the limit is 3");
     next.stop().await;
     rig.stop().await;
 }

@@ -57,7 +57,12 @@ async fn a_guard_that_has_not_seen_the_whole_journal_decides_nothing() {
         resume_from_micros: 1,
     };
     let record = v1::JournalRecord { kind: Some(v1::journal_record::Kind::StateChanged(halted)), ..Default::default() };
-    let batch = v1::JournalBatch { leader_id: "the other guard".into(), decided_at_micros: 1, records: vec![record] };
+    let batch = v1::JournalBatch {
+        leader_id: "the other guard".into(),
+        decided_at_micros: 1,
+        records: vec![record],
+        ..Default::default()
+    };
     let options = PublishOptions::default();
     rig.bus.publish(&Subject::Journal, &batch, &options, Duration::from_secs(5)).await.expect("stored");
 

@@ -221,19 +221,27 @@ impl Guard {
 pub(crate) struct Outcomes {
     follower: Follower,
     pub(crate) reports: BTreeMap<String, Vec<v1::ExecutionReport>>,
+    /// The trades of all reports, in the order of the bus.
+    order: Vec<String>,
+    /// Trades whose last report is a final one.
+    finished: usize,
 }
 
 impl Outcomes {
     async fn follow(context: &Context, bus: &Bus) -> Self {
         let follower = bus.follow(context, Stream::Executions, "", StartAt::Beginning).await.expect("a stream");
-        Self { follower, reports: BTreeMap::new() }
+        Self { follower, reports: BTreeMap::new(), order: Vec::new(), finished: 0 }
     }
 
     fn take(&mut self, followed: Followed) {
         let batch = v1::ExecutionBatch::decode(followed.payload).expect("a batch of reports");
         for report in batch.reports {
             let trade = report.key.as_ref().expect("a key").trade_id.clone();
-            self.reports.entry(trade).or_default().push(report);
+            let was_finished = self.last(&trade).is_some_and(|report| is_final(&report));
+            self.order.push(trade.clone());
+            self.reports.entry(trade.clone()).or_default().push(report);
+            let is_finished = self.last(&trade).is_some_and(|report| is_final(&report));
+            self.finished = self.finished + usize::from(is_finished) - usize::from(was_finished);
         }
     }
 
@@ -282,8 +290,20 @@ impl Outcomes {
     }
 
     /// Trades with a final report.
-    pub(crate) fn finished(&self) -> usize {
-        self.reports.keys().filter(|trade| self.last(trade).is_some_and(|report| is_final(&report))).count()
+    pub(crate) const fn finished(&self) -> usize {
+        self.finished
+    }
+
+    /// Every report in the order of the bus.
+    pub(crate) fn in_order(&self) -> Vec<&v1::ExecutionReport> {
+        let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut all = Vec::with_capacity(self.order.len());
+        for trade in &self.order {
+            let place = taken.entry(trade).or_default();
+            all.extend(self.reports[trade].get(*place));
+            *place += 1;
+        }
+        all
     }
 }
 

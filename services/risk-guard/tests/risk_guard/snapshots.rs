@@ -182,7 +182,12 @@ async fn a_journal_that_speaks_of_another_state_stops_the_guard() {
         records: 1,
     });
     let record = v1::JournalRecord { kind: Some(kind), ..Default::default() };
-    let batch = v1::JournalBatch { leader_id: "nobody".into(), decided_at_micros: 1, records: vec![record] };
+    let batch = v1::JournalBatch {
+        leader_id: "nobody".into(),
+        decided_at_micros: 1,
+        records: vec![record],
+        ..Default::default()
+    };
     rig.bus.publish(&Subject::Journal, &batch, &PublishOptions::default(), PATIENCE).await.expect("stored");
     let messages = journal(&rig).await;
     let refused = replay(Replay::default(), &messages).expect_err("another state");

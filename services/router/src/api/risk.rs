@@ -137,6 +137,32 @@ impl Api {
         Ok(answer)
     }
 
+    /// `RiskControl/ProposeReductionEnd`.
+    pub(crate) async fn propose_reduction_end(
+        &self,
+        call: &Call,
+        request: v1::ProposeReductionEndRequest,
+    ) -> Result<v1::ProposeReductionEndResponse, Refusal> {
+        let question = Question::ProposeReductionEnd(request);
+        let Answer::ProposeReductionEnd(answer) = self.ask_guard(call, question, self.patience(call)).await? else {
+            return Err(malformed_answer());
+        };
+        Ok(answer)
+    }
+
+    /// `RiskControl/ConfirmReductionEnd`.
+    pub(crate) async fn confirm_reduction_end(
+        &self,
+        call: &Call,
+        request: v1::ConfirmReductionEndRequest,
+    ) -> Result<v1::ConfirmReductionEndResponse, Refusal> {
+        let question = Question::ConfirmReductionEnd(request);
+        let Answer::ConfirmReductionEnd(answer) = self.ask_guard(call, question, self.patience(call)).await? else {
+            return Err(malformed_answer());
+        };
+        Ok(answer)
+    }
+
     /// `RiskControl/ProposeResume`.
     pub(crate) async fn propose_resume(
         &self,

@@ -112,6 +112,26 @@ impl RiskControl for Grpc {
         reply(api.serve(&access::CONFIRM_LIMIT, headers.as_ref(), work).await)
     }
 
+    async fn propose_reduction_end(
+        &self,
+        request: Request<v1::ProposeReductionEndRequest>,
+    ) -> Result<Response<v1::ProposeReductionEndResponse>, Status> {
+        let (headers, _, message) = request.into_parts();
+        let api = &self.api;
+        let work = |call| async move { api.propose_reduction_end(&call, message).await };
+        reply(api.serve(&access::PROPOSE_REDUCTION_END, headers.as_ref(), work).await)
+    }
+
+    async fn confirm_reduction_end(
+        &self,
+        request: Request<v1::ConfirmReductionEndRequest>,
+    ) -> Result<Response<v1::ConfirmReductionEndResponse>, Status> {
+        let (headers, _, message) = request.into_parts();
+        let api = &self.api;
+        let work = |call| async move { api.confirm_reduction_end(&call, message).await };
+        reply(api.serve(&access::CONFIRM_REDUCTION_END, headers.as_ref(), work).await)
+    }
+
     type WatchRiskStream = BoxStream<'static, Result<v1::WatchRiskResponse, Status>>;
 
     async fn watch_risk(

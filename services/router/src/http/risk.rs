@@ -71,6 +71,18 @@ pub(super) async fn confirm_resume(State(api): Shared, headers: HeaderMap, body:
     reply(api, &access::CONFIRM_RESUME, &headers, confirm).await
 }
 
+pub(super) async fn propose_reduction_end(State(api): Shared, headers: HeaderMap, body: Body) -> Response {
+    let api = &api;
+    let propose = |call| async move { api.propose_reduction_end(&call, message(body)?).await };
+    reply(api, &access::PROPOSE_REDUCTION_END, &headers, propose).await
+}
+
+pub(super) async fn confirm_reduction_end(State(api): Shared, headers: HeaderMap, body: Body) -> Response {
+    let api = &api;
+    let confirm = |call| async move { api.confirm_reduction_end(&call, message(body)?).await };
+    reply(api, &access::CONFIRM_REDUCTION_END, &headers, confirm).await
+}
+
 pub(super) async fn list_limits(State(api): Shared, headers: HeaderMap) -> Response {
     let api = &api;
     let read = |call| async move { api.list_limits(&call, v1::ListLimitsRequest {}).await };

@@ -188,6 +188,8 @@ fn guard(question: v1::GuardQuestion) -> v1::guard_answer::Answer {
         | Question::ListLimits(_)
         | Question::ProposeLimit(_)
         | Question::ConfirmLimit(_)
+        | Question::ProposeReductionEnd(_)
+        | Question::ConfirmReductionEnd(_)
         | Question::VenueFills(_) => Answer::State(v1::GetRiskStateResponse::default()),
     }
 }

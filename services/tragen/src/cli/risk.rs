@@ -97,6 +97,23 @@ pub(crate) enum RiskCommand {
         #[command(flatten)]
         wait: WaitArgs,
     },
+    /// First step of ending a reduction that is not through; needs the role risk_admin.
+    #[command(
+        after_help = "Example:\n  tragen risk reduce-end 0198f2c1-7c1e-7d6e-9b1a-3f0d --reason \"no quotes until Monday\""
+    )]
+    ReduceEnd {
+        /// The id of its command, as `status` shows it.
+        command_id: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Second step of ending a reduction, by another person with the role risk_admin.
+    #[command(after_help = "Example:\n  tragen risk confirm-reduce-end 7f9c2ba4e88f827d")]
+    ConfirmReduceEnd {
+        /// What `reduce-end` has printed.
+        proposal: String,
+    },
     /// First step of a resume by one level; needs the role risk_admin.
     #[command(after_help = "Example:\n  tragen risk propose-resume --scope global --reason \"the feed is back\"")]
     ProposeResume {
@@ -220,6 +237,16 @@ impl RiskCommand {
                 show_halt(format, &scope, &answer.halt.context("the answer has no halt")?)?;
                 warn(&api, &scope).await;
             }
+            Self::ReduceEnd { command_id, reason } => {
+                let question = v1::ProposeReductionEndRequest { command_id, reason };
+                propose_reduction_end(&api, format, question).await?;
+            }
+            Self::ConfirmReduceEnd { proposal } => {
+                let question = v1::ConfirmReductionEndRequest { token: proposal };
+                let answer = api.risk().confirm_reduction_end(ask(question)).await?.into_inner();
+                let ended = answer.reduction.clone().unwrap_or_default();
+                format.record(&answer, &[("ended", ended.command_id)])?;
+            }
             Self::ProposeResume { scope: ScopeArgs { scope }, reason, override_reason } => {
                 let question = v1::ProposeResumeRequest { scope: Some(scope), target: 0, reason, override_reason };
                 propose(&api, format, question).await?;
@@ -234,6 +261,23 @@ impl RiskCommand {
         }
         Ok(Verdict::Good)
     }
+}
+
+async fn propose_reduction_end(
+    api: &Api,
+    format: Format,
+    question: v1::ProposeReductionEndRequest,
+) -> anyhow::Result<()> {
+    let answer = api.risk().propose_reduction_end(ask(question)).await?.into_inner();
+    let reduction = answer.reduction.clone().unwrap_or_default();
+    let fields = [
+        ("proposal", answer.token.clone()),
+        ("reduction", reduction.command_id),
+        ("done", format!("{} of {} positions", reduction.done_positions, reduction.total_positions)),
+        ("expires", moment(answer.expires_at.as_ref().map_or(0, |at| at.seconds))),
+        ("next", format!("somebody else: tragen risk confirm-reduce-end {}", answer.token)),
+    ];
+    format.record(&answer, &fields)
 }
 
 async fn propose(api: &Api, format: Format, question: v1::ProposeResumeRequest) -> anyhow::Result<()> {

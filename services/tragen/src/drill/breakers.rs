@@ -33,6 +33,8 @@ pub(super) fn drills() -> Vec<Drill> {
         ramp(),
         venue_failures(),
         equity_unknown(),
+        memory(),
+        stale_feed(),
     ]
 }
 
@@ -159,6 +161,29 @@ fn equity_unknown() -> Drill {
     ];
     let setting = Setting::Equity;
     Drill { setting, ..drill("equity_unknown", Owner::House, steps, "the next measurement") }
+}
+
+/// A guard that may use a megabyte uses more at once. Pools are asked to shrink; what trades goes on.
+fn memory() -> Drill {
+    let steps = vec![Step::Alerted("BREAKER_MEMORY"), Step::Fills(buy(1, ASK))];
+    let reset = "half a second below the limit, or less of everything";
+    let setting = Setting::Memory;
+    Drill { setting, ..drill("memory_scale_down_ppm", Owner::Own, steps, reset) }
+}
+
+/// An instrument without a quote for 300 ms.
+fn stale_feed() -> Drill {
+    let limit = |value| Step::Limit(LimitName::FeedAgeWarnMs, LimitOf::All, value);
+    let steps = vec![
+        Step::Quote(BID, ASK),
+        Step::Fills(buy(1, ASK)),
+        limit(300),
+        Step::Alerted("BREAKER_STALE_FEED"),
+        limit(0),
+        Step::Quote(BID, ASK),
+        Step::Fills(buy(1, ASK)),
+    ];
+    drill("feed_age_warn_ms", Owner::Own, steps, "a new quote")
 }
 
 fn drill(limit: &'static str, owner: Owner, steps: Vec<Step>, reset: &'static str) -> Drill {

@@ -28,7 +28,7 @@ pub(super) fn drills() -> Vec<Drill> {
 fn rate(name: LimitName, of: LimitOf, code: Code, orders: [Order; 3]) -> Drill {
     let owner = match of {
         LimitOf::All => Owner::House,
-        LimitOf::Account | LimitOf::Instrument | LimitOf::Match | LimitOf::Named(_) => Owner::Own,
+        LimitOf::Account | LimitOf::Instrument | LimitOf::Match | LimitOf::Named(_) | LimitOf::Agent => Owner::Own,
     };
     let [first, second, third] = orders;
     let beyond = Denial { code, limit: 2, observed: Observed::Is(3) };

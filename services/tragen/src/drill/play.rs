@@ -3,13 +3,14 @@
 
 use super::{
     stage::{LOOK_EVERY, PATIENCE, Stage, request_id},
-    step::{At, Denial, Drill, LimitOf, Observed, Order, Owner, Step, Trip},
+    step::{At, Denial, Drill, LimitOf, Observed, Order, Owner, Signal, Step, Trip},
 };
 use crate::{api::ask, output::word};
 use anyhow::Context as _;
 use serde::Serialize;
 use std::time::Instant;
 use tokio::time::{sleep, timeout};
+use tonic_types::StatusExt as _;
 use tragen_contracts::v1;
 use tragen_domain::risk::LimitName;
 use tragen_router::token::Role;
@@ -103,8 +104,13 @@ impl Player<'_> {
             Step::Limit(name, of, value) => self.limit(name, of, value).await,
             Step::Halt(at) => self.halt(at).await,
             Step::Reduce(at) => self.reduce(at).await,
-            Step::Resume(at, target) => self.resume(at, target).await,
-            Step::ResumeRefused(at) => self.resume_refused(at).await,
+            Step::Resume(at, target) => self.resume(at, target, "").await,
+            Step::ResumeOverridden(at, target) => {
+                self.resume_refused(at, "BREAKER_HIGH").await?;
+                self.resume(at, target, "drill").await
+            }
+            Step::Alerted(code) => self.alerted(code).await,
+            Step::ResumeRefused(at) => self.resume_refused(at, "BREAKER_COOLDOWN").await,
             Step::Becomes(at, state, trip) => self.becomes(at, state, trip).await,
             Step::Wait(time) => {
                 sleep(time).await;
@@ -114,6 +120,18 @@ impl Player<'_> {
     }
 
     async fn place(&mut self, order: Order) -> anyhow::Result<v1::Trade> {
+        let trade = match order.signal {
+            Some(signal) => self.propose(order, signal).await?,
+            None => self.ask_for(order).await?,
+        };
+        if trade.status() == v1::TradeStatus::Working {
+            self.working.clone_from(&trade.trade_id);
+        }
+        Ok(trade)
+    }
+
+    /// As a user does.
+    async fn ask_for(&self, order: Order) -> anyhow::Result<v1::Trade> {
         let instrument_id = if order.is_elsewhere { "DRILL-NOWHERE-HOME".to_owned() } else { self.drill.instrument() };
         let intent = v1::OrderIntent {
             instrument_id,
@@ -128,11 +146,42 @@ impl Player<'_> {
         let intent = Some(v1::place_trade_request::Intent::Order(intent));
         let request = v1::PlaceTradeRequest { request_id: request_id(), intent };
         let mut trading = self.stage.caller(&self.drill.account(), Role::Trader)?.trading();
-        let trade = trading.place_trade(ask(request)).await?.into_inner().trade.context("an answer without a trade")?;
-        if trade.status() == v1::TradeStatus::Working {
-            self.working.clone_from(&trade.trade_id);
-        }
-        Ok(trade)
+        trading.place_trade(ask(request)).await?.into_inner().trade.context("an answer without a trade")
+    }
+
+    /// As a worker does for the drill's agent; what became of it the ledger tells.
+    async fn propose(&self, order: Order, signal: Signal) -> anyhow::Result<v1::Trade> {
+        let trade_id = self.stage.propose(self.drill, order, signal).await?;
+        let mut trading = self.stage.caller(&self.drill.account(), Role::Trader)?.trading();
+        let known = async {
+            loop {
+                let key = Some(v1::get_trade_request::Key::TradeId(trade_id.clone()));
+                match trading.get_trade(ask(v1::GetTradeRequest { key })).await {
+                    Ok(answer) => {
+                        let trade = answer.into_inner().trade.context("an answer without a trade")?;
+                        if trade.status() != v1::TradeStatus::Pending {
+                            return anyhow::Ok(trade);
+                        }
+                    }
+                    Err(status) if status.code() == tonic::Code::NotFound => {}
+                    Err(status) => return Err(status.into()),
+                }
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        timeout(PATIENCE, known).await.context("nobody knows the agent's trade")?
+    }
+
+    /// People are told of the drill's instrument, or of everything.
+    async fn alerted(&mut self, code: &'static str) -> anyhow::Result<()> {
+        let since = self.moved_at.take().unwrap_or_else(Instant::now);
+        let alert = timeout(PATIENCE, self.stage.alert(self.drill, code)).await.context("nobody is told")??;
+        // "SCOPE: BREAKER is VALUE, the limit is LIMIT", as every breaker says it.
+        let numbers: Vec<i64> = alert.message.split([' ', ',']).filter_map(|word| word.parse().ok()).collect();
+        let [observed, limit] = numbers[..] else { anyhow::bail!("{:?} has no two numbers", alert.message) };
+        anyhow::ensure!(observed >= limit, "{observed} is below {limit}");
+        self.note(limit, observed, &format!("ALERT {code}"), since);
+        Ok(())
     }
 
     /// Places the order; after the market was moved again and again, until the guard has seen it.
@@ -191,6 +240,7 @@ impl Player<'_> {
             LimitOf::Instrument => self.drill.instrument(),
             LimitOf::Match => self.drill.fixture(),
             LimitOf::Named(name) => name.to_owned(),
+            LimitOf::Agent => self.drill.agent(),
         };
         let request = v1::ProposeLimitRequest { name: name.as_str().to_owned(), id, value, reason: "drill".to_owned() };
         let mut first = self.stage.caller("drill-first-person", Role::RiskAdmin)?.risk();
@@ -225,14 +275,14 @@ impl Player<'_> {
     }
 
     /// Again and again, because a proposal ends when what it is judged by changes meanwhile.
-    async fn resume(&self, at: At, target: v1::TradingState) -> anyhow::Result<()> {
+    async fn resume(&self, at: At, target: v1::TradingState, override_reason: &str) -> anyhow::Result<()> {
         let mut first = self.stage.caller("drill-first-person", Role::RiskAdmin)?.risk();
         let mut second = self.stage.caller("drill-second-person", Role::RiskAdmin)?.risk();
         let request = v1::ProposeResumeRequest {
             scope: Some(self.scope(at)),
             target: target.into(),
             reason: "drill over".to_owned(),
-            ..v1::ProposeResumeRequest::default()
+            override_reason: override_reason.to_owned(),
         };
         let started = Instant::now();
         loop {
@@ -254,7 +304,7 @@ impl Player<'_> {
         }
     }
 
-    async fn resume_refused(&self, at: At) -> anyhow::Result<()> {
+    async fn resume_refused(&self, at: At, expected: &str) -> anyhow::Result<()> {
         let mut first = self.stage.caller("drill-first-person", Role::RiskAdmin)?.risk();
         let request = v1::ProposeResumeRequest {
             scope: Some(self.scope(at)),
@@ -262,7 +312,9 @@ impl Player<'_> {
             ..v1::ProposeResumeRequest::default()
         };
         let refused = first.propose_resume(ask(request)).await.err().context("it may be resumed already")?;
-        anyhow::ensure!(refused.message().contains("cools down"), "refused, but: {}", refused.message());
+        let details = refused.get_error_details();
+        let reason = details.error_info().map(|info| info.reason.as_str()).unwrap_or_default();
+        anyhow::ensure!(reason == expected, "refused, but with {reason:?}: {}", refused.message());
         Ok(())
     }
 
@@ -294,6 +346,7 @@ impl Player<'_> {
             At::Pool => (v1::ScopeKind::Pool, USER_POOL.to_owned()),
             At::Account => (v1::ScopeKind::Account, self.drill.account()),
             At::Instrument => (v1::ScopeKind::Instrument, self.drill.instrument()),
+            At::Agent => (v1::ScopeKind::Agent, self.drill.agent()),
         };
         v1::Scope { kind: kind.into(), id }
     }
@@ -326,6 +379,7 @@ fn is_expected(denial: &v1::Denial, expected: Denial) -> bool {
         Observed::AboveLimit => is_limit && observed > limit,
         Observed::BelowLimit => is_limit && observed < limit,
         Observed::IsWhileRamping(value) => limit < expected.limit && observed == value,
+        Observed::AboveAnyLimit => observed > limit,
     };
     denial.code() == expected.code && is_good
 }

@@ -4,11 +4,12 @@
 
 use super::{
     house::{self, CAPITAL},
-    step::{Drill, Owner},
+    step::{Drill, Order, Owner, Signal},
 };
 use crate::api::{Api, Bearer, ask};
 use anyhow::Context as _;
-use rustix::process::{Pid, Signal, kill_process};
+use prost::Message as _;
+use rustix::process::{Pid, kill_process};
 use std::{
     fs,
     path::Path,
@@ -21,13 +22,13 @@ use tokio::{
     process::{Child, Command},
     time::{sleep, timeout},
 };
-use tragen_bus::{Bus, PublishOptions, Subject};
+use tragen_bus::{Bus, PublishOptions, Source, StartAt, Stream, Subject};
 use tragen_contracts::v1;
 use tragen_domain::{
     id::{AccountId, InstrumentId},
     tier::Tier,
 };
-use tragen_host::clock;
+use tragen_host::{Lifecycle, clock, trace::Spans};
 use tragen_router::token::{Claims, Keys, Role};
 
 /// How long anything may take before a drill gives up.
@@ -40,6 +41,8 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 const MARGIN_PPM: i64 = 100_000;
 /// Much more than any drill trades, 1e-6.
 const DEPTH: i64 = 1_000_000_000_000;
+/// How long what an agent proposes may be decided, microseconds.
+const PROPOSAL_VALID_MICROS: i64 = 10_000_000;
 /// Much more than any drill has, 1e-6 of a dollar.
 const TOO_MUCH: i64 = 1_000_000_000_000;
 
@@ -56,6 +59,8 @@ pub(crate) enum Setting {
     Venue,
     /// The house is measured too seldom.
     Equity,
+    /// The guard may use less memory than it does.
+    Memory,
 }
 
 /// A running system.
@@ -76,12 +81,13 @@ struct Ready {
 
 impl Setting {
     /// Every setting.
-    pub(crate) const ALL: [Self; 5] = [Self::Limits, Self::Repeats, Self::Breakers, Self::Venue, Self::Equity];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Limits, Self::Repeats, Self::Breakers, Self::Venue, Self::Equity, Self::Memory];
 
     /// Whether each drill needs a system of its own: losses that a drill has made stay.
     pub(crate) const fn is_used_once(self) -> bool {
         match self {
-            Self::Limits | Self::Repeats | Self::Venue | Self::Equity => false,
+            Self::Limits | Self::Repeats | Self::Venue | Self::Equity | Self::Memory => false,
             Self::Breakers => true,
         }
     }
@@ -98,6 +104,7 @@ impl Setting {
             }
             Self::Venue => "breaker_pause_ms = 500\nvenue_calls_min = 4\nramp_ms = 0\n",
             Self::Equity => "equity_age_max_ms = 300\nramp_ms = 0\n",
+            Self::Memory => "ramp_ms = 0\n",
         }
     }
 
@@ -107,6 +114,7 @@ impl Setting {
             Self::Limits | Self::Repeats | Self::Breakers => "measure_ms = 50\n",
             Self::Venue => "measure_ms = 50\n[risk_guard.venue_faults]\nunanswered_ppm = 1000000\n",
             Self::Equity => "measure_ms = 1000\n",
+            Self::Memory => "measure_ms = 50\nmemory_limit_bytes = 1000000\n",
         }
     }
 
@@ -172,7 +180,7 @@ impl Stage {
     /// When it does not end, or not well.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        kill_process(pid.context("it has ended by itself")?, Signal::TERM)?;
+        kill_process(pid.context("it has ended by itself")?, rustix::process::Signal::TERM)?;
         let ended = timeout(START_WITHIN, self.child.wait()).await.context("it does not end")??;
         anyhow::ensure!(ended.success(), "it ended with {ended}");
         Ok(())
@@ -245,6 +253,71 @@ impl Stage {
         Ok(())
     }
 
+    /// Proposes an order on the bus, as a worker does for the drill's agent; gives the trade's id.
+    ///
+    /// # Errors
+    /// When the bus does not take it.
+    pub(crate) async fn propose(&self, drill: &Drill, order: Order, signal: Signal) -> anyhow::Result<String> {
+        let (account_id, request_id, now) = (drill.account(), request_id(), clock::now_micros());
+        let trade_id = tragen_contracts::trade_id(&account_id, &request_id).to_string();
+        let terms = v1::OrderTerms {
+            order_id: format!("{trade_id}-o"),
+            instrument_id: drill.instrument(),
+            side: order.side.into(),
+            order_type: v1::OrderType::Limit.into(),
+            quantity_micros: order.quantity,
+            limit_price_micros: order.price,
+            time_in_force: order.rests.into(),
+            expire_at_micros: 0,
+            is_reduce_only: order.is_reduce_only,
+        };
+        let proposed = v1::OrderProposed {
+            terms: Some(terms),
+            agent: "tradingAgent".to_owned(),
+            agent_id: drill.agent(),
+            pool: "drill".to_owned(),
+            rationale: "drill".to_owned(),
+            valid_until_micros: if signal.is_late { now - 1 } else { now + PROPOSAL_VALID_MICROS },
+            max_trades_per_day: signal.trades_per_day,
+            timeframe: "5m".to_owned(),
+            confidence_ppm: signal.confidence_ppm,
+            reduction_id: String::new(),
+        };
+        let key = v1::TradeKey {
+            trade_id: trade_id.clone(),
+            request_id,
+            account_id,
+            tier: v1::Tier::Standard.into(),
+            payload_hash: vec![0; 32].into(),
+            created_at_micros: now,
+        };
+        let meta = v1::Meta { event_id: format!("{trade_id}-proposed"), ..v1::Meta::default() };
+        let kind = Some(v1::proposal::Kind::Order(proposed));
+        let batch = v1::ProposalBatch { proposals: vec![v1::Proposal { meta: Some(meta), key: Some(key), kind }] };
+        self.bus.publish(&Subject::Proposals(Source::Worker), &batch, &PublishOptions::default(), PATIENCE).await?;
+        Ok(trade_id)
+    }
+
+    /// The first alert of a breaker that tripped (not of one that is only close) with this code,
+    /// about the drill's instrument or about everything.
+    ///
+    /// # Errors
+    /// When the bus is gone.
+    pub(crate) async fn alert(&self, drill: &Drill, code: &str) -> anyhow::Result<v1::Alert> {
+        let lifecycle = Lifecycle::new(1);
+        let context = lifecycle.context("drill", Spans::default());
+        let mut alerts = self.bus.follow(&context, Stream::Alerts, "", StartAt::Beginning).await?;
+        let own = [drill.instrument(), "global".to_owned()];
+        loop {
+            let message = alerts.next().await.context("the bus is gone")?;
+            let alert = v1::Alert::decode(message.payload).context("decoding an alert")?;
+            let has_tripped = alert.message.contains("the limit is");
+            if alert.code == code && has_tripped && own.iter().any(|name| alert.subject.contains(name.as_str())) {
+                return Ok(alert);
+            }
+        }
+    }
+
     /// Quotes the drill's instrument, 1e-6.
     ///
     /// # Errors
@@ -279,6 +352,11 @@ impl Drill {
     /// What it trades.
     pub(crate) fn instrument(&self) -> String {
         instrument_id(self.limit)
+    }
+
+    /// The agent that its signals are of.
+    pub(crate) fn agent(&self) -> String {
+        format!("drill-{}", self.limit.replace('_', "-"))
     }
 
     /// The match of its instrument.

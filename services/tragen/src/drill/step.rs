@@ -86,6 +86,24 @@ pub(crate) struct Order {
     pub(crate) is_reduce_only: bool,
     /// Whether it names an instrument that does not exist.
     pub(crate) is_elsewhere: bool,
+    /// What the drill's agent says with it; `None` for what a user wants.
+    pub(crate) signal: Option<Signal>,
+}
+
+/// What a configured agent says with an order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Signal {
+    /// How sure it is, parts per million.
+    pub(crate) confidence_ppm: Option<u32>,
+    /// Most trades of the agent in a UTC day; 0 for no limit.
+    pub(crate) trades_per_day: i32,
+    /// Whether it comes after its time.
+    pub(crate) is_late: bool,
+}
+
+impl Signal {
+    /// In time, and nothing special.
+    pub(crate) const PLAIN: Self = Self { confidence_ppm: None, trades_per_day: 0, is_late: false };
 }
 
 /// Buys whole `contracts` at once, at `price` in 1e-6 at worst.
@@ -100,13 +118,19 @@ pub(crate) const fn sell(contracts: i64, price: i64) -> Order {
 
 const fn order(side: v1::Side, contracts: i64, price: i64) -> Order {
     let rests = v1::TimeInForce::Ioc;
-    Order { side, quantity: contracts * ONE, price, rests, is_reduce_only: false, is_elsewhere: false }
+    let quantity = contracts * ONE;
+    Order { side, quantity, price, rests, is_reduce_only: false, is_elsewhere: false, signal: None }
 }
 
 impl Order {
     /// The same, resting until it is canceled.
     pub(crate) const fn resting(self) -> Self {
         Self { rests: v1::TimeInForce::Gtc, ..self }
+    }
+
+    /// The same, as the drill's agent wants it.
+    pub(crate) const fn signaled(self, signal: Signal) -> Self {
+        Self { signal: Some(signal), ..self }
     }
 }
 
@@ -132,6 +156,8 @@ pub(crate) enum Observed {
     BelowLimit,
     /// Exactly this, while the limit is still smaller than the drill says.
     IsWhileRamping(i64),
+    /// More than the limit, which is a moment that no drill knows beforehand.
+    AboveAnyLimit,
 }
 
 /// What a breaker must say.
@@ -156,6 +182,8 @@ pub(crate) enum LimitOf {
     Match,
     /// What has this name.
     Named(&'static str),
+    /// The drill's agent.
+    Agent,
 }
 
 /// A scope of the drill.
@@ -169,6 +197,8 @@ pub(crate) enum At {
     Account,
     /// The drill's instrument.
     Instrument,
+    /// The drill's agent.
+    Agent,
 }
 
 /// One thing that is done, and what must come of it.
@@ -198,6 +228,10 @@ pub(crate) enum Step {
     Reduce(At),
     /// Two people make the scope one level milder, to this.
     Resume(At, v1::TradingState),
+    /// The same where a breaker is not low: they say why it need not be.
+    ResumeOverridden(At, v1::TradingState),
+    /// People are told with this code, of the drill's instrument or of everything.
+    Alerted(&'static str),
     /// Two people cannot make the scope milder yet: its breaker cools down.
     ResumeRefused(At),
     /// The scope must come to this state by itself, by a breaker with this value at this limit.

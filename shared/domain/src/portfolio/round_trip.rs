@@ -29,6 +29,18 @@ pub struct RoundTrip {
 }
 
 impl RoundTrip {
+    /// One that has won `net` so far, fees of what is open included: as it was kept.
+    #[must_use]
+    pub const fn of(net: Money) -> Self {
+        Self { net }
+    }
+
+    /// What it has won so far, fees of what is open included.
+    #[must_use]
+    pub const fn net(&self) -> Money {
+        self.net
+    }
+
     /// A fill (or the end of the market) took the position from `before` to `after`.
     /// The net profit of the trade that it closed, if it closed one.
     ///

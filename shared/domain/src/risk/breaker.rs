@@ -2,7 +2,7 @@
 //! how they are reset. Each trips when its value is at or above its threshold.
 
 use super::{LimitName, Scope, TradingState};
-use crate::{portfolio::Loss, time::Timestamp};
+use crate::{id::CommandId, portfolio::Loss, time::Timestamp};
 
 /// A reset needs the value below this share of the threshold, in tenths.
 const RESET_TENTHS: i128 = 8;
@@ -75,6 +75,8 @@ pub struct Latch {
     pub resume_from: Timestamp,
     /// When it is looked at again to end by itself; `None` for one that people reset.
     pub until: Option<Timestamp>,
+    /// Whether the reduction of positions that it wants is ordered; always false of others.
+    pub is_reduction_ordered: bool,
 }
 
 /// Why a breaker is not reset.
@@ -200,15 +202,6 @@ impl Effect {
             Self::Pause | Self::ScaleDown | Self::Alert => None,
         }
     }
-
-    /// How urgent its alert is.
-    #[must_use]
-    pub const fn severity(self) -> &'static str {
-        match self {
-            Self::Halt | Self::Reduce | Self::ReducePositions | Self::StopAgent => "critical",
-            Self::Pause | Self::ScaleDown | Self::Alert => "warning",
-        }
-    }
 }
 
 impl Latch {
@@ -216,6 +209,25 @@ impl Latch {
     #[must_use]
     pub fn event_id(&self) -> String {
         format!("breaker-{}-{}-{}", self.kind.as_str(), self.scope, self.tripped_at.micros())
+    }
+
+    /// The command id of the reduction that it wants: one for every trip, so it is ordered once.
+    #[must_use]
+    pub fn reduction_id(&self) -> Option<CommandId> {
+        match self.kind.effect() {
+            Effect::ReducePositions => {
+                CommandId::new(format!("{}-{}", self.kind.as_str(), self.tripped_at.micros())).ok()
+            }
+            Effect::Halt | Effect::Reduce | Effect::StopAgent | Effect::Pause | Effect::ScaleDown | Effect::Alert => {
+                None
+            }
+        }
+    }
+
+    /// Whether it still wants a reduction that nobody has ordered.
+    #[must_use]
+    pub fn owes_reduction(&self) -> bool {
+        !self.is_reduction_ordered && self.reduction_id().is_some()
     }
 
     /// Whether people may reset it: its cooldown has passed, and its value is
@@ -292,6 +304,7 @@ mod tests {
             tripped_at: at(0),
             resume_from: at(3_600),
             until: None,
+            is_reduction_ordered: false,
         }
     }
 

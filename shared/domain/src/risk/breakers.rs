@@ -2,11 +2,11 @@
 //! override, and what the house has lost when it was last measured.
 
 use super::{
-    BreakerKind, DenialReason as Reason, Denied, Latch, ResetRefused, Rules, Scope, ScopeState, TradingState, Watch,
-    breaker::trip_after,
+    Basis, BasisChange, BreakerKind, ClosedTrade, DenialReason as Reason, Denied, Latch, ResetRefused, Rules, Scope,
+    ScopeState, TradingState, Watch, breaker::trip_after,
 };
 use crate::{
-    id::{AccountId, AgentId, Currency, InstrumentId, PoolId},
+    id::{AccountId, AgentId, CommandId, Currency, InstrumentId, PoolId},
     money::Money,
     portfolio::BaselineFigures,
     time::Timestamp,
@@ -34,6 +34,10 @@ pub struct KeptBaseline {
     pub figures: BaselineFigures,
     /// All that was ever paid in less what was paid out, as far as it is in the figures.
     pub payments: Money,
+    /// Whose equity it is of; `None` for one that was kept before that was written down.
+    pub basis: Option<Basis>,
+    /// Why it was begun anew here; `None` where it was not.
+    pub begun_because: Option<BasisChange>,
 }
 
 /// Where a configured agent sits.
@@ -91,6 +95,8 @@ pub enum BreakerRecord {
     BaselineKept(KeptBaseline),
     /// What was paid into a wallet.
     PaymentsKept(KeptPayments),
+    /// An agent has closed a trade: it counts for its losses in a row from here on.
+    TradeClosed(ClosedTrade),
     /// The house was measured. Not journaled.
     Measured(Measured),
 }
@@ -211,9 +217,18 @@ impl Breakers {
             BreakerRecord::BaselineKept(baseline) => {
                 self.baselines.insert(baseline.scope.clone(), baseline);
             }
-            // Of the account's wallet, see `Balance::payments`.
-            BreakerRecord::PaymentsKept(_) => {}
+            // Kept elsewhere: with the account's wallet and in `streaks.rs`.
+            BreakerRecord::PaymentsKept(_) | BreakerRecord::TradeClosed(_) => {}
             BreakerRecord::Measured(measured) => self.measured = Some(measured),
+        }
+    }
+
+    /// A reduction is ordered: the breaker that wants it has been obeyed, and is not again,
+    /// however long ago the reduction ended.
+    pub(super) fn note_reduction(&mut self, reduction: &CommandId) {
+        let of = |latch: &&mut Latch| latch.reduction_id().is_some_and(|id| id == *reduction);
+        for latch in self.latches.values_mut().filter(of) {
+            latch.is_reduction_ordered = true;
         }
     }
 

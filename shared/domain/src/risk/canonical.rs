@@ -3,14 +3,16 @@
 //!
 //! Not in it: what the ledger tells (balances, positions, fills it has not posted), what the
 //! market tells (instruments, quotes), the limits of today's configuration with what is
-//! counted for them, what breakers and changed limits remember (a snapshot has that as
-//! memories), and proposals that wait for a second person, which no journal has.
+//! counted for them, what breakers and changed limits remember but for losses in a row (a
+//! snapshot has that as memories), and proposals that wait for a second person, which no journal has.
 
-use super::{Driver, KnownTrade, OpenOrder, Order, Purpose, Reduction, Scope, ScopeState, State, TradingState};
+use super::{
+    Driver, KnownTrade, OpenOrder, Order, Purpose, Reduction, Scope, ScopeState, State, TradingState, streaks::Streaks,
+};
 use crate::order::{OrderPrice, Side, TimeInForce};
 
 /// Version of the form below; a hash of another version cannot be compared.
-pub const CANONICAL_VERSION: u32 = 2;
+pub const CANONICAL_VERSION: u32 = 3;
 
 impl State {
     /// Gives `sink` the bytes, piece by piece. Sorted, every text with its length, numbers
@@ -32,6 +34,7 @@ impl State {
             agent_paces: _,
             ramps: _,
             breakers: _,
+            streaks,
             limit_changes: _,
             limit_proposals: _,
             settled,
@@ -47,6 +50,7 @@ impl State {
             commands,
             resumes: _,
             bookings: _,
+            end_proposals: _,
         } = self;
         out.number(*epoch);
         out.count(scopes.len());
@@ -76,6 +80,7 @@ impl State {
         out.number(commands.flattened.0);
         out.number(i64::from(commands.flattened.1));
         out.count(*known_max);
+        out.streaks(streaks);
         for (trade, known) in known.iter() {
             out.text(trade.as_str());
             match known {
@@ -104,6 +109,16 @@ impl<S: FnMut(&[u8])> Out<S> {
     fn text(&mut self, text: &str) {
         self.count(text.len());
         (self.0)(text.as_bytes());
+    }
+
+    fn streaks(&mut self, streaks: &Streaks) {
+        self.count(streaks.journaled().count());
+        for (agent, losses, [by_fill, by_payout]) in streaks.journaled() {
+            self.text(agent.as_str());
+            self.number(losses.losses());
+            self.number(by_fill.cast_signed());
+            self.number(by_payout.cast_signed());
+        }
     }
 
     fn scope(&mut self, scope: &Scope) {

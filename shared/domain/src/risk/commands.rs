@@ -2,7 +2,7 @@
 //! of the trading state with who, when and why.
 
 use super::{
-    Order, Purpose, Reduce, Reduction, ReductionRefused, Scope, ScopeState, State, TradingState,
+    Driver, Order, Purpose, Reduce, Reduction, ReductionRefused, Scope, ScopeState, State, TradingState,
     reduction::fix_targets, scope::reason_or_unspecified,
 };
 use crate::{
@@ -221,7 +221,8 @@ pub fn order_reduction(state: &State, wanted: Reduce, now: Timestamp) -> Result<
         return if known.is_of(&wanted) { Ok(None) } else { Err(ReductionRefused::CommandReused) };
     }
     let limits = &state.limits().commands;
-    if state.open_reductions().count() >= limits.reductions_max {
+    // Those of breakers, one for each trip, are never kept waiting by what operators have ordered.
+    if !wanted.is_house_only && state.open_reductions().count() >= limits.reductions_max {
         return Err(ReductionRefused::TooManyReductions { limit: limits.reductions_max });
     }
     let targets = fix_targets(state, &wanted)?;
@@ -242,6 +243,19 @@ pub fn order_reduction(state: &State, wanted: Reduce, now: Timestamp) -> Result<
         targets,
         ended_at: None,
     }))
+}
+
+/// Reductions that are under way and end with `change`: where everything may be opened again
+/// nobody shrinks positions any more. What operators flatten goes on: no state has begun it.
+#[must_use]
+pub fn reductions_ended_by(state: &State, change: &ScopeState) -> Vec<CommandId> {
+    match change.state {
+        TradingState::Active => {
+            let own = |reduction: &&Reduction| reduction.scope == change.scope && reduction.driver == Driver::Workers;
+            state.open_reductions().filter(own).map(|reduction| reduction.id.clone()).collect()
+        }
+        TradingState::Reducing | TradingState::Halted => Vec::new(),
+    }
 }
 
 impl From<Overflow> for ReductionRefused {

@@ -183,7 +183,8 @@ fn tripped(limits: &Limits, reading: &Reading, (value, threshold): (i64, i64), n
         // Nothing is stopped by them: told again when it is still so after a while.
         BreakerKind::Memory | BreakerKind::StaleFeed => (now, Some(now.plus_millis(limits.breaker_pause_ms))),
     };
-    Latch { kind: reading.kind, scope: reading.scope.clone(), value, threshold, tripped_at: now, resume_from, until }
+    let (kind, scope) = (reading.kind, reading.scope.clone());
+    Latch { kind, scope, value, threshold, tripped_at: now, resume_from, until, is_reduction_ordered: false }
 }
 
 fn severity(event: &BreakerEvent) -> (u8, Option<Effect>, Option<BreakerKind>) {

@@ -1,7 +1,9 @@
 //! What limits by scope and breakers remember beyond open orders: for a snapshot,
 //! because a guard that starts from one does not read the journal before it.
 
-use super::{BreakerRecord, KeptPayments, LimitChange, Scope, Seat, State, exposure::Owners};
+use super::{
+    BreakerRecord, ClosedTrade, KeptPayments, KeptStreak, LimitChange, OpenTrade, Scope, Seat, State, exposure::Owners,
+};
 use crate::{
     id::{AccountId, AgentId, Currency, InstrumentId, PoolId},
     instrument::SettlementTerms,
@@ -25,6 +27,12 @@ pub enum Memory {
     Resumed(Scope, Timestamp),
     /// What a wallet began with.
     WalletStarted(WalletStarted),
+    /// Losses in a row of an agent.
+    Streak(KeptStreak),
+    /// A trade of agents that is open.
+    OpenTrade(OpenTrade),
+    /// A closed trade that is not journaled yet.
+    TradeDue(ClosedTrade),
 }
 
 /// Who has ordered in a holding of the house.
@@ -65,6 +73,9 @@ impl State {
         all.extend(self.breakers.records().map(Memory::Breaker));
         all.extend(self.breakers.seats().map(|(agent, seat)| Memory::Seated(agent.clone(), seat.clone())));
         all.extend(self.ramps.resumed().map(|(scope, at)| Memory::Resumed(scope.clone(), at)));
+        all.extend(self.streaks.kept().map(Memory::Streak));
+        all.extend(self.streaks.open_trades().map(Memory::OpenTrade));
+        all.extend(self.streaks.due().iter().cloned().map(Memory::TradeDue));
         for (id, account) in self.accounts() {
             for (currency, _) in account.balances() {
                 if let Some((start, version)) = account.wallet_start(currency) {
@@ -93,6 +104,9 @@ impl State {
             Memory::Breaker(record) => self.apply_breaker(record),
             Memory::Seated(agent, seat) => self.breakers.seat(&agent, &seat.account, seat.pool.as_ref()),
             Memory::Resumed(scope, at) => self.ramps.remember(scope, at),
+            Memory::Streak(own) => self.streaks.restore(own),
+            Memory::OpenTrade(own) => self.streaks.restore_open(own),
+            Memory::TradeDue(own) => self.streaks.restore_due(own),
             Memory::WalletStarted(own) => {
                 let account = self.account_mut(own.account);
                 // Listed with its wallets, so that it is found again.

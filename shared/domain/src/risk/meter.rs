@@ -2,7 +2,7 @@
 //! what their day, month and peak began with.
 
 use super::{
-    BreakerKind, KeptBaseline, KeptPayments, Measured, Reading, Scope, State,
+    Basis, BasisChange, BreakerKind, KeptBaseline, KeptPayments, Measured, Reading, Scope, State,
     breaker::loss_ppm,
     together::{Together, Worth},
 };
@@ -34,6 +34,8 @@ struct Track {
     payments: Money,
     kept: Option<BaselineFigures>,
     kept_payments: Money,
+    basis: Basis,
+    begun_because: Option<BasisChange>,
 }
 
 /// What a measurement gave.
@@ -161,12 +163,14 @@ impl Meter {
                 taken.payments.push(KeptPayments { account, currency, total, version });
             }
         }
-        if !self.tracks.contains_key(&scope) {
+        let basis = Basis::of(accounts, currency);
+        if !self.tracks.get(&scope).is_some_and(|track| track.basis == basis) {
             // Without money there is nothing to lose and nothing to measure by.
             if equity.is_zero() && state.breakers().baseline(&scope).is_none() {
                 return Ok(None);
             }
-            self.tracks.insert(scope.clone(), Track::begin(state, &scope, (equity, payments), now)?);
+            let before = state.breakers().baseline(&scope);
+            self.tracks.insert(scope.clone(), Track::begin(before, basis, (equity, payments), now)?);
         }
         let Some(track) = self.tracks.get_mut(&scope) else { return Ok(None) };
         track.observe(equity, payments, now)?;
@@ -176,24 +180,32 @@ impl Meter {
 }
 
 impl Track {
+    /// From what is kept, if that is of the same accounts in the same currency: what others
+    /// had is neither a loss nor a profit of these.
     fn begin(
-        state: &State,
-        scope: &Scope,
+        before: Option<&KeptBaseline>,
+        basis: Basis,
         (equity, payments): (Money, Money),
         now: Timestamp,
     ) -> Result<Self, Overflow> {
-        match state.breakers().baseline(scope) {
-            Some(kept) => Ok(Self {
+        let change = before.and_then(|kept| basis.change_from(kept.basis.as_ref()?));
+        match before {
+            Some(kept) if change.is_none() => Ok(Self {
                 baselines: Baselines::restored(&kept.figures)?,
                 payments: kept.payments,
-                kept: Some(kept.figures),
+                // One without a basis is kept again with it.
+                kept: kept.basis.is_some().then_some(kept.figures),
                 kept_payments: kept.payments,
+                basis,
+                begun_because: None,
             }),
-            None => Ok(Self {
+            Some(_) | None => Ok(Self {
                 baselines: Baselines::starting_at(equity, now),
                 payments,
                 kept: None,
                 kept_payments: payments,
+                basis,
+                begun_because: change,
             }),
         }
     }
@@ -225,7 +237,8 @@ impl Track {
             return None;
         }
         (self.kept, self.kept_payments) = (Some(figures), self.payments);
-        Some(KeptBaseline { scope: scope.clone(), figures, payments: self.payments })
+        let (basis, begun_because) = (Some(self.basis.clone()), self.begun_because.take());
+        Some(KeptBaseline { scope: scope.clone(), figures, payments: self.payments, basis, begun_because })
     }
 }
 

@@ -43,6 +43,18 @@ impl Samples {
 pub struct LossStreak(i64);
 
 impl LossStreak {
+    /// So many in a row, >= 0.
+    #[must_use]
+    pub const fn of(losses: i64) -> Self {
+        Self(losses)
+    }
+
+    /// How many in a row, >= 0.
+    #[must_use]
+    pub const fn losses(self) -> i64 {
+        self.0
+    }
+
     /// Takes the result of a closed trade after fees and gives the streak: a profit
     /// ends it, a trade that broke even changes nothing.
     pub fn close(&mut self, pnl: Money) -> i64 {

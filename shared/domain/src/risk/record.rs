@@ -4,7 +4,7 @@
 use super::{BreakerRecord, LimitChange, Order, Reduction, ScopeState};
 use crate::{
     execution::Fill,
-    id::{AccountId, CommandId, Currency, ExecutionId, InstrumentId, OrderId, TradeId},
+    id::{AccountId, AgentId, CommandId, Currency, ExecutionId, InstrumentId, OrderId, TradeId},
     instrument::{Instrument, SettlementTerms},
     market::Quote,
     money::{Money, Price, Quantity},
@@ -69,6 +69,15 @@ pub enum Record {
     },
     /// The ledger committed.
     Posted(Box<Posted>),
+    /// The ledger paid out a position.
+    PaidOut {
+        /// Whose.
+        account: AccountId,
+        /// Of what.
+        instrument: InstrumentId,
+        /// Profit or loss of it.
+        realized_pnl: Money,
+    },
     /// An instrument was defined anew.
     Instrument(Box<Instrument>),
     /// The market moved.
@@ -86,6 +95,8 @@ pub struct Executed {
     pub account: AccountId,
     /// What was traded.
     pub instrument: InstrumentId,
+    /// The configured agent that ordered; `None` for user requests and steps of reductions.
+    pub agent: Option<AgentId>,
     /// Which way.
     pub side: Side,
     /// How money moves.

@@ -187,7 +187,7 @@ pub fn resume_evidence(state: &State, scope: &Scope) -> Vec<String> {
     let reductions = state.open_reductions().filter(|reduction| reduction.scope == *scope);
     evidence.extend(reductions.map(|reduction| {
         let (id, positions) = (&reduction.id, reduction.targets.len());
-        format!("reduction {id} of {positions} positions is under way")
+        format!("reduction {id} of {positions} positions is under way, it ends when {scope} is ACTIVE")
     }));
     evidence
 }

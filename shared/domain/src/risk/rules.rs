@@ -491,6 +491,42 @@ mod tests {
     }
 
     #[test]
+    fn what_is_looser_needs_two_people() {
+        let check = |name: LimitName, from, to, expected| {
+            assert_eq!(name.is_loosened(from, to), expected, "{} {from} -> {to}", name.as_str());
+        };
+        // Most limits are the most that is allowed, and 0 is off.
+        for (from, to, expected) in
+            [(5, 6, true), (5, 5, false), (5, 4, false), (5, 0, true), (0, 5, false), (0, 0, false)]
+        {
+            check(LimitName::DayLossReducePpm, from, to, expected);
+        }
+        // Some are the least that is asked for.
+        for name in [LimitName::WalletFloorPpm, LimitName::AgentConfidenceMinPpm] {
+            for (from, to, expected) in [(5, 6, false), (5, 5, false), (5, 4, true), (5, 0, true), (0, 5, false)] {
+                check(name, from, to, expected);
+            }
+        }
+        // Off, all of a margined position is at risk: that is the strictest.
+        let all = PPM_MAX;
+        let margined = [(5, 6, false), (5, 4, true), (5, 0, false), (0, 5, true), (0, 0, false), (0, all, false)];
+        for (from, to, expected) in margined.into_iter().chain([(0, all - 1, true)]) {
+            check(LimitName::MarginedRiskPpm, from, to, expected);
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_key_to_blame() {
+        let key = |key: &str, value| {
+            let refused = Rules::default().set_all([(key, value)].into_iter()).expect_err("refused");
+            refused.key().to_owned()
+        };
+        assert_eq!(key("nothing", 1), "nothing");
+        assert_eq!(key("trade_max_ppm.alice", -1), "trade_max_ppm.alice");
+        assert_eq!(key("drawdown_halt_ppm", 49_999), "drawdown_halt_ppm");
+    }
+
+    #[test]
     fn nonsense_is_named() {
         let check = |key: &str, value: i64, expected: &str| {
             let mut rules = Rules::default();

@@ -1,9 +1,11 @@
 //! The gate's memory and how records change it.
 
+mod executions;
+
 use super::{
-    AccountState, BookingProposal, BreakerRecord, Breakers, Commands, Executed, Holding, House, Known, KnownTrade,
-    Latch, LimitChange, LimitName, LimitProposal, Limits, Order, Posted, Proposed, Record, ResumeProposal, Scope,
-    ScopeState, TradingState, Unposted, pace::Pace, ramp::Ramps,
+    AccountState, BookingProposal, BreakerRecord, Breakers, ClosedTrade, Commands, EndProposal, House, Known,
+    KnownTrade, Latch, LimitChange, LimitName, LimitProposal, Limits, Order, Posted, Proposed, Reading, Record,
+    ResumeProposal, Scope, ScopeState, TradingState, pace::Pace, ramp::Ramps, streaks::Streaks,
 };
 use crate::{
     id::{AccountId, AgentId, Currency, ExecutionId, InstrumentId, MatchId, OrderId, QuickMap, TradeId},
@@ -60,6 +62,8 @@ pub struct State {
     pub(super) agent_paces: QuickMap<AgentId, Pace>,
     pub(super) ramps: Ramps,
     pub(super) breakers: Breakers,
+    /// Closed trades of agents and their losses in a row.
+    pub(super) streaks: Streaks,
     /// The newest change of every limit that was changed while the gate ran.
     pub(super) limit_changes: BTreeMap<(LimitName, String), LimitChange>,
     pub(super) limit_proposals: Vec<LimitProposal>,
@@ -83,6 +87,8 @@ pub struct State {
     pub(super) commands: Commands,
     pub(super) resumes: Vec<ResumeProposal>,
     pub(super) bookings: Vec<BookingProposal>,
+    /// Ends of reductions that wait for their second person.
+    pub(super) end_proposals: Vec<EndProposal>,
 }
 
 impl State {
@@ -184,9 +190,14 @@ impl State {
         self.ended.values()
     }
 
-    /// Accounts that were changed since the last call.
-    pub(super) fn take_touched(&mut self) -> HashSet<AccountId> {
-        std::mem::take(&mut self.touched)
+    /// At most so many of the accounts that were changed since they were last taken.
+    pub(super) fn take_touched(&mut self, most: usize) -> HashSet<AccountId> {
+        if self.touched.len() <= most {
+            return std::mem::take(&mut self.touched);
+        }
+        let some: HashSet<AccountId> = self.touched.iter().take(most).cloned().collect();
+        self.touched.retain(|account| !some.contains(account));
+        some
     }
 
     /// Every open order's id, with its account and instrument.
@@ -257,13 +268,31 @@ impl State {
         self.limit_changes.values()
     }
 
-    /// Tripped breakers whose scope is milder than they want it: they are still to be obeyed.
+    /// Tripped breakers whose scope is milder than they want it, or whose reduction nobody has
+    /// ordered: they are still to be obeyed.
     pub fn unobeyed_breakers(&self) -> impl Iterator<Item = &Latch> {
         let is_due = |latch: &&Latch| {
             let wanted = latch.kind.effect().state();
-            wanted.is_some_and(|wanted| self.state_of(&latch.scope) < wanted)
+            wanted.is_some_and(|wanted| self.state_of(&latch.scope) < wanted) || latch.owes_reduction()
         };
         self.breakers.latches().filter(is_due)
+    }
+
+    /// Closed trades of agents that are to be journaled, oldest first.
+    #[must_use]
+    pub fn due_trades(&self) -> &[ClosedTrade] {
+        self.streaks.due()
+    }
+
+    /// Losses in a row of every agent that is limited.
+    pub fn streak_readings(&self) -> impl Iterator<Item = Reading> {
+        self.streaks.readings(&self.limits.rules)
+    }
+
+    /// Whoever begins to lead has read everything there is; what the bus has no more is not
+    /// waited for.
+    pub fn resume_streaks(&mut self) {
+        self.streaks.resume();
     }
 
     /// The newest quote of every instrument, in no order.
@@ -335,6 +364,7 @@ impl State {
             }
             Record::ReductionOrdered(reduction) => {
                 self.epoch = self.epoch.max(reduction.epoch);
+                self.breakers.note_reduction(&reduction.id);
                 self.commands.order(*reduction, &self.limits.commands);
                 Ok(())
             }
@@ -350,14 +380,11 @@ impl State {
                 self.share_names(&mut posted);
                 self.post(&posted)
             }
+            Record::PaidOut { account, instrument, realized_pnl } => {
+                self.streaks.pay_out(account, instrument, realized_pnl)
+            }
             Record::Instrument(instrument) => {
-                if let Some((fixture, _)) = &instrument.prediction {
-                    let own = self.matches.entry(fixture.clone()).or_default();
-                    if !own.contains(&instrument.id) {
-                        own.push(instrument.id.clone());
-                    }
-                }
-                self.instruments.insert(instrument.id.clone(), *instrument);
+                self.define(*instrument);
                 Ok(())
             }
             Record::Quote(quote) => {
@@ -365,6 +392,16 @@ impl State {
                 Ok(())
             }
         }
+    }
+
+    fn define(&mut self, instrument: Instrument) {
+        if let Some((fixture, _)) = &instrument.prediction {
+            let own = self.matches.entry(fixture.clone()).or_default();
+            if !own.contains(&instrument.id) {
+                own.push(instrument.id.clone());
+            }
+        }
+        self.instruments.insert(instrument.id.clone(), instrument);
     }
 
     pub(super) fn account_mut(&mut self, account: AccountId) -> &mut AccountState {
@@ -442,6 +479,9 @@ impl State {
         if let BreakerRecord::PaymentsKept(kept) = &record {
             self.account_mut(kept.account.clone()).keep_payments(kept);
         }
+        if let BreakerRecord::TradeClosed(closed) = &record {
+            self.streaks.count(closed);
+        }
         self.breakers.apply(record);
     }
 
@@ -491,70 +531,5 @@ impl State {
         }
         before.iter().try_for_each(|part| self.house.take_out(part))?;
         after.iter().try_for_each(|part| self.house.put_in(part))
-    }
-
-    fn execute(&mut self, executed: Executed) -> Result<(), Overflow> {
-        let Executed { trade, order, account, mut instrument, side, settlement, fills, status } = executed;
-        self.share_name(&mut instrument);
-        let mut is_sound = Ok(());
-        let mut ended = None;
-        let take = |holding: &mut Holding| {
-            for fill in fills {
-                if holding.knows(&fill.id) {
-                    continue;
-                }
-                if let Some(open) = holding.order_mut(&order) {
-                    if open.executions.contains(&fill.id) {
-                        continue;
-                    }
-                    open.executions.push(fill.id.clone());
-                    match open.filled.plus(fill.quantity) {
-                        Ok(filled) => open.filled = filled,
-                        Err(overflow) => is_sound = Err(overflow),
-                    }
-                }
-                holding.fill(Unposted { trade: trade.clone(), side, settlement: settlement.clone(), fill });
-            }
-            if status.is_final() {
-                ended = holding.close(&order);
-            }
-        };
-        self.tracked(&account, std::slice::from_ref(&instrument), |account| {
-            account.change(&instrument, Some(&settlement), take)
-        })?;
-        is_sound?;
-        if status.is_final() {
-            self.open.remove(&order);
-            // Until the journal has its end, so that what the journal knows does not depend on
-            // when the venue answers.
-            self.ended.extend(ended.map(|open| (order, (open, status))));
-            if self.known.get(&trade).is_none() {
-                self.told.set(trade, KnownTrade::Finished, self.known_max);
-            }
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, order: &OrderId, trade: TradeId) -> Result<(), Overflow> {
-        self.known.set(trade, KnownTrade::Finished, self.known_max);
-        self.ended.remove(order);
-        let Some((account, instrument)) = self.open.remove(order) else { return Ok(()) };
-        self.tracked(&account, std::slice::from_ref(&instrument), |account| {
-            account.change(&instrument, None, |holding| drop(holding.close(order)))
-        })
-    }
-
-    fn post(&mut self, posted: &Posted) -> Result<(), Overflow> {
-        let mut touched: Vec<InstrumentId> = posted.positions.iter().map(|own| own.instrument.clone()).collect();
-        let unposted = match &posted.trade {
-            Some(trade) => self.account_mut(posted.account.clone()).unposted_of(trade),
-            None => Vec::new(),
-        };
-        for instrument in &unposted {
-            if !touched.contains(instrument) {
-                touched.push(instrument.clone());
-            }
-        }
-        self.tracked(&posted.account, &touched, |account| account.post(posted, &unposted))
     }
 }

@@ -85,6 +85,7 @@ impl State {
             ramps: _,
             // As memories.
             breakers: _,
+            streaks: _,
             limit_changes: _,
             limit_proposals: _,
             settled,
@@ -100,6 +101,7 @@ impl State {
             commands,
             resumes: _,
             bookings: _,
+            end_proposals: _,
         } = self;
         let mut stored = Stored {
             epoch: *epoch,

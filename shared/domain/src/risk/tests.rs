@@ -4,7 +4,9 @@ mod breakers;
 mod commands;
 mod inspect;
 mod limits;
+mod obeyed;
 mod states;
+mod streaks;
 mod what_if;
 
 use super::*;
@@ -158,6 +160,7 @@ fn fill(state: &mut State, order: &Order, number: u32, price: &str, quantity: &s
         order: order.terms.id.clone(),
         account: order.account.clone(),
         instrument: order.terms.instrument.clone(),
+        agent: order.agent.clone(),
         side: order.terms.side,
         settlement: order.settlement.clone(),
         fills: vec![Fill {

@@ -1,14 +1,15 @@
-//! `tragen risk explain`: one past decision from the guard's journal.
+//! `tragen risk explain`: one past decision with everything it was decided on, and every check.
 
 use super::journal::JournalArgs;
 use crate::{
     Verdict,
-    output::{Format, decimal, moment, word},
+    output::{Format, decimal, moment, print, word},
 };
 use anyhow::Context as _;
 use clap::Args;
 use tragen_contracts::v1::{self, journal_record::Kind};
-use tragen_risk_guard::replay::{Explainer, Explanation};
+use tragen_domain::risk::Check;
+use tragen_risk_guard::replay::{Explainer, Explanation, Finder, Inputs};
 
 /// Which decision, and in which journal.
 #[derive(Debug, Args)]
@@ -21,29 +22,89 @@ pub(crate) struct ExplainArgs {
 
 impl ExplainArgs {
     pub(super) async fn run(self, format: Format) -> anyhow::Result<Verdict> {
-        let mut explainer = Explainer::new(&self.id);
+        let mut finder = Finder::new(&self.id);
         let mut messages = self.journal.open(1).await?;
         while let Some((sequence, payload)) = messages.next().await? {
-            explainer.take(sequence, &payload)?;
+            finder.take(sequence, &payload)?;
         }
-        let found = explainer.explanation().with_context(|| format!("the journal has no decision on {}", self.id))?;
-        let (verdict, mut fields) = match &found.decision.kind {
-            Some(Kind::Approved(approved)) => ("APPROVED", approval(approved)),
-            Some(Kind::Refused(refused)) => ("REFUSED", refusal(refused.report.as_ref())),
-            Some(Kind::Withdrawal(decided)) => ("WITHDRAWAL", withdrawal(decided.report.as_ref())),
-            Some(_) | None => ("UNKNOWN", Vec::new()),
-        };
-        let mut all = vec![("decision", verdict.to_owned())];
-        all.append(&mut fields);
-        all.extend(circumstances(&found));
-        format.record(&found.decision, &all)?;
+        let found = finder.found().with_context(|| format!("the journal has no decision on {}", self.id))?;
+        let mut explainer = Explainer::new(found)?;
+        let mut messages = self.journal.open(1).await?;
+        while let Some((sequence, payload)) = messages.next().await? {
+            explainer.take_journal(sequence, &payload)?;
+        }
+        self.journal.read_others(&mut explainer).await?;
+        show(format, &explainer.explain()?)?;
         Ok(Verdict::Good)
     }
 }
 
-fn circumstances(found: &Explanation) -> Vec<(&'static str, String)> {
+fn show(format: Format, own: &Explanation) -> anyhow::Result<()> {
+    let (verdict, mut fields) = match &own.found.decision.kind {
+        Some(Kind::Approved(approved)) => ("APPROVED", approval(approved)),
+        Some(Kind::Refused(refused)) => ("REFUSED", refusal(refused.report.as_ref())),
+        Some(Kind::Withdrawal(decided)) => ("WITHDRAWAL", withdrawal(decided.report.as_ref())),
+        Some(_) | None => ("UNKNOWN", Vec::new()),
+    };
+    let mut all = vec![("decision", verdict.to_owned())];
+    all.append(&mut fields);
+    all.extend(circumstances(own));
+    all.extend(own.inputs.as_ref().map(inputs).into_iter().flatten());
+    all.extend(own.agrees.map(|agrees| ("decided again", again(agrees).to_owned())));
+    let message = serde_json::json!({
+        "decision": own.found.decision,
+        "journal_sequence": own.found.journal_sequence,
+        "agrees": own.agrees,
+        "checks": own.checks.iter().map(as_json).collect::<Vec<_>>(),
+    });
+    format.record(&message, &all)?;
+    if format == Format::Table && !own.checks.is_empty() {
+        print(&format!("\n{:<28} {:>20} {:>20}  RESULT", "CHECK", "LIMIT", "OBSERVED"))?;
+        for check in &own.checks {
+            let Check { reason, limit, observed, verdict } = check;
+            print(&format!("{:<28} {limit:>20} {observed:>20}  {}", reason.as_str(), verdict.as_str()))?;
+        }
+        print("What is not listed is off, or does not apply to this order.")?;
+    }
+    Ok(())
+}
+
+fn as_json(check: &Check) -> serde_json::Value {
+    serde_json::json!({
+        "check": check.reason.as_str(),
+        "limit": check.limit,
+        "observed": check.observed,
+        "result": check.verdict.as_str(),
+    })
+}
+
+const fn again(agrees: bool) -> &'static str {
+    if agrees {
+        "comes to the same"
+    } else {
+        "comes to something else: the bus does not have all any more that it was decided on"
+    }
+}
+
+fn inputs(own: &Inputs) -> Vec<(&'static str, String)> {
+    let money = |micros: Option<i64>| micros.map_or_else(|| "unknown".to_owned(), decimal);
+    let house = own.house.map(|(capital, used)| format!("{} capital, {} put in", decimal(capital), decimal(used)));
+    vec![
+        ("cash", money(own.cash)),
+        ("held", money(own.held)),
+        ("unposted", money(own.unposted)),
+        ("position", money(own.position)),
+        ("orders here", own.orders.map_or_else(|| "0".to_owned(), |orders| orders.to_string())),
+        ("exposure here", money(own.exposure)),
+        ("house", house.unwrap_or_default()),
+        ("would hold", money(own.hold)),
+    ]
+}
+
+fn circumstances(own: &Explanation) -> Vec<(&'static str, String)> {
+    let found = &own.found;
     let key = found.decision.key.clone().unwrap_or_default();
-    let scopes: Vec<String> = found.scopes.iter().map(|state| format!("{} {:?}", state.scope, state.state)).collect();
+    let scopes: Vec<String> = own.scopes.iter().map(|state| format!("{} {:?}", state.scope, state.state)).collect();
     let ended = found.closed.as_ref().map(|closed| {
         let status = word(closed.status().as_str_name(), "TRADE_STATUS_");
         format!("{status}, {} filled", decimal(closed.filled_quantity_micros))
@@ -54,9 +115,9 @@ fn circumstances(found: &Explanation) -> Vec<(&'static str, String)> {
         ("journal", format!("message {}", found.journal_sequence)),
         ("guard", found.leader_id.clone()),
         ("decided", moment(found.decided_at_micros / 1_000_000)),
-        ("epoch", found.epoch.to_string()),
+        ("epoch", own.epoch.to_string()),
         ("not active", if scopes.is_empty() { "nothing".to_owned() } else { scopes.join(", ") }),
-        ("open orders", found.open_orders.to_string()),
+        ("open orders", own.open_orders.to_string()),
         ("ended", ended.unwrap_or_default()),
     ]
 }

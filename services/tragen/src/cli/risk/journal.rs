@@ -5,7 +5,7 @@ use clap::Args;
 use std::path::PathBuf;
 use tragen_bus::{Bus, Follower, StartAt, Stream};
 use tragen_host::{Lifecycle, trace::Spans};
-use tragen_risk_guard::replay::JournalReader;
+use tragen_risk_guard::replay::{Explainer, JournalReader};
 
 /// Which journal.
 #[derive(Debug, Args)]
@@ -54,6 +54,44 @@ impl JournalArgs {
         let context = lifecycle.context("replay", Spans::default());
         let journal = bus.follow(&context, Stream::Journal, "", StartAt::Sequence(first)).await?;
         Ok(Messages { source: Source::Bus { journal, _lifecycle: lifecycle }, until, is_over: first > until })
+    }
+}
+
+impl JournalArgs {
+    /// What else was decided on, if a bus is asked and still has it: reports, facts, instruments.
+    ///
+    /// # Errors
+    /// When the bus cannot be read.
+    pub(super) async fn read_others(&self, explainer: &mut Explainer) -> anyhow::Result<()> {
+        if self.journal.is_some() {
+            return Ok(());
+        }
+        let bus = Bus::connect(&self.nats, "explain").await?;
+        let lifecycle = Lifecycle::new(1);
+        let context = lifecycle.context("explain", Spans::default());
+        for (stream, start) in [
+            (Stream::Market, StartAt::NewestOfEach),
+            (Stream::Executions, StartAt::Beginning),
+            (Stream::Ledger, StartAt::Beginning),
+        ] {
+            let Some(newest) = bus.newest(stream).await? else { continue };
+            let mut messages = bus.follow(&context, stream, "", start).await?;
+            loop {
+                let message = messages.next().await.context("the bus is gone")?;
+                let (sequence, subject) = (message.sequence, message.subject.as_str());
+                if stream == Stream::Executions {
+                    explainer.take_executions(sequence, subject, &message.payload)?;
+                } else if stream == Stream::Ledger {
+                    explainer.take_facts(sequence, &message.payload)?;
+                } else if subject.starts_with("md.instrument.") {
+                    explainer.take_instrument(&message.payload)?;
+                }
+                if sequence >= newest || message.pending == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -162,10 +162,20 @@ fn a_pause_denies_what_opens_and_is_looked_at_again_after_its_time() {
     // Nothing happens before its time, whatever the value.
     let at = |secs: i64| NOW.plus_millis(secs * 1_000);
     assert_eq!(watch.evaluate(&state, &[failing(0)], at(299)), []);
+    // Somebody has tightened the limit meanwhile.
+    state.limits_mut().rules.set(LimitName::VenueFailuresPausePpm, "", 90_000).expect("sensible");
     let extended = watch.evaluate(&state, &[failing(100_000)], at(300));
     assert!(matches!(extended.as_slice(), [BreakerEvent::Extended(latch)] if latch.until == Some(at(600))));
+    let newest = |event: &BreakerEvent| match event {
+        BreakerEvent::Extended(own) => (own.value, own.threshold) == (100_000, 90_000),
+        BreakerEvent::Tripped(_)
+        | BreakerEvent::Ended(_)
+        | BreakerEvent::Rearmed { .. }
+        | BreakerEvent::Warned { .. } => false,
+    };
+    assert!(extended.iter().all(newest), "it tells the newest value and limit: {extended:?}");
     obey(&mut state, &extended, at(300));
-    let ended = watch.evaluate(&state, &[failing(99_999)], at(600));
+    let ended = watch.evaluate(&state, &[failing(89_999)], at(600));
     assert!(matches!(ended.as_slice(), [BreakerEvent::Ended(_)]), "{ended:?}");
     obey(&mut state, &ended, at(600));
     check(&state, &buy, None);
@@ -177,9 +187,36 @@ fn a_pause_denies_what_opens_and_is_looked_at_again_after_its_time() {
     check(&state, &buy, Some((DenialReason::PricePaused, 50_000, 60_000)));
     check(&state, &proposed("H", Side::Buy, "0.5", "1"), None);
     assert_eq!(watch.evaluate(&state, &[], at(299)), []);
-    let ended = watch.evaluate(&state, &[], at(300));
+    // What is read of another instrument says nothing of this one.
+    let another = reading(BreakerKind::PriceJump, &Scope::Instrument(id("H")), 0);
+    let ended = watch.evaluate(&state, &[another], at(300));
     obey(&mut state, &ended, at(300));
     check(&state, &buy, None);
+}
+
+#[test]
+fn a_trip_is_told_once_under_one_name_and_a_refusal_has_its_code() {
+    let latch = Latch {
+        kind: BreakerKind::AgentLoss,
+        scope: Scope::Agent(id("a1")),
+        value: 30_000,
+        threshold: 30_000,
+        tripped_at: NOW,
+        resume_from: NOW,
+        until: None,
+        is_reduction_ordered: false,
+    };
+    let expected = format!("breaker-AGENT_LOSS-{}-{}", latch.scope, NOW.micros());
+    assert_eq!(latch.event_id(), expected);
+    let kind = BreakerKind::Drawdown;
+    assert_eq!(ResetRefused::Cooldown { kind, left_ms: 1 }.as_str(), "BREAKER_COOLDOWN");
+    assert_eq!(ResetRefused::StillHigh { kind, value: 1, limit: 1 }.as_str(), "BREAKER_HIGH");
+    assert_eq!(ResetRefused::ValueUnknown { kind }.as_str(), "BREAKER_VALUE_UNKNOWN");
+    assert_eq!(ReductionRefused::FactorOutOfRange { factor_ppm: 1 }.as_str(), "FACTOR_OUT_OF_RANGE");
+    assert_eq!(ReductionRefused::CommandReused.as_str(), "COMMAND_REUSED");
+    assert_eq!(ReductionRefused::TooManyPositions { limit: 1, found: 2 }.as_str(), "TOO_MANY_POSITIONS");
+    assert_eq!(ReductionRefused::TooManyReductions { limit: 1 }.as_str(), "TOO_MANY_REDUCTIONS");
+    assert_eq!(ReductionRefused::OutOfRange.as_str(), "QUANTITY_OUT_OF_RANGE");
 }
 
 #[test]
@@ -284,7 +321,9 @@ fn baselines_survive_in_what_is_kept() {
     let mut baselines = Baselines::starting_at(micros("100000"), NOW);
     baselines.observe(micros("96000"), NOW).expect("fits");
     let figures: BaselineFigures = baselines.figures();
-    let kept = KeptBaseline { scope: Scope::Global, figures, payments: micros("100000") };
+    let basis = None;
+    let payments = micros("100000");
+    let kept = KeptBaseline { scope: Scope::Global, figures, payments, basis, begun_because: None };
     state.apply(Record::Breaker(Box::new(BreakerRecord::BaselineKept(kept.clone())))).expect("fits");
     assert_eq!(state.breakers().baseline(&Scope::Global), Some(&kept));
     let restored = Baselines::restored(&state.breakers().baseline(&Scope::Global).expect("kept").figures);
@@ -337,6 +376,14 @@ fn equity_is_cash_and_positions_at_the_side_that_closes_them() {
     let order = approve(&mut state, &named("t2", "P", Side::Sell, "0.4", "1000"));
     fill(&mut state, &order, 1, "0.4", "1000", TradeStatus::Filled);
     assert_eq!(equity(&state), Ok(micros("900")));
+    // While nothing trades nobody bids: that is neither a loss nor a price.
+    let mut suspended = state.clone();
+    suspended.apply(posted("1000", 2, &[("H", "10")])).expect("fits");
+    assert_eq!(equity(&suspended), Ok(micros("904.9")), "as before, and 10 at 0.49");
+    let own = suspended.instrument(&id("H")).expect("listed").clone();
+    let closed = Instrument { status: InstrumentStatus::Suspended, ..own };
+    suspended.apply(Record::Instrument(Box::new(closed))).expect("fits");
+    assert!(equity(&suspended).is_err());
     // What is held without a price cannot be measured.
     state.apply(posted("1000", 2, &[("X", "1")])).expect("fits");
     assert!(equity(&state).is_err());
