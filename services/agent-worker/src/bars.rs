@@ -3,12 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use tragen_contracts::v1;
 use tragen_domain::{
-    agents::{
-        bar::{self, Ohlc},
-        personality::AnalysisStyle,
-        signal::Signal,
-        trading::TradingRules,
-    },
+    agents::{bar, personality::AnalysisStyle, signal::Signal, trading::TradingRules},
     id::InstrumentId,
     market::{self, Timeframe},
     time::Timestamp,
@@ -56,7 +51,7 @@ impl BarBook {
         styles: &[AnalysisStyle],
         age: Age,
     ) -> Vec<(AnalysisStyle, Signal)> {
-        let Some(model) = model_bar(bar) else { return Vec::new() };
+        let Ok(model) = bar::Bar::seen(bar) else { return Vec::new() };
         let history = self.history.entry((bar.instrument.clone(), bar.timeframe)).or_default();
         if history.last_start.is_some_and(|last| bar.start <= last) {
             return Vec::new();
@@ -124,15 +119,4 @@ pub(crate) const fn style_of(strategy: v1::Strategy) -> Option<AnalysisStyle> {
 #[expect(clippy::cast_precision_loss, reason = "models work on estimates; 2^53 micros are nine thousand million")]
 pub(crate) fn as_units(micros: i64) -> f64 {
     micros as f64 / 1e6
-}
-
-fn model_bar(bar: &market::Bar) -> Option<bar::Bar> {
-    let ohlc = |side: &market::Ohlc| Ohlc {
-        open: as_units(side.open.micros()),
-        high: as_units(side.high.micros()),
-        low: as_units(side.low.micros()),
-        close: as_units(side.close.micros()),
-    };
-    let model = bar::Bar::from_bid_ask(ohlc(&bar.bid), ohlc(&bar.ask)).ok()?;
-    Some(model.uncrossed().on_day(bar.start.utc_day()))
 }

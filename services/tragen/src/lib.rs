@@ -1,7 +1,9 @@
 //! The `tragen` command: all services in one process or one at a time, and
 //! everything a person types to look after them.
 
+mod agents_file;
 mod api;
+mod backtest;
 mod cli;
 mod config;
 mod drill;
@@ -9,6 +11,7 @@ mod explain;
 mod host;
 mod output;
 mod ready;
+mod replay;
 mod service;
 mod up;
 
