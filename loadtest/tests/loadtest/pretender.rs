@@ -276,6 +276,19 @@ impl Trading for Pretender {
         Ok(Response::new(v1::CancelTradeResponse { trade: Some(trade.clone()) }))
     }
 
+    async fn analyze(&self, _: Request<v1::AnalyzeRequest>) -> Result<Response<v1::AnalyzeResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    type WatchMarketStream = futures::stream::Empty<Result<v1::WatchMarketResponse, Status>>;
+
+    async fn watch_market(
+        &self,
+        _: Request<v1::WatchMarketRequest>,
+    ) -> Result<Response<Self::WatchMarketStream>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
     type WatchTradesStream = futures::stream::Empty<Result<v1::WatchTradesResponse, Status>>;
 
     async fn watch_trades(

@@ -21,13 +21,13 @@ pub(crate) const OUTCOMES: [Outcome; 3] = [Outcome::Home, Outcome::Draw, Outcome
 
 /// An instrument and what the simulated venue shows of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listing {
+pub struct Listing {
     /// The instrument, open.
-    pub(crate) instrument: Instrument,
+    pub instrument: Instrument,
     /// Half of the spread put around prices that come without bid and ask.
-    pub(crate) half_spread: Price,
+    pub half_spread: Price,
     /// Smallest and largest quantity at the best price, in lots.
-    pub(crate) depth_lots: (u32, u32),
+    pub depth_lots: (u32, u32),
 }
 
 /// Which family an instrument belongs to.
@@ -102,7 +102,7 @@ pub(crate) fn listing(id: &InstrumentId) -> Result<Listing, IdError> {
 ///
 /// # Errors
 /// [`IdError`] when the match's id leaves no room for the outcome.
-pub(crate) fn predictions(match_id: &MatchId, home: &str, away: &str) -> Result<[Instrument; 3], IdError> {
+pub fn predictions(match_id: &MatchId, home: &str, away: &str) -> Result<[Instrument; 3], IdError> {
     let currency = Currency::new("USD")?;
     let contract = |outcome: Outcome| {
         let (suffix, claim) = match outcome {

@@ -6,6 +6,9 @@ pub(crate) mod inplay;
 mod match_track;
 mod venue;
 
+pub use bar_track::Gathering;
+pub use venue::{Phase, prediction};
+
 use crate::{
     file::{Intake, Standing},
     market::Market,

@@ -9,9 +9,10 @@ mod moment;
 mod report;
 mod window;
 
-pub(crate) use bars::{BarRow, Series};
+pub use bars::{BarRow, Series};
 pub(crate) use events::{Incident, IncidentKind};
-pub(crate) use matches::{Book, MatchRow, Standing};
+pub(crate) use matches::Standing;
+pub use matches::{Book, Lines, LinesKnown, MatchRow};
 pub use report::{FileKind, FileReport};
 pub use window::Window;
 
@@ -34,7 +35,7 @@ pub struct Limits {
 }
 
 /// Everything a set of files says.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Intake {
     /// What is played.
     pub(crate) matches: Vec<MatchRow>,
@@ -157,6 +158,18 @@ impl Intake {
     #[must_use]
     pub fn reports(&self) -> &[FileReport] {
         &self.reports
+    }
+
+    /// Every match, in the order of the files.
+    #[must_use]
+    pub fn matches(&self) -> &[MatchRow] {
+        &self.matches
+    }
+
+    /// The bars, one series per instrument.
+    #[must_use]
+    pub fn series(&self) -> &[Series] {
+        &self.series
     }
 
     /// Gives every match its goals and cards. A match whose events do not add

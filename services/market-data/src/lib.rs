@@ -28,6 +28,7 @@ mod publish;
 mod replay;
 mod sample;
 
+pub use catalog::{Listing, predictions};
 pub use config::{Config, ConfigError, Feed};
 
 use anyhow::Context as _;

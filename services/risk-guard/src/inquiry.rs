@@ -170,8 +170,10 @@ fn check(check: &Check) -> v1::WhatIfCheck {
 fn proposed(asked: &v1::WhatIfQuestion, now: Timestamp) -> Result<Proposed, InvalidField> {
     let order = required("order", asked.order.as_ref())?;
     let time_in_force = match order.time_in_force() {
-        v1::TimeInForce::Unspecified => v1::TimeInForce::Ioc,
-        set => set,
+        v1::TimeInForce::Unspecified | v1::TimeInForce::Ioc => v1::TimeInForce::Ioc,
+        v1::TimeInForce::Fok => v1::TimeInForce::Fok,
+        v1::TimeInForce::Gtc => v1::TimeInForce::Gtc,
+        v1::TimeInForce::Gtd => v1::TimeInForce::Gtd,
     };
     let terms = v1::OrderTerms {
         order_id: format!("{NO_TRADE}-o"),

@@ -186,8 +186,7 @@ async fn lead(
     let commands = command::listen(term, bus, config).await?;
     let inquiries = inquiry::listen(term, bus, config).await?;
     workers.listen(term, bus).await.context("listening to the workers")?;
-    let valid_for_ms = config.worker_lease_ms;
-    let leases = Leases { lease: lease.clone(), state: states, workers, slices, valid_for_ms };
+    let leases = Leases { lease: lease.clone(), state: states, workers, slices, valid_for_ms: config.worker_lease_ms };
     command::answer_leases(term, bus, leases).await?;
     let stopped = stop_with(context, term);
     let mut market = bus.follow(term, Stream::Market, "", StartAt::NewestOfEach).await?;

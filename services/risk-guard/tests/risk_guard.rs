@@ -13,12 +13,12 @@ mod control;
 mod crash;
 #[path = "risk_guard/decisions.rs"]
 mod decisions;
-#[path = "risk_guard/inquiries.rs"]
-mod inquiries;
 #[path = "risk_guard/endings.rs"]
 mod endings;
 #[path = "risk_guard/explain.rs"]
 mod explain;
+#[path = "risk_guard/inquiries.rs"]
+mod inquiries;
 #[path = "risk_guard/leadership.rs"]
 mod leadership;
 #[path = "risk_guard/ledger.rs"]

@@ -52,6 +52,11 @@ pub(crate) const STRATEGIES: [(&str, v1::Strategy); 5] = [
     ("market_maker", v1::Strategy::MarketMaker),
 ];
 
+/// What a strategy is called in files and commands; empty for none.
+pub(crate) fn strategy_name(strategy: v1::Strategy) -> &'static str {
+    STRATEGIES.iter().find(|(_, known)| *known == strategy).map_or("", |(name, _)| name)
+}
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -130,12 +135,11 @@ pub(crate) fn write(agents: &[v1::Agent]) -> String {
 
 fn entry(agent: &v1::Agent) -> String {
     let text = |text: &str| toml::Value::from(text).to_string();
-    let strategy = STRATEGIES.iter().find(|(_, strategy)| *strategy == agent.strategy()).map_or("", |(name, _)| name);
     let instruments: Vec<String> = agent.instrument_ids.iter().map(|id| text(id)).collect();
     let mut lines = vec![
         "[[agent]]".to_owned(),
         format!("id = {}", text(&agent.agent_id)),
-        format!("strategy = {}", text(strategy)),
+        format!("strategy = {}", text(strategy_name(agent.strategy()))),
         format!("account = {}", text(&agent.account_id)),
         format!("instruments = [{}]", instruments.join(", ")),
         format!("timeframe = {}", text(&agent.timeframe)),

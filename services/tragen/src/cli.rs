@@ -6,14 +6,17 @@ mod account;
 mod agents;
 mod amount;
 mod analyze;
+mod backtest;
 mod booking;
 mod doctor;
 mod drill;
+mod forecast_eval;
 mod ledger;
 mod market;
 mod operations;
 mod pools;
 mod probe;
+mod replay;
 mod risk;
 mod serve;
 mod statement;
@@ -113,6 +116,12 @@ enum Command {
     /// What running the agents costs.
     #[command(after_help = "Example:\n  tragen costs -o json")]
     Costs,
+    /// Trades history with the code of the live system, and says what came of it.
+    Backtest(Box<backtest::BacktestArgs>),
+    /// Says how good the forecasts of the football models would have been, season by season.
+    ForecastEval(forecast_eval::ForecastEvalArgs),
+    /// Runs a recorded day again, and shows what comes out otherwise.
+    Replay(replay::ReplayArgs),
     /// Says what is missing on this machine, and the remedy.
     Doctor(doctor::DoctorArgs),
     /// Trips every limit for real in a private paper system, and says what happened.
@@ -144,6 +153,9 @@ impl Cli {
             Command::Ops(command) => command.run(client).await,
             Command::Dlq(command) => command.run(client).await,
             Command::Costs => operations::costs(client).await,
+            Command::Backtest(args) => args.run(client.output),
+            Command::ForecastEval(args) => args.run(client.output),
+            Command::Replay(args) => args.run(client.output).await,
             Command::Doctor(args) => args.run(client).await,
             Command::Drill(args) => args.run(client.output).await,
             Command::Probe(args) => args.run().await,

@@ -3,6 +3,7 @@
 
 mod agent_file;
 mod api;
+mod backtest;
 mod cli;
 mod config;
 mod drill;
@@ -10,6 +11,7 @@ mod explain;
 mod host;
 mod output;
 mod ready;
+mod replay;
 mod service;
 mod up;
 

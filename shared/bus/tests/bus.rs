@@ -14,7 +14,7 @@ use tragen_bus::{
     server::{NatsServer, Sync, find_binary},
 };
 use tragen_contracts::v1;
-use tragen_domain::{id::InstrumentId, tier::Tier};
+use tragen_domain::{id::InstrumentId, market::Timeframe, tier::Tier};
 use tragen_host::{Context, Lifecycle, trace::Spans};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -136,6 +136,7 @@ async fn a_poison_message_is_set_aside_on_every_consumer_and_the_next_one_handle
             Consumer::WorkerStandard => Subject::TradeRequests(Tier::Standard),
             Consumer::WorkerFree => Subject::TradeRequests(Tier::Free),
             Consumer::Guard => Subject::Proposals(Source::Worker),
+            Consumer::WorkerBars => Subject::Bar(Timeframe::Minute1, InstrumentId::new("GBPUSD").expect("an id")),
             Consumer::Ledger(_) | Consumer::CostExecutions => Subject::Executions("paper"),
             Consumer::CostUsage => Subject::Usage("test"),
         };

@@ -7,5 +7,5 @@
 mod paper;
 mod report;
 
-pub use paper::{PaperConfig, PaperFaults, PaperVenue};
+pub use paper::{MemoryVenue, PaperConfig, PaperFaults, PaperVenue};
 pub use report::{VenueError, VenueReport};

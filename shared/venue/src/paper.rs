@@ -8,8 +8,10 @@ mod entry;
 mod faults;
 mod history;
 mod log;
+mod memory;
 
 pub use faults::PaperFaults;
+pub use memory::MemoryVenue;
 
 use crate::{VenueError, VenueReport};
 use book::Books;

@@ -27,7 +27,8 @@ pub(super) fn count(number: usize) -> i32 {
 
 /// One number as a share of another, parts per million; everything of nothing.
 pub(super) fn share_ppm(part: usize, whole: usize) -> i32 {
-    if whole == 0 { 1_000_000 } else { i32::try_from(part.min(whole) * 1_000_000 / whole).unwrap_or(1_000_000) }
+    let ppm = (part.min(whole) * 1_000_000).checked_div(whole);
+    ppm.and_then(|ppm| i32::try_from(ppm).ok()).unwrap_or(1_000_000)
 }
 
 fn clamped(value: f64) -> i32 {

@@ -117,7 +117,7 @@ async fn ask(rig: &Rig, kind: Kind) -> (v1::AnalysisInfo, Finding) {
     let request = v1::AnalyzeRequest { kind: Some(kind) };
     match ask_worker(&rig.world, Question::Analyze(request)).await {
         Answer::Analysis(v1::AnalyzeResponse { info: Some(info), result: Some(result) }) => (info, result),
-        other => panic!("{other:?}"),
+        other @ (Answer::Analysis(_) | Answer::Market(_) | Answer::Error(_)) => panic!("{other:?}"),
     }
 }
 
@@ -213,7 +213,7 @@ async fn a_market_in_play_is_priced_by_the_score() {
         let asked = v1::WatchMarketRequest { match_id: match_id.into() };
         match ask_worker(&rig.world, Question::Market(asked)).await {
             Answer::Market(view) => view,
-            other => panic!("{other:?}"),
+            other @ (Answer::Analysis(_) | Answer::Error(_)) => panic!("{other:?}"),
         }
     };
     let live = view(IN_PLAY).await;

@@ -22,16 +22,14 @@ pub(super) struct BarTrack {
 
 /// A longer bar in the making.
 #[derive(Debug)]
-struct Gathering {
+pub struct Gathering {
     timeframe: Timeframe,
     bar: Option<BarRow>,
 }
 
 impl BarTrack {
     pub(super) fn new(place: usize, series: &Series) -> Self {
-        let longer = Timeframe::ALL.into_iter().filter(|timeframe| *timeframe > series.timeframe);
-        let gathering = longer.map(|timeframe| Gathering { timeframe, bar: None }).collect();
-        Self { series: place, position: 0, gathering }
+        Self { series: place, position: 0, gathering: Gathering::longer_than(series.timeframe) }
     }
 
     /// When a bar of the series that starts at `start` is over.
@@ -66,8 +64,21 @@ impl BarTrack {
 }
 
 impl Gathering {
+    /// One for every timeframe above `timeframe`, shortest first.
+    #[must_use]
+    pub fn longer_than(timeframe: Timeframe) -> Vec<Self> {
+        let longer = Timeframe::ALL.into_iter().filter(|longer| *longer > timeframe);
+        longer.map(|timeframe| Self { timeframe, bar: None }).collect()
+    }
+
+    /// The length of the bars it makes.
+    #[must_use]
+    pub const fn timeframe(&self) -> Timeframe {
+        self.timeframe
+    }
+
     /// Takes a shorter bar that ends at `at`; gives the longer bars that are complete now, at most two.
-    fn add(&mut self, row: BarRow, at: Timestamp) -> [Option<BarRow>; 2] {
+    pub fn add(&mut self, row: BarRow, at: Timestamp) -> [Option<BarRow>; 2] {
         let length = self.timeframe.seconds() * 1_000_000;
         let start = Timestamp::from_micros(row.start.micros().div_euclid(length) * length);
         let (late, bar) = match self.bar.take() {

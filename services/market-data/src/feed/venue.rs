@@ -22,7 +22,7 @@ const CONTRACTS: (u32, u32) = (300, 6_000);
 
 /// When a prediction is quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// Before kick-off: narrow and deep.
     Before,
     /// While it is being played: wide and thin.
@@ -30,7 +30,8 @@ pub(crate) enum Phase {
 }
 
 /// Bid and ask of a contract that pays with `probability`.
-pub(crate) fn prediction(id: &InstrumentId, probability: f64, phase: Phase) -> (Option<Level>, Option<Level>) {
+#[must_use]
+pub fn prediction(id: &InstrumentId, probability: f64, phase: Phase) -> (Option<Level>, Option<Level>) {
     let fair = number::nearest(probability * 1e6).clamp(0, ONE);
     let (margin, thinness) = match phase {
         Phase::Before => (MARGIN_BEFORE, 1),

@@ -29,18 +29,26 @@ const JUMPS_BELIEVED: u32 = 5;
 
 /// The bars of one instrument, oldest first, all of one length.
 #[derive(Debug, Clone)]
-pub(crate) struct Series {
-    pub(crate) listing: Listing,
-    pub(crate) timeframe: Timeframe,
-    pub(crate) rows: Vec<BarRow>,
+pub struct Series {
+    /// The instrument, its usual spread and depth.
+    pub listing: Listing,
+    /// The length of the bars.
+    pub timeframe: Timeframe,
+    /// The bars, each start once.
+    pub rows: Vec<BarRow>,
+    /// Whether bid and ask were put around one price, half of the listing's spread to each side.
+    pub is_one_price: bool,
 }
 
 /// One bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BarRow {
-    pub(crate) start: Timestamp,
-    pub(crate) bid: Ohlc,
-    pub(crate) ask: Ohlc,
+pub struct BarRow {
+    /// Start of the interval.
+    pub start: Timestamp,
+    /// What was bid.
+    pub bid: Ohlc,
+    /// What was asked, nowhere below the bid.
+    pub ask: Ohlc,
 }
 
 /// Columns of a bars file.
@@ -106,7 +114,8 @@ pub(super) fn read(sheet: &mut Sheet<'_>, series: &mut Vec<Series>) -> Result<Fi
             report.accepted -= 1;
             report.refuse(line, &BadField::new("time", format!("does not start a bar of {}", timeframe.as_str())));
         }
-        series.push(Series { listing: reading.listing, timeframe, rows });
+        let is_one_price = matches!(columns.prices, Prices::One(_));
+        series.push(Series { listing: reading.listing, timeframe, rows, is_one_price });
     }
     Ok(report)
 }

@@ -46,11 +46,15 @@ const SHARP_BOOKS: [&str; 1] = ["pinnacle"];
 const AVERAGE: [&str; 2] = ["avg", "bbav"];
 /// Codes of whose odds of more and fewer than 2.5 goals are read, the first there is.
 const OVER_UNDER: [&str; 4] = ["p", "avg", "bbav", "b365"];
+/// Codes of the best price of any bookmaker.
+const BEST: [&str; 2] = ["max", "bbmx"];
 /// Code of the exchange whose prices the simulated venue follows.
 const EXCHANGE: [&str; 1] = ["bfe"];
 
 /// No league match ever had more goals of one side.
 const GOALS_MAX: u8 = 30;
+/// From the kick-off to the final whistle at most: two halves, the break and generous stoppage time.
+const PLAYED_MILLIS: i64 = 120 * 60_000;
 /// Longest part of a match id that names a team.
 const TEAM_BYTES_MAX: usize = 20;
 
@@ -68,37 +72,65 @@ pub(crate) enum Standing {
 
 /// One match: who, when, at which odds, and what happened.
 #[derive(Debug, Clone)]
-pub(crate) struct MatchRow {
-    pub(crate) id: MatchId,
-    pub(crate) home: String,
-    pub(crate) away: String,
-    pub(crate) kickoff: Timestamp,
-    pub(crate) goals: (u8, u8),
+pub struct MatchRow {
+    /// Its id.
+    pub id: MatchId,
+    /// Home team as the file writes it.
+    pub home: String,
+    /// Away team as the file writes it.
+    pub away: String,
+    /// Kick-off, UTC; 15:00 in the UK where the file has no time.
+    pub kickoff: Timestamp,
+    /// Result after 90 minutes, home then away.
+    pub goals: (u8, u8),
     /// In order of minute; the goals add up to `goals`.
     pub(crate) incidents: Vec<Incident>,
-    pub(crate) opening: Lines,
-    pub(crate) closing: Lines,
+    /// The first odds; where the file has none, the last ones.
+    pub opening: Lines,
+    /// The last odds before the kick-off; where the file has none, the first ones.
+    pub closing: Lines,
+    /// Which of the two the file has.
+    pub lines_known: LinesKnown,
     /// The year its season begins in.
     pub(crate) season_first_year: u16,
     date: Date,
 }
 
+/// Which odds of a match are in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinesKnown {
+    /// Opening and closing odds.
+    Both,
+    /// Only the opening odds.
+    Opening,
+    /// Only the closing odds.
+    Closing,
+}
+
 /// All odds of a match at one time.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Lines {
+pub struct Lines {
     /// At least one.
-    pub(crate) books: Vec<Book>,
+    pub books: Vec<Book>,
     /// What the simulated venue believes: home, draw, away; they sum to 1.
-    pub(crate) venue: [f64; 3],
+    pub venue: [f64; 3],
+    /// The market's average odds, where the file has them.
+    pub average: Option<[f64; 3]>,
+    /// The exchange's odds, where the file has them.
+    pub exchange: Option<[f64; 3]>,
+    /// The best odds of any bookmaker; `None` for an outcome without, or with a broken price.
+    pub best: [Option<f64>; 3],
     /// Decimal odds of more, then of fewer, than 2.5 goals.
-    pub(crate) over_under: Option<[f64; 2]>,
+    pub over_under: Option<[f64; 2]>,
 }
 
 /// One bookmaker's decimal odds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Book {
-    pub(crate) bookmaker: &'static str,
-    pub(crate) odds: [f64; 3],
+pub struct Book {
+    /// His name.
+    pub bookmaker: &'static str,
+    /// Home, draw, away; each above 1.
+    pub odds: [f64; 3],
 }
 
 /// Columns of a matches file.
@@ -123,6 +155,7 @@ struct Odds {
     average: Option<[usize; 3]>,
     exchange: Option<[usize; 3]>,
     over_under: Option<[usize; 2]>,
+    best: Option<[usize; 3]>,
 }
 
 pub(super) fn read(sheet: &mut Sheet<'_>, matches: &mut Vec<MatchRow>) -> Result<FileReport, FileError> {
@@ -177,7 +210,7 @@ impl Odds {
             Some([one("o", ">")?, one("u", "<")?])
         };
         let over_under = OVER_UNDER.iter().find_map(two);
-        Self { books, average: first(&AVERAGE), exchange: first(&EXCHANGE), over_under }
+        Self { books, average: first(&AVERAGE), exchange: first(&EXCHANGE), best: first(&BEST), over_under }
     }
 
     fn is_empty(&self) -> bool {
@@ -195,6 +228,8 @@ impl Odds {
         };
         let average = self.average.as_ref().and_then(|columns| read("average", columns));
         let exchange = self.exchange.as_ref().and_then(|columns| read("exchange", columns));
+        let best = self.best.as_ref().and_then(|columns| read("best", columns));
+        let best = best.map_or([None; 3], |odds| sound(&odds, average.as_ref()));
         let mut books: Vec<Book> = Vec::with_capacity(self.books.len() + 1);
         for (bookmaker, columns) in &self.books {
             books.extend(read(bookmaker, columns).map(|odds| Book { bookmaker, odds }));
@@ -235,8 +270,19 @@ impl Odds {
             // A match without them is no fault: many files have none.
             Some([number::odds(over).ok()?, number::odds(under).ok()?])
         });
-        Some(Lines { books, venue, over_under })
+        Some(Lines { books, venue, average, exchange: traded, best, over_under })
     }
+}
+
+/// The odds that are not too good to be true; without an average all are.
+fn sound(odds: &[f64; 3], average: Option<&[f64; 3]>) -> [Option<f64>; 3] {
+    let mut sound = odds.map(Some);
+    if let Some(average) = average {
+        for (odds, average) in sound.iter_mut().zip(average) {
+            *odds = odds.filter(|odds| *odds <= average * MAX_PRICE_RATIO);
+        }
+    }
+    sound
 }
 
 /// Three odds; `None` when the bookmaker quotes nothing.
@@ -255,12 +301,15 @@ fn too_high(odds: &[f64; 3], average: &[f64; 3]) -> Option<String> {
 }
 
 impl Book {
-    pub(crate) fn is_sharp(&self) -> bool {
+    /// Whether his closing price is known to be sharp.
+    #[must_use]
+    pub fn is_sharp(&self) -> bool {
         SHARP_BOOKS.contains(&self.bookmaker)
     }
 
     /// The book as the rules about fair prices see it.
-    pub(crate) fn opinion(&self) -> fair_line::Book {
+    #[must_use]
+    pub fn opinion(&self) -> fair_line::Book {
         let weight = if self.is_sharp() { SHARP_WEIGHT } else { SOFT_WEIGHT };
         fair_line::Book { bookmaker: self.bookmaker.to_owned(), weight, odds: self.odds }
     }
@@ -299,9 +348,10 @@ fn match_row(cells: &Cells<'_>, columns: &Columns, report: &mut FileReport) -> R
     };
     let opening = columns.opening.lines(cells, "opening", report);
     let closing = columns.closing.lines(cells, "closing", report);
-    let (opening, closing) = match (opening, closing) {
-        (Some(opening), Some(closing)) => (opening, closing),
-        (Some(only), None) | (None, Some(only)) => (only.clone(), only),
+    let (opening, closing, lines_known) = match (opening, closing) {
+        (Some(opening), Some(closing)) => (opening, closing, LinesKnown::Both),
+        (Some(only), None) => (only.clone(), only, LinesKnown::Opening),
+        (None, Some(only)) => (only.clone(), only, LinesKnown::Closing),
         (None, None) => return Err(BadField::new("odds", "no bookmaker has usable odds")),
     };
     let id = match columns.id.map(|column| cells.text(column)) {
@@ -317,7 +367,8 @@ fn match_row(cells: &Cells<'_>, columns: &Columns, report: &mut FileReport) -> R
     let id = id.map_err(|error| BadField::new("match_id", error.to_string()))?;
     let named = columns.season.and_then(|column| Season::parse(cells.text(column)));
     let season_first_year = named.map_or_else(|| season_of(date), Season::first_year);
-    Ok(MatchRow { id, home, away, kickoff, goals, incidents: Vec::new(), opening, closing, season_first_year, date })
+    let incidents = Vec::new();
+    Ok(MatchRow { id, home, away, kickoff, goals, incidents, opening, closing, lines_known, season_first_year, date })
 }
 
 /// The year the season of a date begins in: seasons begin in July.
@@ -350,6 +401,48 @@ impl MatchRow {
             home_goals: goals(self.goals.0),
             away_goals: goals(self.goals.1),
             closing_odds_micros: odds.map(Vec::from).unwrap_or_default(),
+        }
+    }
+
+    /// The start of the match's day, UTC: everything of earlier days is known then, nothing of this one.
+    ///
+    /// Example: a match on 2024-08-17 is decided at 2024-08-17T00:00:00Z.
+    #[must_use]
+    pub fn day_start(&self) -> Timestamp {
+        moment::day_start(self.date)
+    }
+
+    /// The odds of the opening, if the file has them.
+    #[must_use]
+    pub const fn known_opening(&self) -> Option<&Lines> {
+        match self.lines_known {
+            LinesKnown::Both | LinesKnown::Opening => Some(&self.opening),
+            LinesKnown::Closing => None,
+        }
+    }
+
+    /// The odds before the kick-off, if the file has them.
+    #[must_use]
+    pub const fn known_closing(&self) -> Option<&Lines> {
+        match self.lines_known {
+            LinesKnown::Both | LinesKnown::Closing => Some(&self.closing),
+            LinesKnown::Opening => None,
+        }
+    }
+
+    /// Forgets what only came to be known after `now`.
+    pub(super) fn forget_after(&mut self, now: Timestamp) {
+        if self.kickoff < now {
+            // Who is not finished has no result; what is left has no effect before `now`.
+            if self.kickoff.plus_millis(PLAYED_MILLIS) >= now {
+                (self.goals, self.incidents) = ((0, 0), Vec::new());
+            }
+            return;
+        }
+        (self.goals, self.incidents) = ((0, 0), Vec::new());
+        if self.lines_known == LinesKnown::Both {
+            self.closing = self.opening.clone();
+            self.lines_known = LinesKnown::Opening;
         }
     }
 

@@ -41,6 +41,11 @@ pub(super) fn day(text: &str) -> Result<Date, String> {
     in_range(date, text)
 }
 
+/// The first moment of a day, UTC.
+pub(super) fn day_start(date: Date) -> Timestamp {
+    utc(date.to_datetime(Time::midnight())).unwrap_or_default()
+}
+
 /// A kick-off given in UK local time, e.g. `16:00`; without a time it is taken as 15:00.
 pub(super) fn uk_kickoff(date: Date, time: &str) -> Result<Timestamp, String> {
     let bad = || format!("{time:?} is not a time of day such as 15:00");

@@ -40,7 +40,7 @@ impl Intake {
     ///
     /// # Errors
     /// [`FileError::NothingInWindow`] when nothing does.
-    pub(crate) fn within(mut self, window: Window) -> Result<Self, FileError> {
+    pub fn within(mut self, window: Window) -> Result<Self, FileError> {
         let (past, rest) = self.matches.into_iter().partition(|row| row.kickoff < window.from);
         (self.past, self.matches) = (past, rest);
         self.matches.retain(|row| window.contains(row.kickoff));
@@ -52,6 +52,22 @@ impl Intake {
             return Err(FileError::NothingInWindow);
         }
         Ok(self)
+    }
+
+    /// What was known at `now`: bars that had begun, matches of days that had begun, without the closing odds of
+    /// those that had not kicked off, and without the results of those that were still played.
+    #[must_use]
+    pub fn known_at(&self, now: Timestamp) -> Self {
+        let mut known = self.clone();
+        for series in &mut known.series {
+            series.rows.retain(|row| row.start < now);
+        }
+        known.series.retain(|series| !series.rows.is_empty());
+        known.matches.retain(|row| row.day_start() < now);
+        for row in &mut known.matches {
+            row.forget_after(now);
+        }
+        known
     }
 }
 

@@ -144,8 +144,8 @@ async fn a_breakers_reduction_that_was_lost_is_ordered_by_the_next_guard_and_onc
     reduce(&rig, "c-1", 1_000_000).await;
     plain.stop().await;
     let batch = v1::JournalBatch { leader_id: "the one before".into(), records: vec![tripped()], ..Default::default() };
-    let publish = rig.bus.publish(&Subject::Journal, &batch, &PublishOptions::default(), Duration::from_secs(5));
-    publish.await.expect("stored");
+    let options = PublishOptions::default();
+    rig.bus.publish(&Subject::Journal, &batch, &options, Duration::from_secs(5)).await.expect("stored");
 
     for round in 0..2 {
         let guard = rig.standby(config(&rig));

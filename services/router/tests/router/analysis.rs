@@ -137,9 +137,10 @@ async fn what_is_about_a_market_is_asked_once_and_what_is_about_an_account_never
         assert_eq!(info.agent, format!("for {account:?}"));
     }
     assert_eq!(workers.questions(), 7);
-    let asked = workers.asked.lock().expect("not poisoned");
-    assert!(asked.iter().all(|question| question.deadline_micros > 0), "every question has its deadline");
-    drop(asked);
+    {
+        let asked = workers.asked.lock().expect("not poisoned");
+        assert!(asked.iter().all(|question| question.deadline_micros > 0), "every question has its deadline");
+    }
 
     // What is refused is told to whoever asked, and asked again.
     for _ in 0..2 {

@@ -244,8 +244,7 @@ impl RiskCommand {
             Self::ConfirmReduceEnd { proposal } => {
                 let question = v1::ConfirmReductionEndRequest { token: proposal };
                 let answer = api.risk().confirm_reduction_end(ask(question)).await?.into_inner();
-                let ended = answer.reduction.clone().unwrap_or_default();
-                format.record(&answer, &[("ended", ended.command_id)])?;
+                format.record(&answer, &[("ended", answer.reduction.clone().unwrap_or_default().command_id)])?;
             }
             Self::ProposeResume { scope: ScopeArgs { scope }, reason, override_reason } => {
                 let question = v1::ProposeResumeRequest { scope: Some(scope), target: 0, reason, override_reason };

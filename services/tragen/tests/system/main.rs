@@ -6,6 +6,7 @@ mod command_line;
 mod crashes;
 mod drills;
 mod halts;
+mod history;
 mod poison;
 mod repeats;
 mod rig;

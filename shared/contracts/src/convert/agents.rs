@@ -35,6 +35,7 @@ pub fn agent_fields(agent: &v1::Agent) -> AgentFields<'_> {
         agent_id: &agent.agent_id,
         has_strategy: agent.strategy() != v1::Strategy::Unspecified,
         instrument_ids: &agent.instrument_ids,
+        may_name_none: agent.strategy() == v1::Strategy::Value,
         timeframe: &agent.timeframe,
         risk_tolerance: agent.risk_tolerance,
         max_trades_per_day: agent.max_trades_per_day,

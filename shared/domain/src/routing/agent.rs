@@ -15,6 +15,8 @@ pub struct AgentFields<'a> {
     pub has_strategy: bool,
     /// What it may trade.
     pub instrument_ids: &'a [String],
+    /// Whether naming none means every match: so it is with value agents.
+    pub may_name_none: bool,
     /// Length of its bars.
     pub timeframe: &'a str,
     /// From 1 (careful) to 10 (bold).
@@ -47,7 +49,7 @@ pub fn check_agent(agent: &AgentFields<'_>) -> Result<(), Vec<Violation>> {
     if !agent.has_strategy {
         refuse("agent.strategy", Reason::StrategyMissing, "a known strategy is needed");
     }
-    if agent.instrument_ids.is_empty() {
+    if agent.instrument_ids.is_empty() && !agent.may_name_none {
         refuse("agent.instrument_ids", Reason::InstrumentMissing, "at least one instrument is needed");
     } else if agent.instrument_ids.len() > INSTRUMENTS_MAX {
         refuse("agent.instrument_ids", Reason::InstrumentsTooMany, "at most 100 instruments are allowed");
@@ -91,6 +93,7 @@ mod tests {
             agent_id: "swing-7",
             has_strategy: true,
             instrument_ids: instruments,
+            may_name_none: false,
             timeframe: "4h",
             risk_tolerance: 5,
             max_trades_per_day: 20,
@@ -122,6 +125,7 @@ mod tests {
             agent_id: "a.b",
             has_strategy: false,
             instrument_ids: &[],
+            may_name_none: false,
             timeframe: "3m",
             risk_tolerance: 11,
             max_trades_per_day: 0,

@@ -78,6 +78,12 @@ impl Books {
         &mut self.executed
     }
 
+    /// Drops what was changed and executed since it was last taken: nothing is written of it.
+    pub(super) fn forget_changes(&mut self) {
+        self.changed.clear();
+        self.executed.clear();
+    }
+
     /// Lines of the orders changed since the last call.
     pub(super) fn take_changed(&mut self) -> Vec<String> {
         let changed = std::mem::take(&mut self.changed);

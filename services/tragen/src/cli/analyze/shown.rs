@@ -100,9 +100,9 @@ fn research(format: Format, own: &v1::ResearchResult) -> anyhow::Result<()> {
     let mut events: Vec<(String, v1::ProbabilityEstimate)> = Vec::new();
     let names = [format!("{} wins", own.home_team), "draw".to_owned(), format!("{} wins", own.away_team)];
     events.extend(names.into_iter().zip(own.outcomes.iter().cloned()));
-    events.extend((0..).zip(&own.over).map(|(goals, over)| (format!("over {goals}.5 goals"), over.clone())));
-    events.extend(own.both_score.iter().map(|both| ("both teams score".to_owned(), both.clone())));
-    let estimates: Vec<v1::ProbabilityEstimate> = events.iter().map(|(_, estimate)| estimate.clone()).collect();
+    events.extend((0..).zip(&own.over).map(|(goals, over)| (format!("over {goals}.5 goals"), *over)));
+    events.extend(own.both_score.iter().map(|both| ("both teams score".to_owned(), *both)));
+    let estimates: Vec<v1::ProbabilityEstimate> = events.iter().map(|(_, estimate)| *estimate).collect();
     let mut names = events.iter().map(|(name, _)| name.clone());
     let rows: Vec<Vec<String>> = estimates
         .iter()

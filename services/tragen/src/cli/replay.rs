@@ -1,0 +1,158 @@
+//! `tragen replay`: runs a recorded day again and shows what comes out otherwise.
+
+use crate::{
+    Verdict,
+    output::{Format, print},
+    replay::Comparison,
+};
+use anyhow::Context as _;
+use clap::Args;
+use prost::Message;
+use std::path::{Path, PathBuf};
+use tragen_bus::{Bus, StartAt, Stream};
+use tragen_host::{Lifecycle, trace::Spans};
+use tragen_risk_guard::replay::{JournalReader, JournalWriter, Replay};
+
+/// The recordings in a folder.
+const FILES: [(Stream, &str); 3] =
+    [(Stream::Journal, "journal"), (Stream::Executions, "executions"), (Stream::Ledger, "ledger")];
+
+/// Which day.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  tragen replay --nats nats://127.0.0.1:4222 --save day && tragen replay --journal day\n\nIt replays the guard's state with its hashes, holds every fill against its approval and the fee rule, and books\neverything again by the ledger's rules. Exit code 0: no difference."
+)]
+pub(crate) struct ReplayArgs {
+    /// The bus that keeps the day.
+    #[arg(long, env = "TRAGEN_NATS_URL", value_name = "URL", default_value = "nats://127.0.0.1:4222")]
+    nats: String,
+    /// A folder that `--save` wrote, instead of a bus.
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
+    /// Writes what is read into this folder, to be replayed elsewhere.
+    #[arg(long, value_name = "DIR", conflicts_with = "journal")]
+    save: Option<PathBuf>,
+}
+
+impl ReplayArgs {
+    pub(super) async fn run(self, format: Format) -> anyhow::Result<Verdict> {
+        let mut replay = Replay::default();
+        let mut comparison = Comparison::default();
+        let mut state_differs = None;
+        for (stream, name) in FILES {
+            self.read(stream, name, |sequence, payload| {
+                match stream {
+                    Stream::Journal => {
+                        comparison.journal(&decode(payload, sequence)?);
+                        if state_differs.is_none() {
+                            state_differs = replay.take(sequence, payload).err();
+                        }
+                    }
+                    Stream::Executions => comparison.executions(&decode(payload, sequence)?),
+                    Stream::Ledger => comparison.facts(&decode(payload, sequence)?),
+                    Stream::Requests
+                    | Stream::Proposals
+                    | Stream::Market
+                    | Stream::Bars
+                    | Stream::Usage
+                    | Stream::Pools
+                    | Stream::Alerts
+                    | Stream::Audit
+                    | Stream::Dead => {}
+                }
+                Ok(())
+            })
+            .await
+            .with_context(|| format!("reading {}", stream.as_str()))?;
+        }
+        comparison.conclude()?;
+        show(format, &replay, &comparison, state_differs.as_ref())?;
+        Ok(if comparison.count == 0 && state_differs.is_none() { Verdict::Good } else { Verdict::Bad })
+    }
+
+    /// Hands every message of a stream over, from the bus or from its recording.
+    async fn read(
+        &self,
+        stream: Stream,
+        name: &str,
+        mut take: impl FnMut(u64, &[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        if let Some(folder) = &self.journal {
+            let mut reader = JournalReader::open(&recording(folder, name))?;
+            while let Some((sequence, payload)) = reader.read()? {
+                take(sequence, &payload)?;
+            }
+            return Ok(());
+        }
+        let mut saved = match &self.save {
+            Some(folder) => {
+                std::fs::create_dir_all(folder)?;
+                Some(JournalWriter::create(&recording(folder, name))?)
+            }
+            None => None,
+        };
+        let bus = Bus::connect(&self.nats, "replay").await?;
+        if let Some(newest) = bus.newest(stream).await? {
+            let lifecycle = Lifecycle::new(1);
+            let context = lifecycle.context("replay", Spans::default());
+            let mut messages = bus.follow(&context, stream, "", StartAt::Beginning).await?;
+            loop {
+                let message = messages.next().await.context("the bus is gone")?;
+                if let Some(saved) = &mut saved {
+                    saved.write(message.sequence, &message.payload)?;
+                }
+                take(message.sequence, &message.payload)?;
+                if message.sequence >= newest {
+                    break;
+                }
+            }
+        }
+        Ok(saved.map(JournalWriter::finish).transpose().map(drop)?)
+    }
+}
+
+fn recording(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.bin"))
+}
+
+fn decode<T: Message + Default>(payload: &[u8], sequence: u64) -> anyhow::Result<T> {
+    T::decode(payload).with_context(|| format!("decoding message {sequence}"))
+}
+
+fn show(
+    format: Format,
+    replay: &Replay,
+    comparison: &Comparison,
+    state_differs: Option<&anyhow::Error>,
+) -> anyhow::Result<()> {
+    let (replayed, compared) = (replay.replayed(), comparison.compared);
+    let named: Vec<String> = comparison.differences.iter().map(ToString::to_string).collect();
+    let state = state_differs.map(|error| format!("{error:#}"));
+    let message = serde_json::json!({
+        "journal_sequence": replayed.journal_sequence,
+        "records": replayed.records,
+        "hashes_checked": replayed.hashes,
+        "state_hash": replayed.hash.to_string(),
+        "state_differs": state,
+        "approvals": compared.approvals,
+        "fills": compared.fills,
+        "facts": compared.facts,
+        "balances": compared.balances,
+        "positions": compared.positions,
+        "differences": comparison.count,
+        "named": named,
+    });
+    let fields = [
+        ("guard", format!("{} records up to message {}", replayed.records, replayed.journal_sequence)),
+        ("hashes", state.clone().unwrap_or_else(|| format!("{} in the journal, all as replayed", replayed.hashes))),
+        ("orders", format!("{} approved, {} fills", compared.approvals, compared.fills)),
+        ("ledger", format!("{} facts", compared.facts)),
+        ("compared", format!("{} balances, {} positions", compared.balances, compared.positions)),
+        ("differences", comparison.count.to_string()),
+    ];
+    format.record(&message, &fields)?;
+    if format == Format::Table {
+        named.iter().try_for_each(|line| print(line))?;
+    }
+    Ok(())
+}
