@@ -47,7 +47,7 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
     control.count_agents(&registry);
     let proposer = Proposer::start(&context, &bus, &config, &control);
 
-    reducing::start(&context, &control, &proposer, handed);
+    reducing::start(&context, (control.clone(), market.clone()), &proposer, handed);
 
     let analysis = Arc::new(analysis::Desk::new(&context, &bus, &config, &usage));
     let advisor = Advisor::new(&context, &config.advisor, &usage, &|name: &str| std::env::var(name).ok());

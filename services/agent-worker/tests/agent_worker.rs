@@ -475,6 +475,8 @@ async fn a_slice_becomes_the_same_reduce_only_order_whoever_gets_it() {
         side: v1::Side::Sell.into(),
         quantity_micros: 5_000_000,
         request_id: "018bcfe5-687f-7000-8000-000000000001".into(),
+        // Without a quote: at market.
+        ..v1::ReductionSlice::default()
     };
     rig.world.slices.lock().expect("not poisoned").push(slice);
     let mut orders = Vec::new();

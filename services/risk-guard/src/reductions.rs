@@ -25,12 +25,13 @@ use tragen_contracts::{
 };
 use tragen_domain::{
     id::{AccountId, CommandId, InstrumentId, OrderId, TradeId},
-    order::{OrderPrice, OrderTerms, TimeInForce},
+    order::{OrderPrice, OrderTerms, Side, TimeInForce},
     risk::{
         Driver, KnownTrade, Proposed, Purpose, Record, Reduce, Reduction, ReductionRefused, Scope, Slice, Target,
         TradingState, decide, order_reduction,
     },
     tier::Tier,
+    time::Timestamp,
 };
 use uuid::{Builder, Uuid};
 
@@ -72,6 +73,7 @@ struct Wanted {
     id: CommandId,
     driver: Driver,
     reason: String,
+    ordered_at: Timestamp,
     target: Target,
     slice: Slice,
 }
@@ -215,7 +217,7 @@ impl Gate {
         self.work.named.forget_old();
         let mut own = Vec::new();
         let mut handed = Vec::new();
-        for Wanted { id, driver, reason, target, slice } in self.wanted_slices() {
+        for Wanted { id, driver, reason, ordered_at, target, slice } in self.wanted_slices() {
             let name = self.work.named.name(&id, &target, self.journal.last);
             // Its outcome is on its way, or it is done and the next slice gets a name of its own.
             match name.as_ref().map(|name| self.state.known(&name.trade)) {
@@ -241,6 +243,8 @@ impl Gate {
                         side: v1::Side::from(slice.side).into(),
                         quantity_micros: slice.quantity.micros(),
                         request_id: name.request_id,
+                        command_age_ms: now().millis_since(ordered_at),
+                        ..self.best_of(&target, slice)
                     });
                 }
                 Driver::Workers => {}
@@ -263,10 +267,26 @@ impl Gate {
         for (reduction, target) in targets().skip(from).chain(targets()).take(looked_at) {
             if let Ok(Some(slice)) = target.next_slice(&self.state) {
                 let (id, driver, reason) = (reduction.id.clone(), reduction.driver, reduction.reason.clone());
-                wanted.push(Wanted { id, driver, reason, target: target.clone(), slice });
+                let (ordered_at, target) = (reduction.ordered_at, target.clone());
+                wanted.push(Wanted { id, driver, reason, ordered_at, target, slice });
             }
         }
         wanted
+    }
+
+    /// A slice with the quote that it would trade against, and nothing else.
+    fn best_of(&self, target: &Target, slice: Slice) -> v1::ReductionSlice {
+        let quote = self.state.quote(&target.instrument);
+        let level = quote.and_then(|quote| match slice.side {
+            Side::Sell => quote.bid,
+            Side::Buy => quote.ask,
+        });
+        v1::ReductionSlice {
+            best_price_micros: level.map_or(0, |level| level.price.micros()),
+            best_quantity_micros: level.map_or(0, |level| level.quantity.micros()),
+            quote_age_ms: quote.map_or(0, |quote| now().millis_since(quote.published_at)),
+            ..v1::ReductionSlice::default()
+        }
     }
 
     async fn end_reductions(&mut self) -> Result<(), Ended> {
