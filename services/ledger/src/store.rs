@@ -56,7 +56,8 @@ impl From<sqlx::Error> for StoreError {
                 code.len() == 5 && (code.starts_with("22") || code.starts_with("23"))
                     || primary.is_some_and(|primary| (18..=20).contains(&primary))
             }
-            None => matches!(error, sqlx::Error::Encode(_) | sqlx::Error::Protocol(_)),
+            // Not what breaks the protocol: a connection that is cut while it is made looks like that.
+            None => matches!(error, sqlx::Error::Encode(_)),
         };
         if is_about_data { Self::Refused(error.into()) } else { Self::Unavailable(error.into()) }
     }

@@ -2,7 +2,7 @@
 
 use crate::rig::{HOME, ONE, PATIENCE, Rig, key, proposal};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 use tragen_bus::{Bus, PublishOptions, Source, Subject};
@@ -108,6 +108,7 @@ async fn sixty_four_proposers_never_get_beyond_one_limit() {
 
     // Reports are in the order in which the guard has booked them.
     let (mut contracts, mut most, mut denied) = (BTreeMap::<String, i64>::new(), 0, 0);
+    let mut seen = BTreeSet::new();
     let mut capital = i128::from(CASH * ONE) * i128::from(PROPOSERS);
     for report in rig.outcomes.in_order() {
         let Some(v1::execution_report::Kind::Trade(trade)) = &report.kind else { continue };
@@ -116,7 +117,8 @@ async fn sixty_four_proposers_never_get_beyond_one_limit() {
         let Some(terms) = &trade.terms else { continue };
         let account = report.key.as_ref().expect("a key").account_id.clone();
         let held = contracts.entry(account).or_default();
-        for fill in &trade.fills {
+        // A proposal that was delivered again has its report told again.
+        for fill in trade.fills.iter().filter(|fill| seen.insert(fill.execution_id.clone())) {
             match terms.side() {
                 v1::Side::Buy => *held += fill.quantity_micros / ONE,
                 v1::Side::Sell => {
