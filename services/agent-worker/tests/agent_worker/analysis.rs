@@ -148,7 +148,7 @@ async fn the_scout_tells_value_after_ask_and_fee_before_the_kick_off_only() {
     let cost = f64::from(457_425);
     let edge = (f64::from(best.fair_ppm) - cost) / cost * 10_000.0;
     assert!((f64::from(best.edge_bps) - edge).abs() <= 1.0, "{} is not {edge}", best.edge_bps);
-    assert_eq!(found.fair_ppm.iter().sum::<i32>(), 1_000_000);
+    assert!((found.fair_ppm.iter().sum::<i32>() - 1_000_000).abs() <= 2, "{:?}", found.fair_ppm);
 
     let unknown = refused(&rig, scout("EPL-2026-ARS-MCX")).await;
     assert_eq!((unknown.code, unknown.reason.as_str()), (5, "MATCH_NOT_FOUND"));

@@ -190,7 +190,7 @@ async fn a_malformed_question_reaches_nobody() {
         ("a team that moves the cursor", research("", "\u{1b}[2J", "Fulham"), "TEAM_INVALID"),
         ("nothing to trade", what_if(0), "QUANTITY_NOT_POSITIVE"),
         ("less than nothing", what_if(i64::MIN), "QUANTITY_NOT_POSITIVE"),
-        ("a fortune", what_if(i64::MAX), "NOTIONAL_OVERFLOW"),
+        ("a fortune", what_if(i64::MAX), "ORDER_SIZE_LIMIT"),
         ("an order with an end", gtd, "EXPIRY_MISSING"),
         ("no model", calibration("gpt", day(1), day(2)), "MODEL_UNKNOWN"),
         ("no period", calibration("elo", None, day(2)), "PERIOD_INVALID"),
