@@ -174,6 +174,11 @@ impl World {
                 let account = v1::Account { cash_micros: 10_000_000_000, ..v1::Account::default() };
                 Answer::Account(v1::GetAccountResponse { account: Some(account) })
             }
+            Some(Question::ListPositions(_)) => {
+                let quantity_micros = self.held_micros.load(Ordering::SeqCst);
+                let held = v1::Position { instrument_id: "GBPUSD".into(), quantity_micros, ..v1::Position::default() };
+                Answer::Positions(v1::ListPositionsResponse { positions: vec![held], ..Default::default() })
+            }
             other => panic!("not asked by the worker: {other:?}"),
         };
         v1::LedgerAnswer { answer: Some(answer) }

@@ -449,9 +449,7 @@ impl Store {
             writer.begin(first, slots).await?;
             writer.close();
         } else {
-            let pool = postgres::open_writer(&config.url, books.shard, wait).await?;
-            postgres::begin(&pool, &first, &slots).await?;
-            pool.close().await;
+            postgres::begin((&config.url, books.shard), wait, &first, &slots).await?;
         }
         Ok(())
     }

@@ -95,8 +95,19 @@ fn writer_of(shard: u16) -> String {
 }
 
 pub(super) async fn open_writer(url: &str, shard: u16, wait: Duration) -> Result<PgPool, StoreError> {
-    let named = options(url, shard).map_err(StoreError::unavailable)?.application_name(&writer_of(shard));
-    let options = named.options([
+    let options = writing(url, shard)?.application_name(&writer_of(shard));
+    let port = options.get_port();
+    let connecting = pool(1, wait).after_connect(move |_, _| {
+        Box::pin(async move {
+            nodelay::set_on_connections_to(port);
+            Ok(())
+        })
+    });
+    Ok(connecting.connect_with(options).await?)
+}
+
+fn writing(url: &str, shard: u16) -> Result<PgConnectOptions, StoreError> {
+    Ok(options(url, shard).map_err(StoreError::unavailable)?.options([
         // A commit is answered only when it is on disk, whatever the server's default.
         ("synchronous_commit", "on"),
         // A writer that hangs between two statements must not keep the shard row.
@@ -108,15 +119,7 @@ pub(super) async fn open_writer(url: &str, shard: u16, wait: Duration) -> Result
         ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"),
         ("jit", "off"),
-    ]);
-    let port = options.get_port();
-    let connecting = pool(1, wait).after_connect(move |_, _| {
-        Box::pin(async move {
-            nodelay::set_on_connections_to(port);
-            Ok(())
-        })
-    });
-    Ok(connecting.connect_with(options).await?)
+    ]))
 }
 
 /// Connections for turns beside the writer.
@@ -136,8 +139,15 @@ pub(super) async fn snapshot(url: &str, shard: u16, wait: Duration) -> anyhow::R
     Ok(Session::Postgres(pool.begin_with(begin).await.context("starting to read")?))
 }
 
-/// Gives a shard that has not begun its row and its slots.
-pub(super) async fn begin(pool: &PgPool, first: &ShardRow, slots: &[SlotRow]) -> Result<(), StoreError> {
+/// Gives a shard that has not begun its row and its slots. Whoever takes the shard over meanwhile does not end this
+/// session: it has no writer's name.
+pub(super) async fn begin(
+    (url, shard): (&str, u16),
+    wait: Duration,
+    first: &ShardRow,
+    slots: &[SlotRow],
+) -> Result<(), StoreError> {
+    let pool = pool(1, wait).connect_with(writing(url, shard)?).await?;
     let mut transaction = pool.begin().await?;
     let made = sqlx::query(
         "INSERT INTO shard SELECT $1, 0, 0, 0, 0, 0, 0, $2, 0, $3 WHERE NOT EXISTS (SELECT 1 FROM shard)
@@ -151,12 +161,13 @@ pub(super) async fn begin(pool: &PgPool, first: &ShardRow, slots: &[SlotRow]) ->
     if made.rows_affected() == 1 {
         copy(&mut transaction, slots).await?;
     }
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    pool.close().await;
+    Ok(())
 }
 
 /// Raises the epoch. A writer before that fell silent may still hold the shard row, in the middle of a COPY even for as
-/// long as its statement may take: its session is ended. What it has
-/// not committed comes again from the bus.
+/// long as its statement may take: its session is ended. What it has not committed comes again from the bus.
 pub(super) async fn take_over(pool: &PgPool, shard: u16) -> Result<ShardRow, StoreError> {
     sqlx::query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -1,6 +1,7 @@
 //! A past decision is explained from what the bus has: the same checks come to the same.
 
 use crate::rig::{HOME, ONE, Rig, buy, eventually, order, trade_of};
+use prost::Message as _;
 use tragen_bus::{Followed, StartAt, Stream};
 use tragen_contracts::v1;
 use tragen_domain::risk::{DenialReason, Verdict};
@@ -46,6 +47,13 @@ async fn explain(rig: &Rig, trade: &str) -> Explanation {
     explainer.explain().expect("an explanation")
 }
 
+/// The last message on LEDGER that the newest decision was made on; 0 for none.
+async fn newest_fact(rig: &Rig) -> u64 {
+    let journal = read(rig, Stream::Journal, StartAt::Beginning).await;
+    let newest = journal.last().map(|own| v1::JournalBatch::decode(&*own.payload).expect("a batch"));
+    newest.map_or(0, |batch| batch.ledger_sequence)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_decision_is_explained_with_its_inputs_and_every_check_also_after_the_limits_have_changed() {
     let mut rig = Rig::start().await;
@@ -62,6 +70,16 @@ async fn a_decision_is_explained_with_its_inputs_and_every_check_also_after_the_
     rig.propose(vec![first]).await;
     assert_eq!(rig.outcomes.of(&bought).await.status(), v1::TradeStatus::Filled);
     eventually("it is booked", async || rig.ledger.contracts("alice", HOME) == 100).await;
+    // The guard has read it too once a decision says so; what it knew before came from a question, not from the bus.
+    let mut number = 0;
+    while newest_fact(&rig).await == 0 {
+        number += 1;
+        assert!(number < 1_000, "the guard reads no facts");
+        let asked = buy(&format!("asked-{number}"), 1_200, 520_000);
+        let trade = trade_of(&asked);
+        rig.propose(vec![asked]).await;
+        rig.outcomes.of(&trade).await;
+    }
     let rests = order("rests", v1::Side::Buy, 50, 400_000, v1::TimeInForce::Gtc);
     let resting = trade_of(&rests);
     rig.propose(vec![rests]).await;
@@ -89,7 +107,7 @@ async fn a_decision_is_explained_with_its_inputs_and_every_check_also_after_the_
     assert_eq!(resting_orders.map(|check| check.verdict), Some(Verdict::Passed));
 
     let own = explain(&rig, &resting).await;
-    assert_eq!(own.agrees, Some(true));
+    assert_eq!(own.agrees, Some(true), "{:?}", own.checks);
     let most = own.checks.iter().find(|check| check.reason == DenialReason::OpenOrderLimit).expect("it rests");
     assert_eq!((most.limit, most.observed), (7, 1), "the limits of then, not of now");
     assert_eq!(own.found.closed, None);

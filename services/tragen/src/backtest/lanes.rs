@@ -77,8 +77,10 @@ impl Lane {
             // A size that was asked for is not held up by the instrument's grid.
             (instrument.lot, instrument.min_quantity) = (quantity, quantity);
         }
-        let least =
-            Quantity::from_micros(i64::from(series.listing.depth_lots.0) * series.listing.instrument.lot.micros());
+        let least = i64::from(series.listing.depth_lots.0) * series.listing.instrument.lot.micros();
+        // Nor by what is offered, where nobody says how much that is: enough to turn a position round.
+        let turned = conditions.quantity.map_or(0, |quantity| quantity.micros().saturating_mul(2));
+        let least = Quantity::from_micros(least.max(turned));
         Self {
             depth: conditions.depth.unwrap_or(least),
             stops: conditions.stops,
