@@ -95,12 +95,7 @@ impl Api {
         let waiting = Waiting::new(id.clone(), account, text, hash.clone(), Timestamp::from_micros(now_micros()));
         let waiting = match self.desk.claim(waiting) {
             Claim::Known(posted) => return same_payload(posted, &hash),
-            Claim::Joined(waiting) => {
-                if let Some(sent) = waiting.sent.get() {
-                    sent.wait_until(call.deadline_micros);
-                }
-                waiting
-            }
+            Claim::Joined(waiting) => waiting,
             Claim::Full => return Err(Refusal::overloaded("waiting", self.pushback())),
             Claim::New(waiting) => {
                 let (api, call, joined) = (Arc::clone(self), call.clone(), Arc::clone(&waiting));
@@ -116,6 +111,9 @@ impl Api {
         };
         if waiting.payload_hash != hash {
             return Err(reused());
+        }
+        if let Some(sent) = waiting.sent.get() {
+            sent.wait_until(call.deadline_micros);
         }
         match waiting.outcome(call.deadline).await {
             Some(outcome) => same_payload(outcome?, &hash),

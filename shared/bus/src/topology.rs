@@ -18,7 +18,8 @@ use std::{borrow::Cow, time::Duration};
 pub enum Stream {
     /// Trades asked for, by tier. Memory: nothing has happened yet, and whoever waits for an outcome sends it again.
     Requests,
-    /// What agents propose. Memory: the same, for the router; an agent proposes anew on the next bar.
+    /// What agents propose. Memory: the same, for the router. A configured agent's order that is lost with the bus's
+    /// memory is not made up for: it acts again when its signal changes.
     Proposals,
     /// The guard's decisions. File, never deleted: it is the guard's memory.
     Journal,

@@ -435,3 +435,16 @@ async fn update_positions(
     .await?;
     all_there(updated.rows_affected(), rows.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_database_says_of_the_data_sets_a_report_aside() {
+        let cut = sqlx::Error::Protocol("unexpected response from SSLRequest: 0x00".to_owned());
+        assert!(matches!(StoreError::from(cut), StoreError::Unavailable(_)));
+        let unencodable = sqlx::Error::Encode("a number that does not fit".into());
+        assert!(matches!(StoreError::from(unencodable), StoreError::Refused(_)));
+    }
+}
