@@ -4,12 +4,14 @@
 //! ```text
 //! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db
 //! cargo run --release -p tragen-ledger --example post_rate -- postgres://user:password@127.0.0.1/books --accounts 1000000
+//! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db --accounts 1000000 --zipf
 //! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db --rate 10000
 //! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db --accounts 1000000 --kills 5
 //! ```
 //!
-//! The store should be fresh. `--accounts` get money first; `--hot` lets all of them trade
-//! one instrument; `--batch 1` is the plain way, one transaction for each fill; `--shards` cuts
+//! The store should be fresh. `--accounts` (10,000) get money first, then `--fills` (200,000) go round
+//! all of them, so that many accounts never stay in memory; with `--zipf` some trade much and most little, as
+//! people do. `--hot` lets all of them trade one instrument; `--batch 1` is the plain way, one transaction for each fill; `--shards` cuts
 //! the books; `--rate` offers that many fills a second and reports how long each took from the
 //! bus to its fact; `--kills` kills a process of the ledger that often under load and reports how
 //! long a new one takes to post again.
@@ -53,6 +55,7 @@ struct Load {
     batch_items_max: usize,
     shards: u16,
     is_hot: bool,
+    is_zipf: bool,
     rate: Option<u64>,
     kills: u64,
 }
@@ -142,6 +145,7 @@ fn load() -> anyhow::Result<Load> {
         batch_items_max: 1_024,
         shards: 1,
         is_hot: false,
+        is_zipf: false,
         rate: None,
         kills: 0,
     };
@@ -155,9 +159,8 @@ fn load() -> anyhow::Result<Load> {
             "--shards" => load.shards = u16::try_from(number()?)?,
             "--rate" => load.rate = Some(number()?),
             "--hot" => load.is_hot = true,
-            other => {
-                anyhow::bail!("{other} is not one of --fills, --accounts, --batch, --shards, --rate, --kills, --hot")
-            }
+            "--zipf" => load.is_zipf = true,
+            other => anyhow::bail!("{other} is not one of the flags above"),
         }
     }
     Ok(load)
@@ -329,6 +332,15 @@ fn request_id(salt: Uuid, number: u64) -> Uuid {
     Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
 }
 
+/// The `number`th draw from `ranks` of Zipf's law with exponent 1: a rank below r has the probability
+/// log r / log ranks (the continuous form of the law).
+fn zipf(number: u64, ranks: u64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to the number of ranks")]
+    let draw = |share: f64| (f64::from(u32::try_from(ranks).unwrap_or(u32::MAX)).powf(share) as u64).min(ranks) - 1;
+    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, &number.to_be_bytes()).as_u128();
+    draw(f64::from(u32::try_from(hash >> 96).unwrap_or_default()) / f64::from(u32::MAX))
+}
+
 fn account_id(number: u64) -> String {
     format!("account-{number}")
 }
@@ -363,8 +375,9 @@ fn adjustment(number: u64) -> v1::ExecutionReport {
 }
 
 fn fill(salt: Uuid, number: u64, load: &Load) -> v1::ExecutionReport {
-    // A fixed permutation of the accounts, so that neighbours in time are not neighbours in the index.
-    let account = number.wrapping_mul(7_919) % load.accounts;
+    // A fixed permutation of the accounts, so that neighbours in time or rank are not neighbours in the index.
+    let rank = if load.is_zipf { zipf(number, load.accounts) } else { number };
+    let account = rank.wrapping_mul(7_919) % load.accounts;
     let key = key(account_id(account), request_id(salt, number).to_string());
     let market = if load.is_hot { 0 } else { number % 20 };
     let trade = v1::TradeReport {

@@ -34,6 +34,7 @@ const EXAMPLES: &str = "\
 Examples:
   yardstick                                            everything, a few minutes
   yardstick bare --accounts 10000,1000000 --batch 100,1000,10000
+  yardstick bare history --batch 1000
   yardstick bare plain --hot --seconds 20 --json hot.json
   yardstick bare --store postgres --setting wal_compression=lz4
   yardstick bare --store sqlite --pragma wal_autocheckpoint=16000
@@ -87,6 +88,8 @@ struct Cli {
 enum Part {
     /// Many transfers in one transaction, one writer
     Bare,
+    /// The same, where the transfers of an account can be listed: an index for each side
+    History,
     /// One transaction for each transfer
     Plain,
     /// pgbench's TPC-B-like script
@@ -138,9 +141,10 @@ impl Cli {
         report.settings.push(("postgres wire".to_owned(), format!("{:?}", self.wire).to_lowercase()));
         report.settings.extend(server.settings().await?);
         for run in self.runs() {
-            if self.asks(Part::Bare) {
+            for (has_history, name) in self.batched() {
                 for (&transfers, way) in pairs(&self.batch, &postgres::Way::BATCHED) {
-                    report.add(postgres::measure(&server, &Run { transfers, ..run }, way, 1).await?.of("bare"));
+                    let run = Run { transfers, has_history, ..run };
+                    report.add(postgres::measure(&server, &run, way, 1).await?.of(name));
                 }
             }
             if self.asks(Part::Plain) {
@@ -161,9 +165,10 @@ impl Cli {
         let place = sqlite::Place { folder, pragmas: &self.pragma };
         report.settings.extend(sqlite::settings(place).await?);
         for run in self.runs() {
-            if self.asks(Part::Bare) {
+            for (has_history, name) in self.batched() {
                 for (&transfers, way) in pairs(&self.batch, &sqlite::Way::BATCHED) {
-                    report.add(sqlite::measure(place, &Run { transfers, ..run }, way).await?.of("bare"));
+                    let run = Run { transfers, has_history, ..run };
+                    report.add(sqlite::measure(place, &run, way).await?.of(name));
                 }
             }
             if self.asks(Part::Plain) {
@@ -177,11 +182,24 @@ impl Cli {
         self.parts.is_empty() || self.parts.contains(&part)
     }
 
+    /// Which of the batched parts are asked for: whether they have a history, and their name.
+    fn batched(&self) -> impl Iterator<Item = (bool, &'static str)> {
+        let parts = [(Part::Bare, false, "bare"), (Part::History, true, "history")];
+        parts.into_iter().filter(|(part, ..)| self.asks(*part)).map(|(_, has_history, name)| (has_history, name))
+    }
+
     /// One run of single transfers for every number of accounts.
     fn runs(&self) -> impl Iterator<Item = Run> {
         let spread = if self.hot { Spread::House } else { Spread::Even };
         let (warm_up, duration) = (Duration::from_secs(self.warm_up_secs), self.duration());
-        self.accounts.iter().map(move |&accounts| Run { accounts, spread, transfers: 1, warm_up, duration })
+        self.accounts.iter().map(move |&accounts| Run {
+            accounts,
+            spread,
+            transfers: 1,
+            has_history: false,
+            warm_up,
+            duration,
+        })
     }
 
     fn duration(&self) -> Duration {

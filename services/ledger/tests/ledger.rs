@@ -12,6 +12,7 @@ mod ledger {
     pub(crate) mod expansion;
     pub(crate) mod export;
     pub(crate) mod markets;
+    pub(crate) mod moment;
     pub(crate) mod money;
     pub(crate) mod moving;
     pub(crate) mod order;

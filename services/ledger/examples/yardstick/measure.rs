@@ -27,11 +27,17 @@ pub(crate) struct Run {
     pub(crate) spread: Spread,
     /// In one transaction.
     pub(crate) transfers: u32,
+    /// Whether the transfers of an account can be listed: an index for each side.
+    pub(crate) has_history: bool,
     /// Not counted.
     pub(crate) warm_up: Duration,
     /// Counted.
     pub(crate) duration: Duration,
 }
+
+/// What lists the transfers of an account, in both databases.
+pub(crate) const HISTORY: &str = "CREATE INDEX transfer_of_debit ON transfer (debit_id, posted_at);
+    CREATE INDEX transfer_of_credit ON transfer (credit_id, posted_at);";
 
 /// One connection that posts.
 pub(crate) trait Writer: Send + 'static {

@@ -3,7 +3,7 @@
 use super::{
     figures::Figure,
     load::{Transfer, changes},
-    measure::{self, Run, TOTALS, Totals, Writer},
+    measure::{self, HISTORY, Run, TOTALS, Totals, Writer},
     server::PostgresServer,
 };
 use sqlx::{
@@ -95,6 +95,9 @@ pub(crate) async fn measure(
 ) -> anyhow::Result<Figure> {
     let mut observer = server.connect().await?;
     sqlx::raw_sql(TABLES).execute(&mut observer).await?;
+    if run.has_history {
+        sqlx::raw_sql(HISTORY).execute(&mut observer).await?;
+    }
     sqlx::query(ACCOUNTS).bind(run.accounts).execute(&mut observer).await?;
     for statement in SETTLE {
         sqlx::raw_sql(statement).execute(&mut observer).await?;

@@ -3,7 +3,7 @@
 use super::{
     figures::Figure,
     load::{Change, Transfer, changes},
-    measure::{self, Run, TOTALS, Totals, Writer},
+    measure::{self, HISTORY, Run, TOTALS, Totals, Writer},
 };
 use anyhow::Context as _;
 use sqlx::{
@@ -110,6 +110,9 @@ pub(crate) async fn measure(place: Place<'_>, run: &Run, way: Way) -> anyhow::Re
     let file = place.folder.join("books.db");
     let mut connection = open(place, &file).await?;
     sqlx::raw_sql(TABLES).execute(&mut connection).await?;
+    if run.has_history {
+        sqlx::raw_sql(HISTORY).execute(&mut connection).await?;
+    }
     sqlx::query(ACCOUNTS).bind(run.accounts).execute(&mut connection).await?;
     sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
     let writer = SqliteWriter { connection, way, texts: HashMap::new() };

@@ -21,9 +21,11 @@ pub(crate) struct Pair {
     folder: TempDir,
 }
 
-struct Server {
+/// A server, until it is dropped.
+pub(crate) struct Server {
     child: Child,
-    url: String,
+    /// Of its first database.
+    pub(crate) url: String,
 }
 
 impl Pair {
@@ -109,8 +111,8 @@ impl Pair {
 }
 
 impl Server {
-    /// `port` 0 is any free one.
-    fn start(folder: &Path, arguments: &[&str], port: &str) -> Self {
+    /// On the data in `folder`, or new ones. `port` 0 is any free one.
+    pub(crate) fn start(folder: &Path, arguments: &[&str], port: &str) -> Self {
         let serve = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/serve");
         let mut child = Command::new(serve)
             .args(["--port", port, "postgres"])
@@ -138,12 +140,14 @@ impl Drop for Server {
     }
 }
 
-fn books(url: &str) -> String {
+/// The database of the books on the server at `url`.
+pub(crate) fn books(url: &str) -> String {
     let (server, _) = url.rsplit_once('/').expect("a url");
     format!("{server}/{DATABASE}")
 }
 
-async fn run(url: &str, text: &str) {
+/// Runs statements that give nothing.
+pub(crate) async fn run(url: &str, text: &str) {
     let mut db = PgConnection::connect(url).await.expect("a connection");
     sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut db).await.expect("valid SQL");
 }
