@@ -11,10 +11,7 @@ use crate::{
     wire::{Key, Ticket, closed_record, executed_record, fact_records, journal_record, told_record},
 };
 use anyhow::Context as _;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 use tracing::error;
 use tragen_bus::Subject;
 use tragen_contracts::v1;
@@ -179,7 +176,7 @@ impl Replica {
                         filled = filled.plus(fill.quantity)?;
                     }
                 }
-                let kept = Kept { report: Arc::new(report), executions, filled };
+                let kept = Kept { report, executions, filled };
                 self.last_reports.keep(executed.trade.clone(), kept);
             } else if let Some(ticket) = self.tickets.get_mut(&executed.order) {
                 ticket.is_working_reported = true;

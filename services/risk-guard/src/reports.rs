@@ -3,7 +3,6 @@
 
 use crate::{VENUE, config::Config};
 use std::{
-    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,6 +14,7 @@ use tracing::warn;
 use tragen_bus::{Bus, PublishOptions, Subject};
 use tragen_contracts::v1;
 use tragen_domain::{
+    arrivals::Arrivals,
     id::{ExecutionId, TradeId},
     money::Quantity,
 };
@@ -132,7 +132,7 @@ impl Store {
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
     /// As it was told.
-    pub(crate) report: Arc<v1::ExecutionReport>,
+    pub(crate) report: v1::ExecutionReport,
     /// Executions of its order, told in it or before it: what else the venue tells came late.
     pub(crate) executions: Vec<ExecutionId>,
     /// Filled in all.
@@ -142,45 +142,40 @@ pub(crate) struct Kept {
 impl Kept {
     /// Of a trade that never had an order.
     pub(crate) fn without_order(report: v1::ExecutionReport) -> Self {
-        Self { report: Arc::new(report), executions: Vec::new(), filled: Quantity::ZERO }
+        Self { report, executions: Vec::new(), filled: Quantity::ZERO }
     }
 }
 
 /// The last reports of the trades that ended last.
 #[derive(Debug)]
 pub(crate) struct LastReports {
-    reports: HashMap<TradeId, Kept>,
-    oldest_first: VecDeque<TradeId>,
+    reports: Arrivals<TradeId, Arc<Kept>>,
     limit: usize,
 }
 
 impl LastReports {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { reports: HashMap::new(), oldest_first: VecDeque::new(), limit }
+        Self { reports: Arrivals::default(), limit }
     }
 
     pub(crate) fn keep(&mut self, trade: TradeId, kept: Kept) {
-        if self.reports.insert(trade.clone(), kept).is_none() {
-            self.oldest_first.push_back(trade);
-        }
-        while self.oldest_first.len() > self.limit {
-            if let Some(oldest) = self.oldest_first.pop_front() {
-                self.reports.remove(&oldest);
-            }
+        self.reports.set(trade, Arc::new(kept));
+        while self.reports.len() > self.limit {
+            self.reports.take_oldest();
         }
     }
 
     pub(crate) fn get(&self, trade: &TradeId) -> Option<&Kept> {
-        self.reports.get(trade)
+        self.reports.get(trade).map(|kept| &**kept)
     }
 
     /// The report to tell again.
     pub(crate) fn report(&self, trade: &TradeId) -> Option<v1::ExecutionReport> {
-        self.get(trade).map(|kept| v1::ExecutionReport::clone(&kept.report))
+        self.get(trade).map(|kept| kept.report.clone())
     }
 
-    /// All of them, the one that is forgotten first at the beginning.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&TradeId, &Kept)> {
-        self.oldest_first.iter().filter_map(|trade| self.reports.get_key_value(trade))
+    /// All of them, the one that is forgotten first at the beginning; shared, so that this takes little time.
+    pub(crate) fn all(&self) -> Vec<Arc<Kept>> {
+        self.reports.iter().map(|(_, kept)| Arc::clone(kept)).collect()
     }
 }

@@ -1,11 +1,12 @@
 //! Every rule of Tragen, pure: state, input and `now` in, decision out. No
 //! async, clock, randomness or I/O, so any decision can be replayed.
 //!
-//! From the inside out: [`id`], [`time`], [`money`], [`tier`] <- [`instrument`],
+//! From the inside out: [`arrivals`], [`id`], [`time`], [`money`], [`tier`] <- [`instrument`],
 //! [`market`], [`order`], [`execution`] <- [`position`], [`portfolio`] <- [`routing`],
 //! [`agents`], [`risk`], [`ledger`], [`cost`] (siblings never import each other) <- [`kpi`].
 
 pub mod agents;
+pub mod arrivals;
 pub mod cost;
 pub mod execution;
 pub mod id;

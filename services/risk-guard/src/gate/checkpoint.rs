@@ -176,7 +176,7 @@ impl Gate {
         let tickets = stored.orders.iter().filter_map(|own| self.tickets.get_key_value(&own.order.terms.id));
         let entries = Entries {
             tickets: tickets.map(|(id, ticket)| (id.clone(), ticket.clone())).collect(),
-            reports: self.last_reports.iter().map(|(trade, kept)| (trade.clone(), kept.clone())).collect(),
+            reports: self.last_reports.all(),
             untold: self.work.untold.iter().map(|untold| untold.report.clone()).collect(),
             stored,
         };

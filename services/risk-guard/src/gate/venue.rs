@@ -11,10 +11,7 @@ use crate::{
 use ::metrics::{counter, histogram};
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use opentelemetry::trace::SpanKind;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 use tragen_bus::Severity;
@@ -208,7 +205,7 @@ impl Gate {
         self.apply(Record::Executed(Box::new(executed)))?;
         counter!(metrics::REPORTS, "status" => v1::TradeStatus::from(status).as_str_name()).increment(1);
         if closed.is_some() {
-            self.last_reports.keep(trade, Kept { report: Arc::new(told.clone()), executions, filled });
+            self.last_reports.keep(trade, Kept { report: told.clone(), executions, filled });
         }
         let stored = self.reports.send(told).await;
         self.work.storing.push(async move { stored.await.ok().and(closed) }.boxed());
@@ -237,7 +234,7 @@ impl Gate {
             return Ok(());
         }
         let told = outcome::late(&kept.report, seen.stage.status(), &seen.fills, kept.executions.len());
-        let mut late = Kept { report: Arc::new(told.clone()), ..kept.clone() };
+        let mut late = Kept { report: told.clone(), ..kept.clone() };
         for fill in &seen.fills {
             late.executions.push(fill.id.clone());
             late.filled = late.filled.plus(fill.quantity)?;

@@ -15,7 +15,7 @@ use tragen_contracts::{
 };
 use tragen_domain::{
     execution::Fill,
-    id::{OrderId, TradeId},
+    id::OrderId,
     instrument::SettlementTerms,
     market::Timeframe,
     money::{Money, Price, Quantity},
@@ -32,7 +32,7 @@ const KNOWN_AT_ONCE: usize = 4_096;
 pub(crate) struct Entries {
     pub(crate) stored: Stored,
     pub(crate) tickets: HashMap<OrderId, Ticket>,
-    pub(crate) reports: Vec<(TradeId, Kept)>,
+    pub(crate) reports: Vec<Arc<Kept>>,
     pub(crate) untold: Vec<v1::ExecutionReport>,
 }
 
@@ -90,9 +90,9 @@ pub(crate) fn write_entries(entries: &Entries, out: &mut Vec<u8>) {
             amount_micros: amount.micros(),
         }));
     }
-    for (_, kept) in &entries.reports {
+    for kept in &entries.reports {
         put(Kind::Report(v1::KeptReport {
-            report: Some(v1::ExecutionReport::clone(&kept.report)),
+            report: Some(kept.report.clone()),
             execution_ids: kept.executions.iter().map(ToString::to_string).collect(),
             filled_micros: kept.filled.micros(),
         }));
@@ -183,7 +183,7 @@ fn take(entry: v1::SnapshotEntry, stored: &mut Stored, replica: &mut Replica) ->
                 id("report.key.trade_id", report.key.as_ref().map(|key| key.trade_id.as_str()).unwrap_or_default())?;
             let executions = kept.execution_ids.iter().map(|own| id("execution_ids", own)).collect::<Result<_, _>>()?;
             let filled = Quantity::from_micros(kept.filled_micros);
-            replica.last_reports.keep(trade, Kept { report: Arc::new(report), executions, filled });
+            replica.last_reports.keep(trade, Kept { report, executions, filled });
         }
         Kind::Untold(report) => {
             let key = required("untold.key", report.key.as_ref())?.trade_id.clone();

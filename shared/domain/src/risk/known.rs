@@ -1,8 +1,10 @@
 //! Trades that were decided before, so that a repeat is answered instead of
 //! decided again. Bounded: the oldest finished ones are forgotten first.
 
-use crate::id::{OrderId, TradeId};
-use std::collections::{HashMap, VecDeque};
+use crate::{
+    arrivals::Arrivals,
+    id::{OrderId, TradeId},
+};
 
 /// What became of a trade so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,45 +17,35 @@ pub enum KnownTrade {
 
 /// The trades of the last while.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
-    trades: HashMap<TradeId, KnownTrade>,
-    oldest_first: VecDeque<TradeId>,
-}
+pub struct Known(Arrivals<TradeId, KnownTrade>);
 
 impl Known {
     /// What became of `trade`; `None` if it was never decided or is forgotten.
     #[must_use]
     pub fn get(&self, trade: &TradeId) -> Option<&KnownTrade> {
-        self.trades.get(trade)
+        self.0.get(trade)
     }
 
     /// Every trade and whether its order is in flight, in the order in which they are forgotten.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&TradeId, &KnownTrade)> {
-        self.oldest_first.iter().filter_map(|trade| Some((trade, self.trades.get(trade)?)))
+        self.0.iter()
     }
 
     /// Takes over one trade of a snapshot; they come in the order of [`Self::iter`].
     pub(super) fn restore(&mut self, trade: TradeId, known: KnownTrade) {
-        if self.trades.insert(trade.clone(), known).is_none() {
-            self.oldest_first.push_back(trade);
-        }
+        self.0.set(trade, known);
     }
 
     pub(super) fn set(&mut self, trade: TradeId, known: KnownTrade, limit: usize) {
-        if self.trades.insert(trade.clone(), known).is_some() {
+        if !self.0.set(trade, known) {
             return;
         }
-        self.oldest_first.push_back(trade);
         // Those in flight are kept: they are bounded by the open orders.
         let mut looked_at = 0;
-        while self.oldest_first.len() > limit && looked_at < 8 {
+        while self.0.len() > limit && looked_at < 8 {
             looked_at += 1;
-            let Some(oldest) = self.oldest_first.pop_front() else { return };
-            match self.trades.get(&oldest) {
-                Some(KnownTrade::InFlight(_)) => self.oldest_first.push_back(oldest),
-                Some(KnownTrade::Finished) | None => {
-                    self.trades.remove(&oldest);
-                }
+            if let Some((trade, known @ KnownTrade::InFlight(_))) = self.0.take_oldest() {
+                self.0.set(trade, known);
             }
         }
     }

@@ -15,7 +15,8 @@ use tragen_domain::{
 /// Every order the venue remembers and what each quote has left.
 #[derive(Debug)]
 pub(super) struct Books {
-    entries: HashMap<OrderId, Entry>,
+    /// In boxes: a table that grows moves everything in it at once.
+    entries: HashMap<OrderId, Box<Entry>>,
     finished: VecDeque<OrderId>,
     finished_max: usize,
     books: HashMap<InstrumentId, Book>,
@@ -70,7 +71,7 @@ impl Books {
         if !is_working && was_working != Some(false) {
             self.finish(&entry.instrument, id.clone());
         }
-        self.entries.insert(id, entry);
+        self.entries.insert(id, Box::new(entry));
     }
 
     /// Executions since the last call, oldest first.
@@ -97,7 +98,7 @@ impl Books {
     }
 
     pub(super) fn report(&self, order: &OrderId) -> Option<VenueReport> {
-        self.entries.get(order).map(Entry::report)
+        self.entries.get(order).map(|entry| entry.report())
     }
 
     pub(super) fn has_resting(&self, instrument: &InstrumentId) -> bool {
@@ -164,7 +165,7 @@ impl Books {
             let (Some(entry), Some(book)) = (self.entries.get(&id), self.books.get_mut(&quote.instrument)) else {
                 continue;
             };
-            let mut entry = entry.clone();
+            let mut entry = Entry::clone(entry);
             let Some(level) = book.against(&entry) else { continue };
             let takes = entry.takes(level.quantity);
             // It was there first, so it trades at its own limit.
@@ -193,7 +194,7 @@ impl Books {
 
     /// Fills what was left of an order that is over, at its limit.
     pub(super) fn fill_late(&mut self, order: &OrderId, now: Timestamp) -> Option<VenueReport> {
-        let mut entry = self.entries.get(order)?.clone();
+        let mut entry = Entry::clone(self.entries.get(order)?);
         let left = entry.remaining();
         if left <= Quantity::ZERO || entry.status == TradeStatus::Working {
             return None;
@@ -204,7 +205,7 @@ impl Books {
 
     /// Fills one unit more than was asked for of an order that is filled.
     pub(super) fn overfill(&mut self, order: &OrderId, now: Timestamp) -> Option<VenueReport> {
-        let mut entry = self.entries.get(order)?.clone();
+        let mut entry = Entry::clone(self.entries.get(order)?);
         let price = entry.fills.last()?.price;
         if entry.status != TradeStatus::Filled {
             return None;
@@ -215,7 +216,7 @@ impl Books {
 
     /// Refuses an order that rests.
     pub(super) fn reject(&mut self, order: &OrderId) -> Option<VenueReport> {
-        let mut entry = self.entries.get(order)?.clone();
+        let mut entry = Entry::clone(self.entries.get(order)?);
         if entry.status != TradeStatus::Working {
             return None;
         }
@@ -225,7 +226,7 @@ impl Books {
     }
 
     fn end(&mut self, order: &OrderId, otherwise: TradeStatus) -> Option<VenueReport> {
-        let mut entry = self.entries.get(order)?.clone();
+        let mut entry = Entry::clone(self.entries.get(order)?);
         entry.end(otherwise);
         Some(self.changed_to(entry))
     }
