@@ -14,8 +14,8 @@ use futures::FutureExt as _;
 use opentelemetry::trace::SpanKind;
 use std::time::Instant;
 use tokio::sync::oneshot;
-use tracing::debug;
-use tragen_bus::Delivery;
+use tracing::{debug, warn};
+use tragen_bus::{CoreSubject, Delivery};
 use tragen_contracts::{
     convert::{InvalidField, id, required},
     v1,
@@ -25,8 +25,8 @@ use tragen_domain::{
     money::Money,
     order::OrderTerms,
     risk::{
-        Approved, DenialReason, Denied, KnownTrade, Order, Proposed, Purpose, Record, decide, decide_withdrawal,
-        order_to_cancel, repeated_order,
+        Approved, DenialReason, Denied, KnownTrade, Order, Proposed, Purpose, Record, decide, decide_cancel,
+        decide_withdrawal, repeated_order,
     },
     tier::Tier,
     time::Timestamp,
@@ -57,6 +57,7 @@ struct Cause {
 struct Effects {
     reports: Vec<v1::ExecutionReport>,
     cancels: Vec<OrderId>,
+    denied_cancels: Vec<v1::CancelDenied>,
     malformed: Option<InvalidField>,
 }
 
@@ -149,7 +150,8 @@ impl Gate {
     /// outcome is found at the venue. A refusal or a withdrawal exists nowhere
     /// else, so its delivery is acked only when its report is stored: until then
     /// the repeat finds the journaled report and publishes it again. A cancel is
-    /// acked when the venue has answered, and canceling twice changes nothing.
+    /// acked when the venue has answered, and canceling twice changes nothing. One that is
+    /// denied is acked when that was told; whoever does not hear it waits and asks again.
     async fn settle(&mut self, delivery: Delivery<v1::ProposalBatch>, effects: Effects) {
         let mut stored: Vec<Stored> = Vec::with_capacity(effects.reports.len());
         for report in effects.reports {
@@ -160,8 +162,14 @@ impl Gate {
             self.cancel(&order, Some(done));
             stored.push(answered);
         }
-        let malformed = effects.malformed;
+        let (malformed, denied_cancels, bus) = (effects.malformed, effects.denied_cancels, self.bus.clone());
         let acking = async move {
+            for denied in denied_cancels {
+                if let Err(error) = bus.broadcast(&CoreSubject::CancelDenied, &denied).await {
+                    warn!("a denied cancel is delivered again: {error}");
+                    return None;
+                }
+            }
             for report in stored {
                 if report.await.is_err() {
                     return None;
@@ -188,7 +196,7 @@ impl Gate {
             Err(malformed) => return Ok(Err(malformed)),
         };
         if let Kind::Cancel(cancel) = kind {
-            return Ok(self.decide_cancel(&key, cancel, effects));
+            return self.decide_cancel(&key, cancel, round.decided_at, effects);
         }
         if let Some(known) = self.state.known(&key.trade) {
             counter!(metrics::REPEATS).increment(1);
@@ -348,28 +356,36 @@ impl Gate {
         Ok(Ok(()))
     }
 
-    /// Only the account that placed an order may cancel it; others change nothing.
+    /// What cancels nothing changes nothing; of a trade that is over the outcome is told again.
     fn decide_cancel(
         &mut self,
         key: &Key,
         cancel: &v1::CancelRequested,
+        now: Timestamp,
         effects: &mut Effects,
-    ) -> Result<(), InvalidField> {
-        let trade: TradeId = id("cancel.trade_id", &cancel.trade_id)?;
-        match self.state.known(&trade) {
-            Some(KnownTrade::InFlight(_)) => {
-                let own = order_to_cancel(&self.state, &trade, &key.account);
-                effects.cancels.extend(own.map(|open| open.order.terms.id.clone()));
+    ) -> Result<Result<(), InvalidField>, Ended> {
+        let trade: TradeId = match id("cancel.trade_id", &cancel.trade_id) {
+            Ok(trade) => trade,
+            Err(malformed) => return Ok(Err(malformed)),
+        };
+        match decide_cancel(&self.state, &trade, &key.account, now) {
+            Ok(Some(open)) => {
+                effects.cancels.push(open.order.terms.id.clone());
+                self.apply(Record::CancelSent { account: key.account.clone(), at: now })?;
             }
-            Some(KnownTrade::Finished) => {
+            Ok(None) => {
                 let own = |report: &v1::ExecutionReport| {
                     report.key.as_ref().is_some_and(|own| own.account_id == key.account.as_str())
                 };
                 effects.reports.extend(self.last_reports.report(&trade).filter(own));
             }
-            None => {}
+            Err(denied) => {
+                counter!(metrics::DECISIONS, "code" => denied.reason.as_str()).increment(1);
+                let key = v1::TradeKey { trade_id: cancel.trade_id.clone(), ..key.sent.clone() };
+                effects.denied_cancels.push(v1::CancelDenied { key: Some(key), denial: Some(denial(denied)) });
+            }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     fn tell(&mut self, cause: &Cause, report: v1::ExecutionReport, effects: &mut Effects) {

@@ -250,6 +250,19 @@ impl Desk {
         waiting.end(Err(refusal));
     }
 
+    /// Whoever waits for the end of the trade of `account` is told why it does not come; a
+    /// repeat starts anew.
+    pub(crate) fn fail_final(&self, trade: &TradeId, account: &AccountId, refusal: Refusal) {
+        let waiting = {
+            let mut finals = lock(&self.finals);
+            let is_own = finals.get(trade).is_some_and(|waiting| waiting.account == *account);
+            if is_own { finals.remove(trade) } else { None }
+        };
+        if let Some(waiting) = waiting {
+            waiting.end(Err(refusal));
+        }
+    }
+
     /// Ends every wait: the process stops.
     pub(crate) fn close(&self, refusal: &Refusal) {
         for waits in [&self.answers, &self.finals] {
@@ -348,6 +361,23 @@ mod tests {
         assert!(matches!(desk.claim(waiting("t1", 0)), Claim::Joined(_)));
         desk.fail(&second, Refusal::new(Code::Unavailable, "TEST", "a test"));
         assert!(matches!(desk.claim(waiting("t3", 0)), Claim::New(_)));
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_the_end_of_a_trade_fails_for_its_own_account_only() {
+        let desk = desk();
+        let wait = desk.await_final(waiting("t1", 0)).expect("a place");
+        let refusal = || Refusal::new(Code::ResourceExhausted, "CANCEL_RATE", "a test");
+        let (own, foreign) = (AccountId::new("alice").expect("an id"), AccountId::new("bob").expect("an id"));
+        desk.fail_final(&wait.trade_id, &foreign, refusal());
+        desk.fail_final(&TradeId::new("t2").expect("an id"), &own, refusal());
+        let at_once = tokio::time::Instant::now();
+        assert!(wait.outcome(at_once).await.is_none(), "somebody else's cancel has ended it");
+        desk.fail_final(&wait.trade_id, &own, refusal());
+        let outcome = wait.outcome(at_once + Duration::from_secs(5)).await.expect("an end");
+        assert_eq!(outcome.expect_err("a refusal").reason(), "CANCEL_RATE");
+        let again = desk.await_final(waiting("t1", 0)).expect("a place");
+        assert!(again.outcome(tokio::time::Instant::now()).await.is_none(), "a repeat waits anew");
     }
 
     #[test]

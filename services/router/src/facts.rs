@@ -9,16 +9,23 @@ use metrics::counter;
 use prost::Message as _;
 use std::{sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
+use tonic::Code;
 use tracing::{debug, warn};
 use tragen_bus::{CoreSubject, Follower, StartAt, Stream};
-use tragen_contracts::v1::{CashKind, LedgerFact, LedgerFactBatch, ledger_fact::Kind};
-use tragen_domain::time::Timestamp;
+use tragen_contracts::v1::{CancelDenied, CashKind, LedgerFact, LedgerFactBatch, ledger_fact::Kind};
+use tragen_domain::{
+    id::{AccountId, TradeId},
+    time::Timestamp,
+};
 use tragen_host::clock::now_micros;
 
 /// How often unanswered waits are looked at, and how old they are then.
 const LOOKUP_PERIOD: Duration = Duration::from_secs(1);
 /// Most trades in one question to the ledger.
 const LOOKUP_MAX: usize = 1_000;
+
+/// Cancels are counted over a second.
+const CANCEL_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often they are looked at while the process stops.
 const DRAIN_PERIOD: Duration = Duration::from_millis(100);
@@ -30,6 +37,8 @@ const DRAIN_PERIOD: Duration = Duration::from_millis(100);
 pub(crate) async fn start(api: &Arc<Api>) -> anyhow::Result<()> {
     let heard = api.bus.listen(&CoreSubject::LedgerFacts).await?;
     api.context.spawn("heard-facts", hear(Arc::clone(api), heard));
+    let denied = api.bus.listen(&CoreSubject::CancelDenied).await?;
+    api.context.spawn("denied-cancels", hear_denied(Arc::clone(api), denied));
     let follower = api.bus.follow(&api.context, Stream::Ledger, "", StartAt::Now).await?;
     api.context.spawn("facts", follow(Arc::clone(api), follower));
     api.context.spawn("lookups", look_up_overdue(Arc::clone(api)));
@@ -47,6 +56,24 @@ async fn hear(
             () = &mut stopped => return Ok(()),
             batch = heard.next() => match batch {
                 Some(batch) => batch.facts.into_iter().for_each(|fact| api.on_committed(fact)),
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+/// Ends the waits for cancels that the guard does not pass on; the order stays as it is.
+async fn hear_denied(
+    api: Arc<Api>,
+    mut heard: impl futures::Stream<Item = CancelDenied> + Send + Unpin,
+) -> anyhow::Result<()> {
+    let stopped = api.context.stopped();
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            () = &mut stopped => return Ok(()),
+            denied = heard.next() => match denied {
+                Some(denied) => api.on_cancel_denied(denied),
                 None => return Ok(()),
             },
         }
@@ -129,6 +156,17 @@ impl Api {
             let _ = self.changes.send(Arc::new(posted.clone()));
         }
         self.on_committed(fact);
+    }
+
+    fn on_cancel_denied(&self, denied: CancelDenied) {
+        let (Some(key), Some(denial)) = (denied.key, denied.denial) else { return };
+        let (Ok(trade), Ok(account)) = (TradeId::new(key.trade_id), AccountId::new(key.account_id)) else { return };
+        let reason = denial.code().as_str_name().trim_start_matches("DENIAL_CODE_").to_owned();
+        let refusal = Refusal::new(Code::ResourceExhausted, reason, denial.message)
+            .with("limit", denial.limit.to_string())
+            .with("observed", denial.observed.to_string())
+            .retry_after(CANCEL_AGAIN);
+        self.desk.fail_final(&trade, &account, refusal);
     }
 
     /// Something is committed; however often it is told.

@@ -108,7 +108,7 @@ mod tests {
     /// Every limit and denial that a drill trips, in small letters.
     fn covers(drill: &Drill) -> Vec<String> {
         let denial = |step: &Step| match step {
-            Step::Denied(_, denial) => {
+            Step::Denied(_, denial) | Step::CancelDenied(denial) => {
                 Some(denial.code.as_str_name().trim_start_matches("DENIAL_CODE_").to_lowercase())
             }
             Step::Deposit(_)

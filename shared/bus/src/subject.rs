@@ -82,6 +82,8 @@ pub enum CoreSubject {
     },
     /// `control.ack.>`: all acks.
     ControlAcks,
+    /// `cancel.denied`: a cancel that the guard has denied, to the routers.
+    CancelDenied,
     /// `ledger.*`: the facts of LEDGER as they are published, before the stream has stored them.
     LedgerFacts,
 }
@@ -187,6 +189,7 @@ impl fmt::Display for CoreSubject {
             Self::ControlState => f.write_str("control.state"),
             Self::ControlAck { epoch, worker } => write!(f, "control.ack.{epoch}.{worker}"),
             Self::ControlAcks => f.write_str("control.ack.>"),
+            Self::CancelDenied => f.write_str("cancel.denied"),
             Self::LedgerFacts => f.write_str("ledger.*"),
         }
     }

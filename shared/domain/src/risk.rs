@@ -57,11 +57,11 @@ pub use breakers::{Acknowledged, BreakerRecord, Breakers, KeptBaseline, KeptPaym
 pub use canonical::CANONICAL_VERSION;
 pub use change::{LimitDecision, LimitProposal, LimitRefused, LimitWish, confirm_limit, propose_limit};
 pub use commands::{Change, CommandLimits, Commands, Confirmer, order_reduction, reductions_ended_by};
-pub use decide::{Check, Inspection, Verdict, decide, decide_withdrawal, inspect, repeated_order};
+pub use decide::{Check, Inspection, Verdict, decide, decide_cancel, decide_withdrawal, inspect, repeated_order};
 pub use denial::{DenialReason, Denied};
 pub use ending::{EndProposal, EndRefused, EndedReduction, confirm_end, propose_end};
 pub use exposure::{Exposure, House, Sheet};
-pub use forbidden::{forbidden_orders, order_to_cancel};
+pub use forbidden::forbidden_orders;
 pub use headroom::{Headroom, Measure};
 pub use hold::{fee_bound, opening_cost};
 pub use invariant::{Broken, check_invariants, check_listed, check_touched};

@@ -1,7 +1,9 @@
 //! From a proposal to its one outcome.
 
-use crate::rig::{HOME, ONE, Rig, buy, eventually, key, order, proposal, trade_of};
-use std::time::Duration;
+use crate::rig::{HOME, ONE, PATIENCE, Rig, buy, eventually, key, order, proposal, trade_of};
+use futures::StreamExt as _;
+use std::{collections::BTreeMap, time::Duration};
+use tragen_bus::CoreSubject;
 use tragen_contracts::v1;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,6 +101,45 @@ async fn resting_orders_fill_when_the_market_comes_and_end_when_canceled() {
     rig.propose(vec![proposal(key("alice", "c-1"), cancel)]).await;
     assert_eq!(rig.outcomes.of(&ended_trade).await.status(), v1::TradeStatus::Canceled);
     eventually("nothing is held", async || rig.risk_state().await.held_micros == 0).await;
+    guard.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_cancels_so_often_in_a_second_and_is_told_of_one_too_many() {
+    let mut rig = Rig::start().await;
+    let mut config = rig.config();
+    config.limits.rules = BTreeMap::from([("cancels_per_second_max".to_owned(), 2)]);
+    let guard = rig.standby(config);
+    guard.wait_ready().await;
+    let prices = [400_000, 410_000, 420_000];
+    let resting = prices.map(|price| order(&format!("r-{price}"), v1::Side::Buy, 1, price, v1::TimeInForce::Gtc));
+    let trades = resting.each_ref().map(trade_of);
+    rig.propose(resting.to_vec()).await;
+    eventually("all of them rest", async || rig.risk_state().await.open_orders == 3).await;
+    let cancel = |trade: &String| {
+        let kind = v1::proposal::Kind::Cancel(v1::CancelRequested { trade_id: trade.clone() });
+        proposal(v1::TradeKey { trade_id: trade.clone(), ..key("alice", "c") }, kind)
+    };
+    let mut denials = rig.bus.listen::<v1::CancelDenied>(&CoreSubject::CancelDenied).await.expect("listening");
+    // In one message, so in one second however slow the machine is.
+    rig.propose(trades.iter().map(cancel).collect()).await;
+    let denied = tokio::time::timeout(PATIENCE, denials.next()).await.expect("told").expect("a running bus");
+    let denial = denied.denial.expect("a denial");
+    assert_eq!((denial.code(), denial.limit, denial.observed), (v1::DenialCode::CancelRate, 2, 3));
+    let asked = denied.key.expect("a key");
+    assert_eq!((asked.trade_id.as_str(), asked.account_id.as_str()), (trades[2].as_str(), "alice"));
+    for trade in &trades[..2] {
+        assert_eq!(rig.outcomes.of(trade).await.status(), v1::TradeStatus::Canceled);
+    }
+    eventually("only the third one rests", async || rig.risk_state().await.open_orders == 1).await;
+    // A second later it may go, too.
+    eventually("it is canceled", async || {
+        rig.propose(vec![cancel(&trades[2])]).await;
+        rig.risk_state().await.open_orders == 0
+    })
+    .await;
+    assert_eq!(rig.outcomes.of(&trades[2]).await.status(), v1::TradeStatus::Canceled);
     guard.stop().await;
     rig.stop().await;
 }

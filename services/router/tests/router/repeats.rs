@@ -2,11 +2,11 @@
 //! payload, by another account, after the caller has gone.
 
 use crate::stage::{
-    DENIED, FILLS, RESTS, SILENT, Stage, UNHEARD, eventually, expect_refusal, generous, order, place, request_id,
-    request_id_at,
+    DENIED, FILLS, HASTY, RESTS, SILENT, Stage, UNHEARD, eventually, expect_refusal, generous, order, place,
+    request_id, request_id_at,
 };
 use std::{collections::BTreeSet, time::Duration};
-use tonic::Code::{AlreadyExists, DeadlineExceeded, NotFound};
+use tonic::Code::{AlreadyExists, DeadlineExceeded, NotFound, ResourceExhausted};
 use tonic_types::StatusExt as _;
 use tragen_contracts::v1::{
     CancelTradeRequest, DenialCode, GetTradeRequest, Trade, TradeStatus, WatchTradesRequest, get_trade_request::Key,
@@ -148,6 +148,22 @@ async fn a_resting_trade_is_answered_then_canceled_then_final() {
         let canceled = cancel("alice").await.expect("canceled").into_inner().trade.expect("a trade");
         assert_eq!(canceled, Trade { status: TradeStatus::Canceled.into(), ..working.clone() });
     }
+}
+
+#[tokio::test]
+async fn a_denied_cancel_is_told_at_once_and_the_trade_goes_on() {
+    let stage = Stage::start(generous()).await;
+    let working = stage.place(HASTY, place(&request_id(), order(RESTS))).await.expect("placed");
+    let request = stage.from(HASTY, CancelTradeRequest { trade_id: working.trade_id.clone() });
+    let answer = stage.trading().cancel_trade(request).await;
+    let refused = expect_refusal("a cancel too many", answer, ResourceExhausted, "CANCEL_RATE");
+    let details = refused.get_error_details();
+    let numbers = &details.error_info().expect("ErrorInfo").metadata;
+    assert_eq!((numbers["limit"].as_str(), numbers["observed"].as_str()), ("2", "3"));
+    assert!(details.retry_info().and_then(|info| info.retry_delay).is_some());
+    let key = Some(Key::TradeId(working.trade_id.clone()));
+    let read = stage.trading().get_trade(stage.from(HASTY, GetTradeRequest { key })).await.expect("known");
+    assert_eq!(read.into_inner().trade, Some(working));
 }
 
 #[tokio::test]

@@ -11,16 +11,16 @@ use std::{
 use tonic::{Code, Request, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use tragen_bus::{
-    Ask, Bus, Consumer, PublishOptions, Subject,
+    Ask, Bus, Consumer, CoreSubject, PublishOptions, Subject,
     server::{NatsServer, Sync, find_binary},
 };
 use tragen_contracts::v1::{
-    self, Account, AskError, CashKind, CashPosted, Denial, DenialCode, DepositResponse, GetAccountResponse,
-    LedgerAnswer, LedgerFact, LedgerFactBatch, LedgerQuestion, ListTradesResponse, Outcomes, Proposal, ProposalBatch,
-    Trade, TradePosted, TradeRequested, TradeRequestedBatch, TradeStatus, accounts_client::AccountsClient,
-    agents_client::AgentsClient, get_trade_request::Key, ledger_answer::Answer, ledger_fact, ledger_question::Question,
-    operations_client::OperationsClient, proposal, risk_control_client::RiskControlClient,
-    trading_client::TradingClient,
+    self, Account, AskError, CancelDenied, CashKind, CashPosted, Denial, DenialCode, DepositResponse,
+    GetAccountResponse, LedgerAnswer, LedgerFact, LedgerFactBatch, LedgerQuestion, ListTradesResponse, Outcomes,
+    Proposal, ProposalBatch, Trade, TradePosted, TradeRequested, TradeRequestedBatch, TradeStatus,
+    accounts_client::AccountsClient, agents_client::AgentsClient, get_trade_request::Key, ledger_answer::Answer,
+    ledger_fact, ledger_question::Question, operations_client::OperationsClient, proposal,
+    risk_control_client::RiskControlClient, trading_client::TradingClient,
 };
 use tragen_domain::{id::AccountId, tier::Tier};
 use tragen_host::{Context, Lifecycle, clock::now_micros, trace::Spans};
@@ -39,6 +39,9 @@ pub(crate) const DENIED: &str = "DENIED";
 pub(crate) const SILENT: &str = "SILENT";
 /// An instrument whose outcomes are committed without a fact on the bus.
 pub(crate) const UNHEARD: &str = "UNHEARD";
+
+/// An account whose cancels the guard denies.
+pub(crate) const HASTY: &str = "hasty";
 
 /// What the test remembers in the place of the ledger.
 #[derive(Default)]
@@ -362,6 +365,16 @@ async fn decide(bus: &Bus, books: &Arc<Mutex<Books>>, proposal: &Proposal) {
                 publish(bus, fact(received)).await;
             }
             commit(bus, books, key.trade_id, fact(cash), true).await;
+        }
+        proposal::Kind::Cancel(_) if key.account_id == HASTY => {
+            let denial = Denial {
+                code: DenialCode::CancelRate.into(),
+                message: "The account cancels too many orders.".to_owned(),
+                limit: 2,
+                observed: 3,
+            };
+            let denied = CancelDenied { key: Some(key), denial: Some(denial) };
+            bus.broadcast(&CoreSubject::CancelDenied, &denied).await.expect("told");
         }
         proposal::Kind::Cancel(cancel) => {
             let stored = books.lock().expect("books").facts.get(&cancel.trade_id).cloned();

@@ -20,6 +20,7 @@ pub(super) fn drills() -> Vec<Drill> {
         rate(LimitName::AccountOrdersPerSecondMax, LimitOf::Account, Code::AccountOrderRate, opening),
         rate(LimitName::HouseOrdersPerSecondMax, LimitOf::All, Code::HouseOrderRate, opening),
         rate(LimitName::ReducingOrdersPerSecondMax, LimitOf::Account, Code::ReducingOrderRate, closing),
+        cancels(),
         repeated(),
     ]
 }
@@ -45,6 +46,30 @@ fn rate(name: LimitName, of: LimitOf, code: Code, orders: [Order; 3]) -> Drill {
     ];
     let (listing, reset) = (Listing::default(), "a second goes by");
     Drill { limit: name.as_str(), setting: Setting::Limits, owner, listing, steps, reset }
+}
+
+/// Two cancels in a second are at the limit, the third is beyond it; the account may still place
+/// orders, and what it may not cancel yet it may a second later.
+fn cancels() -> Drill {
+    let name = LimitName::CancelsPerSecondMax;
+    let rests = |cents: i64| buy(1, cents * 10_000).resting();
+    let beyond = Denial { code: Code::CancelRate, limit: 2, observed: Observed::Is(3) };
+    let steps = vec![
+        Step::Limit(name, LimitOf::Account, 2),
+        Step::Passes(rests(30)),
+        Step::Passes(rests(31)),
+        Step::Passes(rests(32)),
+        Step::CancelLast,
+        Step::CancelLast,
+        Step::CancelDenied(beyond),
+        Step::Passes(rests(33)),
+        Step::Wait(SECOND),
+        Step::CancelLast,
+        Step::CancelLast,
+        Step::Limit(name, LimitOf::Account, 0),
+    ];
+    let (listing, reset) = (Listing::default(), "a second goes by");
+    Drill { limit: name.as_str(), setting: Setting::Limits, owner: Owner::Own, listing, steps, reset }
 }
 
 /// The moment is configured: a second.

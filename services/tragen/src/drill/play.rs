@@ -42,7 +42,7 @@ pub(crate) struct Row {
 /// Plays `drill` to its end or to the first step that does not go as it says.
 pub(crate) async fn play(stage: &Stage, drill: &Drill) -> Row {
     let row = Row { limit: drill.limit.to_owned(), ..Row::default() };
-    let mut player = Player { stage, drill, row, working: String::new(), moved_at: None };
+    let mut player = Player { stage, drill, row, working: Vec::new(), moved_at: None };
     if let Err(error) = player.all().await {
         player.row.problem = format!("{error:#}");
     } else {
@@ -55,8 +55,8 @@ struct Player<'a> {
     stage: &'a Stage,
     drill: &'a Drill,
     row: Row,
-    /// The trade that rests at the venue since last.
-    working: String,
+    /// Trades that rest at the venue since they were placed, oldest first.
+    working: Vec<String>,
     /// When the market was moved last, until somebody has acted on it.
     moved_at: Option<Instant>,
 }
@@ -93,6 +93,7 @@ impl Player<'_> {
             }
             Step::DeniedLater(order, denial) => self.denied(order, denial).await.map(drop),
             Step::CancelLast => self.cancel().await,
+            Step::CancelDenied(denial) => self.cancel_denied(denial).await,
             Step::Quote(bid, ask) => {
                 self.moved_at = Some(Instant::now());
                 self.stage.quote(self.drill, bid, ask).await
@@ -125,7 +126,7 @@ impl Player<'_> {
             None => self.ask_for(order).await?,
         };
         if trade.status() == v1::TradeStatus::Working {
-            self.working.clone_from(&trade.trade_id);
+            self.working.push(trade.trade_id.clone());
         }
         Ok(trade)
     }
@@ -226,10 +227,33 @@ impl Player<'_> {
 
     async fn cancel(&mut self) -> anyhow::Result<()> {
         let mut trading = self.stage.caller(&self.drill.account(), Role::Trader)?.trading();
-        let request = v1::CancelTradeRequest { trade_id: self.working.clone() };
+        let trade_id = self.working.last().context("nothing rests")?.clone();
+        let request = v1::CancelTradeRequest { trade_id };
         let trade =
             trading.cancel_trade(ask(request)).await?.into_inner().trade.context("an answer without a trade")?;
         anyhow::ensure!(trade.status() == v1::TradeStatus::Canceled, "{} instead of CANCELED", outcome(&trade));
+        self.working.pop();
+        Ok(())
+    }
+
+    async fn cancel_denied(&mut self, expected: Denial) -> anyhow::Result<()> {
+        let trade_id = self.working.last().context("nothing rests")?.clone();
+        let mut trading = self.stage.caller(&self.drill.account(), Role::Trader)?.trading();
+        let asked_at = Instant::now();
+        let answer = trading.cancel_trade(ask(v1::CancelTradeRequest { trade_id: trade_id.clone() })).await;
+        let refused = answer.err().context("it was canceled")?;
+        let details = refused.get_error_details();
+        let info = details.error_info().with_context(|| refused.message().to_owned())?;
+        let number = |key: &str| info.metadata.get(key).and_then(|text| text.parse().ok()).unwrap_or_default();
+        let (limit, observed) = (number("limit"), number("observed"));
+        let code = v1::DenialCode::from_str_name(&format!("DENIAL_CODE_{}", info.reason)).unwrap_or_default();
+        let denial = v1::Denial { code: code.into(), message: String::new(), limit, observed };
+        anyhow::ensure!(is_expected(&denial, expected), "{} instead of {}", info.reason, said(expected));
+        let key = Some(v1::get_trade_request::Key::TradeId(trade_id));
+        let answer = trading.get_trade(ask(v1::GetTradeRequest { key })).await?;
+        let trade = answer.into_inner().trade.context("an answer without a trade")?;
+        anyhow::ensure!(trade.status() == v1::TradeStatus::Working, "{} instead of WORKING", outcome(&trade));
+        self.note(limit, observed, &info.reason, asked_at);
         Ok(())
     }
 

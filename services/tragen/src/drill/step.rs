@@ -214,8 +214,10 @@ pub(crate) enum Step {
     Denied(Order, Denial),
     /// An order that only a later check denies: what is drilled has let it through.
     DeniedLater(Order, Denial),
-    /// The order that rests at the venue since last is canceled.
+    /// Of the orders that rest at the venue the last one is canceled.
     CancelLast,
+    /// The same cancel must be denied; the order rests on.
+    CancelDenied(Denial),
     /// Bid and ask from now on, 1e-6.
     Quote(i64, i64),
     /// The instrument's status from now on.

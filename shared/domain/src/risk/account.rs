@@ -142,6 +142,15 @@ impl AccountState {
         self.rare.as_ref().map_or(0, |rare| rare.reducing.within_second(now))
     }
 
+    /// Cancels of the second before `now` that went to the venue.
+    pub(super) fn cancels_in_second(&self, now: Timestamp) -> usize {
+        self.rare.as_ref().map_or(0, |rare| rare.cancels.within_second(now))
+    }
+
+    pub(super) fn count_cancel(&mut self, at: Timestamp) {
+        self.rare_mut().cancels.count(at);
+    }
+
     pub(super) fn count(&mut self, order: &Order) {
         let rare = self.rare_mut();
         let pace = if order.hold.is_zero() { &mut rare.reducing } else { &mut rare.increasing };

@@ -14,10 +14,12 @@
 //! | open risk and concentration of the house | `decide/house.rs` |
 //! | losses of the house | `decide/loss.rs` |
 //! | rate of orders, repeats | `decide/pace.rs` |
+//! | cancels: whose, and how many | `decide/cancel.rs` |
 //! | what is done with what a check came to | `decide/look.rs` |
 
 mod account;
 mod agent;
+mod cancel;
 mod form;
 mod funds;
 mod house;
@@ -28,6 +30,7 @@ mod pace;
 mod pause;
 mod states;
 
+pub use cancel::decide_cancel;
 pub use funds::decide_withdrawal;
 pub use look::{Check, Verdict};
 

@@ -93,6 +93,8 @@ pub enum DenialReason {
     HouseOrderRate,
     /// Too many orders of the account in one second that open nothing; orders.
     ReducingOrderRate,
+    /// Too many cancels of the account in one second; cancels. The order stays as it is.
+    CancelRate,
     /// The same order was approved a moment ago; limit: that moment, observed: how long ago, milliseconds.
     RepeatedOrder,
     /// Too many calls to the venue fail: nothing is opened for a while; parts per million of the calls.
@@ -103,7 +105,7 @@ pub enum DenialReason {
 
 impl DenialReason {
     /// Every reason.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::ProposalExpired,
         Self::UnknownInstrument,
         Self::InstrumentNotTrading,
@@ -149,6 +151,7 @@ impl DenialReason {
         Self::AccountOrderRate,
         Self::HouseOrderRate,
         Self::ReducingOrderRate,
+        Self::CancelRate,
         Self::RepeatedOrder,
         Self::VenuePaused,
         Self::PricePaused,
@@ -203,6 +206,7 @@ impl DenialReason {
             Self::AccountOrderRate => "ACCOUNT_ORDER_RATE",
             Self::HouseOrderRate => "HOUSE_ORDER_RATE",
             Self::ReducingOrderRate => "REDUCING_ORDER_RATE",
+            Self::CancelRate => "CANCEL_RATE",
             Self::RepeatedOrder => "REPEATED_ORDER",
             Self::VenuePaused => "VENUE_PAUSED",
             Self::PricePaused => "PRICE_PAUSED",
@@ -258,6 +262,7 @@ impl DenialReason {
             Self::AccountOrderRate => "The account sends too many orders.",
             Self::HouseOrderRate => "The platform's own accounts send too many orders.",
             Self::ReducingOrderRate => "The account sends too many closing orders.",
+            Self::CancelRate => "The account cancels too many orders.",
             Self::RepeatedOrder => "The same order was approved a moment ago.",
             Self::VenuePaused => "The venue fails too often: nothing is opened for a while.",
             Self::PricePaused => "The price jumped: nothing is opened for a while.",

@@ -1,10 +1,7 @@
-//! Which open orders a trading state no longer lets stand, and who may cancel one.
+//! Which open orders a trading state no longer lets stand.
 
-use super::{Holding, KnownTrade, OpenOrder, Purpose, State, TradingState};
-use crate::{
-    id::{AccountId, TradeId},
-    money::Overflow,
-};
+use super::{Holding, OpenOrder, Purpose, State, TradingState};
+use crate::money::Overflow;
 
 /// Every open order that may not stand any more, in no order; they are to be canceled:
 /// all of halted scopes but those of the flatten lane, those of reducing scopes that could
@@ -49,14 +46,4 @@ fn is_increasing(state: &State, holding: &Holding, open: &OpenOrder) -> Result<b
         }
     }
     Ok(false)
-}
-
-/// The working order of `trade`, if it belongs to `account`: whoever placed an order may
-/// cancel it, in every trading state; others change nothing.
-#[must_use]
-pub fn order_to_cancel<'a>(state: &'a State, trade: &TradeId, account: &AccountId) -> Option<&'a OpenOrder> {
-    match state.known(trade)? {
-        KnownTrade::InFlight(order) => state.order(order).filter(|open| open.order.account == *account),
-        KnownTrade::Finished => None,
-    }
 }

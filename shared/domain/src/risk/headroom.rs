@@ -81,7 +81,8 @@ const fn measure_of(reason: Reason) -> Option<(Measure, Bound)> {
         | Reason::AgentOrderRate
         | Reason::AccountOrderRate
         | Reason::HouseOrderRate
-        | Reason::ReducingOrderRate => Some((Measure::Count, Bound::AtMost)),
+        | Reason::ReducingOrderRate
+        | Reason::CancelRate => Some((Measure::Count, Bound::AtMost)),
         Reason::StaleQuote => Some((Measure::Millis, Bound::AtMost)),
         Reason::ProposalExpired
         | Reason::UnknownInstrument

@@ -47,6 +47,13 @@ pub enum Record {
         /// What is held until the ledger has posted it; `None` when it was denied.
         held: Option<Money>,
     },
+    /// A cancel of the account goes to the venue. No journal has it: it counts for a second.
+    CancelSent {
+        /// Whose.
+        account: AccountId,
+        /// When it was decided.
+        at: Timestamp,
+    },
     /// A scope changed its state.
     ScopeChanged(ScopeState),
     /// A limit was set to another value.

@@ -42,6 +42,8 @@ pub enum LimitName {
     HouseOrdersPerSecondMax,
     /// Most orders of one account in any second that open nothing; by account. A budget of its own, so that a burst of entries never blocks an exit. Off.
     ReducingOrdersPerSecondMax,
+    /// Most cancels of one account in any second that go to the venue; by account. A budget of its own, so that no burst of orders ever keeps one from being taken back; what a halt cancels is not counted. Off: the router has a limit of its own.
+    CancelsPerSecondMax,
     /// Loss of the day at which a configured agent is halted, of its capital at the start of the day.
     AgentLossHaltPpm,
     /// Loss of the day at which the house only reduces, of its equity at the start of the day.
@@ -69,7 +71,7 @@ const PPM_MAX: i64 = 1_000_000;
 
 impl LimitName {
     /// Every limit.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::AgentConfidenceMinPpm,
         Self::TierOrderValueMaxMicros,
         Self::WalletFloorPpm,
@@ -87,6 +89,7 @@ impl LimitName {
         Self::AccountOrdersPerSecondMax,
         Self::HouseOrdersPerSecondMax,
         Self::ReducingOrdersPerSecondMax,
+        Self::CancelsPerSecondMax,
         Self::AgentLossHaltPpm,
         Self::DayLossReducePpm,
         Self::MonthLossHaltPpm,
@@ -120,6 +123,7 @@ impl LimitName {
             Self::AccountOrdersPerSecondMax => "account_orders_per_second_max",
             Self::HouseOrdersPerSecondMax => "house_orders_per_second_max",
             Self::ReducingOrdersPerSecondMax => "reducing_orders_per_second_max",
+            Self::CancelsPerSecondMax => "cancels_per_second_max",
             Self::AgentLossHaltPpm => "agent_loss_halt_ppm",
             Self::DayLossReducePpm => "day_loss_reduce_ppm",
             Self::MonthLossHaltPpm => "month_loss_halt_ppm",
@@ -156,6 +160,7 @@ impl LimitName {
             | Self::AccountOrdersPerSecondMax
             | Self::HouseOrdersPerSecondMax
             | Self::ReducingOrdersPerSecondMax
+            | Self::CancelsPerSecondMax
             | Self::ConsecutiveLossesHaltMax
             | Self::PriceJumpPausePpm
             | Self::FeedAgeWarnMs => 0,
@@ -199,6 +204,7 @@ impl LimitName {
             | Self::AccountOrdersPerSecondMax
             | Self::HouseOrdersPerSecondMax
             | Self::ReducingOrdersPerSecondMax
+            | Self::CancelsPerSecondMax
             | Self::ConsecutiveLossesHaltMax
             | Self::FeedAgeWarnMs => i64::MAX,
         }
@@ -221,6 +227,7 @@ impl LimitName {
             | Self::AccountOrdersPerSecondMax
             | Self::HouseOrdersPerSecondMax
             | Self::ReducingOrdersPerSecondMax
+            | Self::CancelsPerSecondMax
             | Self::AgentLossHaltPpm
             | Self::DayLossReducePpm
             | Self::MonthLossHaltPpm
@@ -277,16 +284,17 @@ impl LimitName {
             Self::AccountOrdersPerSecondMax => 14,
             Self::HouseOrdersPerSecondMax => 15,
             Self::ReducingOrdersPerSecondMax => 16,
-            Self::AgentLossHaltPpm => 17,
-            Self::DayLossReducePpm => 18,
-            Self::MonthLossHaltPpm => 19,
-            Self::DrawdownHaltPpm => 20,
-            Self::CorrelationReducePpm => 21,
-            Self::VenueFailuresPausePpm => 22,
-            Self::MemoryScaleDownPpm => 23,
-            Self::ConsecutiveLossesHaltMax => 24,
-            Self::PriceJumpPausePpm => 25,
-            Self::FeedAgeWarnMs => 26,
+            Self::CancelsPerSecondMax => 17,
+            Self::AgentLossHaltPpm => 18,
+            Self::DayLossReducePpm => 19,
+            Self::MonthLossHaltPpm => 20,
+            Self::DrawdownHaltPpm => 21,
+            Self::CorrelationReducePpm => 22,
+            Self::VenueFailuresPausePpm => 23,
+            Self::MemoryScaleDownPpm => 24,
+            Self::ConsecutiveLossesHaltMax => 25,
+            Self::PriceJumpPausePpm => 26,
+            Self::FeedAgeWarnMs => 27,
         }
     }
 }

@@ -342,6 +342,13 @@ impl State {
                 let Some(amount) = held else { return Ok(()) };
                 self.account_mut(account).hold_withdrawal(trade, &currency, amount)
             }
+            Record::CancelSent { account, at } => {
+                let limit = self.limits.rules.of(LimitName::CancelsPerSecondMax, account.as_str());
+                if limit.is_some() {
+                    self.account_mut(account).count_cancel(at);
+                }
+                Ok(())
+            }
             Record::ScopeChanged(change) => {
                 self.epoch = self.epoch.max(change.epoch);
                 let before = self.state_of(&change.scope);

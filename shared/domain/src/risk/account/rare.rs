@@ -15,6 +15,8 @@ pub(super) struct Rare {
     /// Approved orders of the last second that open something, and those that do not.
     pub(super) increasing: Pace,
     pub(super) reducing: Pace,
+    /// Cancels of the last second that went to the venue.
+    pub(super) cancels: Pace,
     paid: Vec<(Currency, Paid)>,
     /// What may have an open loss, side by side: a decision looks at all of it.
     pub(super) margined: Vec<Margined>,

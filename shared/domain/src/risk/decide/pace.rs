@@ -27,7 +27,8 @@ pub(super) fn check_rate(case: &Case<'_>, order: &Order, look: &mut impl Look) -
     Ok(())
 }
 
-fn check(limit: Option<i64>, orders: usize, reason: Reason, look: &mut impl Look) -> Result<(), Denied> {
+/// Whether one more than the `orders` of the last second is still within the limit.
+pub(super) fn check(limit: Option<i64>, orders: usize, reason: Reason, look: &mut impl Look) -> Result<(), Denied> {
     let with_this = i64::try_from(orders).unwrap_or(i64::MAX).saturating_add(1);
     match limit {
         Some(limit) => look.check(reason, limit, with_this, Verdict::failed_if(with_this > limit)),

@@ -280,6 +280,44 @@ fn a_burst_of_entries_never_blocks_an_exit() {
 }
 
 #[test]
+fn cancels_have_a_pace_of_their_own() {
+    let values = [("account_orders_per_second_max", 4), ("cancels_per_second_max", 2)];
+    let mut state = rules(&values);
+    let trades = ["t1", "t2", "t3", "t4"];
+    for trade in trades {
+        approve(&mut state, &named(trade, "P", Side::Buy, "0.4", "1"));
+    }
+    // Nothing is left for orders; for cancels everything is.
+    check(&state, &buy("t5", "P", "1"), Some((DenialReason::AccountOrderRate, 4, 5)));
+    let cancel = |state: &State, trade: &str, account: &str, at: Timestamp| {
+        let order = decide_cancel(state, &id(trade), &id(account), at)?;
+        Ok(order.map(|open| open.order.trade.to_string()))
+    };
+    for trade in ["t1", "t2"] {
+        assert_eq!(cancel(&state, trade, "alice", NOW), Ok(Some(trade.to_owned())));
+        state.apply(Record::CancelSent { account: id("alice"), at: NOW }).expect("fits");
+    }
+    let denied = Denied { reason: DenialReason::CancelRate, limit: 2, observed: 3 };
+    let at = |micros: i64| Timestamp::from_micros(NOW.micros() + micros);
+    assert_eq!(cancel(&state, "t3", "alice", NOW), Err(denied));
+    assert_eq!(cancel(&state, "t3", "alice", at(999_999)), Err(denied));
+    assert_eq!(cancel(&state, "t3", "alice", at(1_000_000)), Ok(Some("t3".to_owned())));
+    // A clock that steps back frees nothing early.
+    assert_eq!(cancel(&state, "t3", "alice", at(-3_600_000_000)), Err(denied));
+    // What cancels nothing is no cancel, and nobody uses up what somebody else has.
+    assert_eq!(cancel(&state, "t3", "mallory", NOW), Ok(None));
+    assert_eq!(cancel(&state, "never", "alice", NOW), Ok(None));
+    // Exits have theirs, and a limit that is off counts nothing.
+    let mut free = rules(&[]);
+    approve(&mut free, &named("t1", "P", Side::Buy, "0.4", "1"));
+    for _ in 0..3 {
+        free.apply(Record::CancelSent { account: id("alice"), at: NOW }).expect("fits");
+    }
+    assert_eq!(free.account(&id("alice")).map(|own| own.cancels_in_second(NOW)), Some(0));
+    assert_eq!(cancel(&free, "t1", "alice", NOW), Ok(Some("t1".to_owned())));
+}
+
+#[test]
 fn the_same_order_within_a_moment_is_noticed() {
     let again = |mode| {
         let mut state = limited(|limits| limits.repeated_orders = mode);

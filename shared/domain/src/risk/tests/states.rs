@@ -51,7 +51,10 @@ fn is_done(state: &mut State, action: Action) -> bool {
         Action::Reducing => (Side::Sell, "9"),
         Action::Closing => (Side::Sell, "10"),
         Action::Flipping => (Side::Sell, "11"),
-        Action::Cancel => return order_to_cancel(state, &id("working"), &id("alice")).is_some(),
+        Action::Cancel => {
+            let own = decide_cancel(state, &id("working"), &id("alice"), NOW);
+            return own.is_ok_and(|order| order.is_some());
+        }
     };
     decide(state, &proposed("P", side, "0.5", quantity), NOW).is_ok()
 }
