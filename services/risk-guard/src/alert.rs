@@ -18,6 +18,8 @@ pub(crate) mod code {
     pub(crate) const OVERFILL: &str = "RISK_GUARD_OVERFILL";
     /// The venue refused an order that it had accepted.
     pub(crate) const REJECTED_AFTER_ACCEPTED: &str = "RISK_GUARD_REJECTED_AFTER_ACCEPTED";
+    /// Positions were to be reduced and are not at their targets.
+    pub(crate) const REDUCTION_OVERDUE: &str = "RISK_GUARD_REDUCTION_OVERDUE";
     /// The venue tells of an order that nobody here remembers.
     pub(crate) const UNKNOWN_ORDER: &str = "RISK_GUARD_UNKNOWN_ORDER";
 }

@@ -17,7 +17,7 @@ use crate::{
     journal::Journal,
     lease::Lease,
     market, metrics,
-    reductions::{Named, Slices},
+    reductions::{Named, Slices, ToldOverdue},
     reports::{LastReports, Reports},
     wire::{Ticket, fact_records},
     workers::Workers,
@@ -99,6 +99,7 @@ pub(crate) struct Work {
     recoveries: usize,
     pub(crate) canceling: Canceling,
     pub(crate) named: Named,
+    pub(crate) told_overdue: ToldOverdue,
     /// Reports being stored; each may leave a record for the next journal message.
     pub(crate) storing: FuturesUnordered<BoxFuture<'static, Option<Box<v1::JournalRecord>>>>,
     /// Finished orders, to be journaled with the next decisions.

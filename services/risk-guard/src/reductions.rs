@@ -2,7 +2,10 @@
 //! next orders with their leases; those of the flatten lane the guard makes itself.
 
 mod ending;
+mod overdue;
 mod told;
+
+pub(crate) use overdue::ToldOverdue;
 
 use crate::{
     command::{Code, refusal},
@@ -214,6 +217,7 @@ impl Gate {
             return Ok(());
         }
         self.end_reductions().await?;
+        self.tell_overdue();
         self.work.named.forget_old();
         let mut own = Vec::new();
         let mut handed = Vec::new();

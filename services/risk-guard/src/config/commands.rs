@@ -23,8 +23,10 @@ pub struct CommandsConfig {
     pub flatten_orders_per_minute_max: u32,
     /// Most positions that one reduction may be about.
     pub reduction_targets_max: usize,
-    /// Most reductions under way; as many ended ones are kept to answer repeats.
+    /// Most reductions under way and in time, and as many that are overdue; as many ended ones are kept to answer repeats.
     pub reductions_max: usize,
+    /// After how long a reduction that is not through is overdue, milliseconds: people are told, it goes on, and it keeps no place of others.
+    pub reduction_overdue_ms: i64,
     /// Changes of the trading state that are kept for the history.
     pub changes_kept_max: usize,
     /// People that a resume takes: 2, or 1 in the profile `development` only.
@@ -38,6 +40,7 @@ impl Default for CommandsConfig {
             flatten_orders_per_minute_max: limits.flatten_orders_per_minute_max,
             reduction_targets_max: limits.reduction_targets_max,
             reductions_max: limits.reductions_max,
+            reduction_overdue_ms: limits.reduction_overdue_ms,
             changes_kept_max: limits.changes_kept_max,
             resume_people: 2,
         }
@@ -55,6 +58,7 @@ impl CommandsConfig {
     pub(super) fn validate(&self, profile: Profile) -> Result<(), ConfigError> {
         above_zero("limits.commands.flatten_orders_per_minute_max", self.flatten_orders_per_minute_max)?;
         above_zero("limits.commands.reductions_max", self.reductions_max)?;
+        above_zero("limits.commands.reduction_overdue_ms", self.reduction_overdue_ms)?;
         above_zero("limits.commands.changes_kept_max", self.changes_kept_max)?;
         if !(1..=REDUCTION_TARGETS_MAX).contains(&self.reduction_targets_max) {
             let (key, value) =
@@ -79,6 +83,7 @@ impl CommandsConfig {
             flatten_orders_per_minute_max: self.flatten_orders_per_minute_max,
             reduction_targets_max: self.reduction_targets_max,
             reductions_max: self.reductions_max,
+            reduction_overdue_ms: self.reduction_overdue_ms,
             changes_kept_max: self.changes_kept_max,
             resume_confirmer: if self.resume_people == 1 { Confirmer::Anyone } else { Confirmer::Another },
         }

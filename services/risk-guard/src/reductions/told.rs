@@ -63,6 +63,7 @@ impl Gate {
             done_positions: count(done),
             positions,
             epoch: reduction.epoch,
+            is_overdue: reduction.is_overdue(self.state.limits().commands.reduction_overdue_ms, now()),
         }
     }
 

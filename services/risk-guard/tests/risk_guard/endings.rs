@@ -1,9 +1,12 @@
 //! Reductions have an end: by two people, or with the resume of their scope; and what a
 //! breaker wants reduced is ordered also when a guard died before it had.
 
-use crate::rig::{HOME, ONE, Rig, buy, eventually, trade_of};
+use crate::rig::{HOME, ONE, PATIENCE, Rig, buy, eventually, trade_of};
 use prost::Message as _;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 use tragen_bus::{PublishOptions, StartAt, Stream, Subject};
 use tragen_contracts::v1::{self, guard_answer::Answer, guard_question::Question, journal_record::Kind};
 use tragen_host::clock;
@@ -85,6 +88,39 @@ async fn a_reduction_that_is_stuck_is_ended_by_two_people_for_good() {
     let state = rig.risk_state().await;
     assert_ne!(state.reductions[0].ended_at_micros, 0, "the next guard knows it");
     assert_eq!(state.global_state(), v1::TradingState::Reducing, "the scope is as it was");
+    guard.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reduction_that_cannot_finish_calls_a_person_and_goes_on() {
+    let mut rig = Rig::start().await;
+    let mut config = rig.config();
+    (config.limits.commands.reduction_overdue_ms, config.limits.commands.reductions_max) = (200, 1);
+    let guard = rig.standby(config);
+    guard.wait_ready().await;
+    holds(&mut rig, 10).await;
+    let mut alerts = rig.bus.follow(&rig.context, Stream::Alerts, "", StartAt::Beginning).await.expect("alerts");
+    let ordered = Instant::now();
+    // Nobody works for it.
+    reduce(&rig, "c-1", 500_000).await;
+    let told = tokio::time::timeout(PATIENCE, alerts.next()).await.expect("in time").expect("a running bus");
+    assert!(ordered.elapsed() >= Duration::from_millis(200), "told after {:?}", ordered.elapsed());
+    assert_eq!(told.subject, "alert.critical.RISK_GUARD_REDUCTION_OVERDUE");
+    let alert = v1::Alert::decode(told.payload).expect("an alert");
+    assert_eq!(alert.subject, "c-1");
+    assert!(alert.message.contains("0 of 1 positions are at their target"), "{}", alert.message);
+    let state = rig.risk_state().await;
+    assert!(state.reductions[0].is_overdue && state.reductions[0].ended_at_micros == 0, "{:?}", state.reductions);
+    assert_eq!(state.global_state(), v1::TradingState::Reducing, "the scope is as it was");
+    // The only place is free for another one, and the first is known to the next guard, too.
+    reduce(&rig, "c-2", 0).await;
+    guard.kill();
+    let guard = rig.guard().await;
+    let state = rig.risk_state().await;
+    let open: Vec<_> = state.reductions.iter().filter(|own| own.ended_at_micros == 0).collect();
+    assert_eq!(open.iter().map(|own| own.command_id.as_str()).collect::<Vec<_>>(), ["c-2", "c-1"]);
+    assert_eq!(state.global_state(), v1::TradingState::Reducing);
     guard.stop().await;
     rig.stop().await;
 }

@@ -22,8 +22,11 @@ pub struct CommandLimits {
     pub flatten_orders_per_minute_max: u32,
     /// Most positions that one reduction may be about: its targets are one journal message.
     pub reduction_targets_max: usize,
-    /// Most reductions under way; as many ended ones are kept to answer repeats.
+    /// Most reductions under way and in time, and as many that are overdue; as many ended ones are
+    /// kept to answer repeats.
     pub reductions_max: usize,
+    /// After how long a reduction that is not through is overdue, milliseconds.
+    pub reduction_overdue_ms: i64,
     /// Changes of the trading state that are kept for the history.
     pub changes_kept_max: usize,
     /// Who may confirm a resume.
@@ -46,6 +49,7 @@ impl Default for CommandLimits {
             flatten_orders_per_minute_max: 120,
             reduction_targets_max: 5_000,
             reductions_max: 16,
+            reduction_overdue_ms: 600_000,
             changes_kept_max: 1_000,
             resume_confirmer: Confirmer::Another,
         }
@@ -196,6 +200,13 @@ impl State {
         self.reductions().filter(|reduction| reduction.ended_at.is_none())
     }
 
+    /// Reductions that are under way for longer than they may be, sorted by id: a person must
+    /// look. They go on, and what their scope may not do it still may not.
+    pub fn overdue_reductions(&self, now: Timestamp) -> impl Iterator<Item = &Reduction> {
+        let overdue_ms = self.limits().commands.reduction_overdue_ms;
+        self.open_reductions().filter(move |own| own.is_overdue(overdue_ms, now))
+    }
+
     /// Orders of the flatten lane that were approved in the minute of `now`.
     #[must_use]
     pub fn flatten_orders(&self, now: Timestamp) -> u32 {
@@ -222,8 +233,13 @@ pub fn order_reduction(state: &State, wanted: Reduce, now: Timestamp) -> Result<
     }
     let limits = &state.limits().commands;
     // Those of breakers, one for each trip, are never kept waiting by what operators have ordered.
-    if !wanted.is_house_only && state.open_reductions().count() >= limits.reductions_max {
-        return Err(ReductionRefused::TooManyReductions { limit: limits.reductions_max });
+    if !wanted.is_house_only {
+        let overdue = state.overdue_reductions(now).count();
+        let in_time = state.open_reductions().count() - overdue;
+        // What cannot finish keeps no place of what can, but there is an end to that too.
+        if in_time >= limits.reductions_max || overdue > limits.reductions_max {
+            return Err(ReductionRefused::TooManyReductions { limit: limits.reductions_max });
+        }
     }
     let targets = fix_targets(state, &wanted)?;
     if targets.len() > limits.reduction_targets_max {

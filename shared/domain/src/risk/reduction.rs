@@ -162,6 +162,14 @@ impl Reduction {
         place.ok().map(|index| &self.targets[index])
     }
 
+    /// Whether it is not through `overdue_ms` milliseconds after it was ordered.
+    ///
+    /// Example: of one ordered at 10 s that is overdue after 5 s this is so from 15 s on.
+    #[must_use]
+    pub const fn is_overdue(&self, overdue_ms: i64, now: Timestamp) -> bool {
+        self.ended_at.is_none() && now.millis_since(self.ordered_at) >= overdue_ms
+    }
+
     /// Whether every position is at its target and nothing more is ordered for it.
     ///
     /// # Errors

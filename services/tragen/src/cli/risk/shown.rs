@@ -51,7 +51,10 @@ pub(super) fn state_line(answer: &v1::GetRiskStateResponse) -> String {
     });
     let scopes = scopes.collect::<Vec<_>>().join(", ");
     let open = answer.reductions.iter().filter(|reduction| reduction.ended_at_micros == 0);
-    let open = open.map(|own| format!("; reduction {} {}/{}", own.command_id, own.done_positions, own.total_positions));
+    let open = open.map(|own| {
+        let overdue = if own.is_overdue { " overdue" } else { "" };
+        format!("; reduction {} {}/{}{overdue}", own.command_id, own.done_positions, own.total_positions)
+    });
     format!(
         "epoch {}: {}; {} orders, {} workers{}",
         answer.epoch,
@@ -157,7 +160,7 @@ fn show_reductions(format: Format, reductions: &[v1::ReductionStatus]) -> anyhow
             decimal(own.factor_ppm),
             format!("{}/{}", own.done_positions, own.total_positions),
             moment(own.ordered_at_micros / 1_000_000),
-            moment(own.ended_at_micros / 1_000_000),
+            if own.is_overdue { "OVERDUE".to_owned() } else { moment(own.ended_at_micros / 1_000_000) },
             own.ordered_by.clone(),
             own.reason.clone(),
         ]

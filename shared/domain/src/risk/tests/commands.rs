@@ -99,6 +99,41 @@ fn a_command_is_obeyed_once_and_nonsense_is_named() {
 }
 
 #[test]
+fn a_reduction_that_cannot_finish_is_overdue_and_keeps_no_place() {
+    let mut state = state();
+    state.limits_mut().commands.reductions_max = 1;
+    state.limits_mut().commands.reduction_overdue_ms = 5_000;
+    state.apply(posted("1000", 2, &[("P", "10")])).expect("fits");
+    order(&mut state, wanted("c1", Scope::Global, 0));
+    tightened(&mut state, Scope::Global, TradingState::Reducing);
+    let overdue = |state: &State, millis: i64| {
+        state.overdue_reductions(NOW.plus_millis(millis)).map(|own| own.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(overdue(&state, 4_999), Vec::<String>::new());
+    assert_eq!(overdue(&state, 5_000), ["c1"]);
+    // A clock that steps back or far ahead loses nothing.
+    assert_eq!(overdue(&state, -3_600_000), Vec::<String>::new());
+    assert_eq!(overdue(&state, 3_600_000), ["c1"]);
+    let next = |state: &State, command: &str, millis: i64| {
+        let ordered = order_reduction(state, wanted(command, Scope::Account(id("alice")), 0), NOW.plus_millis(millis));
+        ordered.map(|new| new.expect("new"))
+    };
+    let too_many = Err(ReductionRefused::TooManyReductions { limit: 1 });
+    assert_eq!(next(&state, "c2", 4_999), too_many);
+    // It keeps no place any more, and is driven on all the same.
+    let second = next(&state, "c2", 5_000).expect("a place");
+    state.apply(Record::ReductionOrdered(Box::new(second))).expect("fits");
+    assert_eq!(slice(&state, "c1", "P"), Some((Side::Sell, "10".to_owned())));
+    assert_eq!(state.state_of(&Scope::Global), TradingState::Reducing);
+    // Nor do they become more and more.
+    assert_eq!(overdue(&state, 10_000), ["c1", "c2"]);
+    assert_eq!(next(&state, "c3", 10_000), too_many);
+    state.apply(Record::ReductionEnded { id: id("c1"), at: NOW }).expect("fits");
+    assert_eq!(overdue(&state, 10_000), ["c2"], "what has ended is not overdue");
+    assert!(next(&state, "c3", 10_000).is_ok());
+}
+
+#[test]
 fn orders_toward_a_target_never_go_beyond_it() {
     let mut state = state();
     state.apply(posted("1000", 2, &[("P", "10")])).expect("fits");
