@@ -150,6 +150,8 @@ pub struct LimitsConfig {
     pub memory_samples: usize,
     /// What is left of positions that a breaker reduces, parts per million.
     pub reduce_factor_ppm: i64,
+    /// How often a return of every agent of the house is taken, to see whether they move together, milliseconds.
+    pub correlation_interval_ms: i64,
 }
 
 /// A value that makes no sense.
@@ -240,6 +242,7 @@ impl Default for LimitsConfig {
             venue_calls_min: limits.venue_calls_min,
             memory_samples: limits.memory_samples,
             reduce_factor_ppm: limits.reduce_factor_ppm,
+            correlation_interval_ms: limits.correlation_interval_ms,
         }
     }
 }
@@ -345,6 +348,7 @@ impl LimitsConfig {
         above_zero("limits.equity_age_max_ms", self.equity_age_max_ms)?;
         above_zero("limits.venue_calls_min", self.venue_calls_min)?;
         above_zero("limits.memory_samples", self.memory_samples)?;
+        above_zero("limits.correlation_interval_ms", self.correlation_interval_ms)?;
         if !(0..1_000_000).contains(&self.reduce_factor_ppm) {
             return Err(ConfigError::new(
                 "limits.reduce_factor_ppm",
@@ -397,6 +401,7 @@ impl LimitsConfig {
             venue_calls_min: self.venue_calls_min,
             memory_samples: self.memory_samples,
             reduce_factor_ppm: self.reduce_factor_ppm,
+            correlation_interval_ms: self.correlation_interval_ms,
             order_value_max: Money::from_micros(self.order_value_max_micros),
             quote_age_max_ms: self.quote_age_max_ms,
             prediction_collar: Price::from_micros(self.prediction_collar_micros),
@@ -457,6 +462,7 @@ mod tests {
         check(|c| c.limits.breaker_cooldown_ms = -1, "limits.breaker_cooldown_ms");
         check(|c| c.limits.breaker_pause_ms = 0, "limits.breaker_pause_ms");
         check(|c| c.limits.reduce_factor_ppm = 1_000_000, "limits.reduce_factor_ppm");
+        check(|c| c.limits.correlation_interval_ms = 0, "limits.correlation_interval_ms");
         check(|c| c.limits.measured_currency = "U S D".to_owned(), "limits.measured_currency");
         check(|c| c.limits.repeated_orders = "maybe".to_owned(), "limits.repeated_orders");
         let rule = |key: &str, value| {

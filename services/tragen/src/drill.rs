@@ -3,9 +3,11 @@
 //!
 //! | file | what it is for |
 //! |---|---|
+//! | `drill/setting.rs` | how it is configured for each drill |
 //! | `drill/stage.rs` | the private system: started, asked, stopped |
 //! | `drill/step.rs` | what a drill is made of |
 //! | `drill/play.rs` | playing the steps and noting what was seen |
+//! | `drill/play/operator.rs` | the steps that people at the helm do |
 //! | `drill/orders.rs` | drills of what one order must look like |
 //! | `drill/accounts.rs` | drills of what one account may |
 //! | `drill/house.rs` | drills of the pooled capital |
@@ -13,16 +15,19 @@
 //! | `drill/states.rs` | drills of halts and of reducing |
 //! | `drill/agents.rs` | drills of what configured agents may |
 //! | `drill/breakers.rs` | drills of what trips by itself |
+//! | `drill/losses.rs` | drills of losses before their breaker acts, and of agents that move together |
 //! | `drill/missing.rs` | limits without a drill, and why |
 
 mod accounts;
 mod agents;
 mod breakers;
 mod house;
+mod losses;
 mod missing;
 mod orders;
 mod pace;
 mod play;
+mod setting;
 mod stage;
 mod states;
 mod step;
@@ -31,7 +36,8 @@ pub(crate) use missing::{MISSING, Missing};
 pub(crate) use play::Row;
 
 use anyhow::Context as _;
-use stage::{Setting, Stage};
+use setting::Setting;
+use stage::Stage;
 use step::Drill;
 
 /// Every drill, in the order in which they run.
@@ -43,6 +49,7 @@ pub(crate) fn all() -> Vec<Drill> {
     drills.extend(states::drills());
     drills.extend(agents::drills());
     drills.extend(breakers::drills());
+    drills.extend(losses::drills());
     drills
 }
 
@@ -108,7 +115,7 @@ mod tests {
     /// Every limit and denial that a drill trips, in small letters.
     fn covers(drill: &Drill) -> Vec<String> {
         let denial = |step: &Step| match step {
-            Step::Denied(_, denial) | Step::CancelDenied(denial) => {
+            Step::Denied(_, denial) | Step::MandateDenied(_, denial) | Step::CancelDenied(denial) => {
                 Some(denial.code.as_str_name().trim_start_matches("DENIAL_CODE_").to_lowercase())
             }
             Step::Deposit(_)
@@ -124,6 +131,11 @@ mod tests {
             | Step::Resume(..)
             | Step::ResumeOverridden(..)
             | Step::Alerted(_)
+            | Step::Warned(_)
+            | Step::Swings(_)
+            | Step::Holds(_)
+            | Step::Overspent(_)
+            | Step::Unfreeze
             | Step::ResumeRefused(_)
             | Step::Becomes(..)
             | Step::Wait(_) => None,

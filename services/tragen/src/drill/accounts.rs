@@ -2,7 +2,7 @@
 //! much in one trade or match, not too many resting orders, not against itself.
 
 use super::{
-    stage::Setting,
+    setting::Setting,
     step::{ASK, BID, Denial, Drill, LimitOf, Listing, ONE, Observed, Order, Owner, Step, buy, sell},
 };
 use tragen_contracts::v1::DenialCode as Code;
@@ -29,6 +29,20 @@ fn money() -> Vec<Drill> {
             "no_balance",
             "a deposit",
             vec![denied(buy(1, ASK), Code::NoBalance, 0, 0), Step::Deposit(1), Step::Fills(buy(1, ASK))],
+        ),
+        drill(
+            "account_frozen",
+            "a deposit, and two operators unfreeze",
+            vec![
+                Step::Deposit(10),
+                Step::Fills(buy(1, ASK)),
+                Step::Overspent(20),
+                denied(buy(1, ASK), Code::AccountFrozen, 0, 0),
+                Step::Deposit(10),
+                denied(buy(1, ASK), Code::AccountFrozen, 0, 0),
+                Step::Unfreeze,
+                Step::Fills(buy(1, ASK)),
+            ],
         ),
         drill(
             "insufficient_funds",

@@ -3,7 +3,7 @@
 //! agent would, because no agent signals at a moment that anybody could choose.
 
 use super::{
-    stage::Setting,
+    setting::Setting,
     step::{ASK, At, BID, Denial, Drill, LimitOf, Listing, ONE, Observed, Order, Owner, Signal, Step, Trip, buy, sell},
 };
 use std::time::Duration;
@@ -25,7 +25,15 @@ pub(super) fn drills() -> Vec<Drill> {
         share(LimitName::TimeframeExposureMaxPpm, LimitOf::Named("5m"), Code::TimeframeExposureLimit),
         loss(),
         losses_in_a_row(),
+        unknown(),
     ]
+}
+
+/// Whoever asks for an agent that does not exist gets no order of another one.
+fn unknown() -> Drill {
+    let denial = Denial { code: Code::UnknownAgent, limit: 0, observed: Observed::Is(0) };
+    let steps = vec![Step::MandateDenied("nobodyAgent", denial), Step::Fills(own(buy(1, ASK)))];
+    drill("unknown_agent", Setting::Limits, Owner::Own, steps, "the name of an agent that exists")
 }
 
 /// As the drill's agent wants it.
@@ -112,7 +120,7 @@ fn loss() -> Drill {
         MEASURED,
         Step::Passes(own(buy(1, 250_000))),
         Step::Quote(425_000, 445_000),
-        Step::Becomes(At::Agent, State::Halted, Trip { value: 30_000, limit: 30_000 }),
+        Step::Becomes(At::Agent, State::Halted, Trip { value: Observed::Is(30_000), limit: 30_000 }),
         Step::Denied(opens, halted),
         Step::Quote(ASK, ASK + ASK - BID),
         MEASURED,
@@ -133,7 +141,7 @@ fn losses_in_a_row() -> Drill {
     steps.push(MEASURED);
     steps.extend(round());
     steps.extend([
-        Step::Becomes(At::Agent, State::Halted, Trip { value: 2, limit: 2 }),
+        Step::Becomes(At::Agent, State::Halted, Trip { value: Observed::Is(2), limit: 2 }),
         Step::Denied(own(buy(1, ASK)), halted),
         // Only a profit ends a streak, and a halted agent makes none.
         Step::ResumeOverridden(At::Agent, State::Reducing),

@@ -1,7 +1,7 @@
 //! What trips by itself when the market moves, and how limits open after a resume.
 
 use super::{
-    stage::Setting,
+    setting::Setting,
     step::{ASK, At, BID, Denial, Drill, LimitOf, Listing, ONE, Observed, Owner, Step, Trip, buy, sell},
 };
 use std::time::Duration;
@@ -54,7 +54,7 @@ fn loss(name: LimitName, state: State, back: Back) -> Drill {
         MEASURED,
         Step::Passes(opens),
         Step::Quote(250_000, 270_000),
-        Step::Becomes(At::Global, state, Trip { value: LOSS, limit: LOSS }),
+        Step::Becomes(At::Global, state, Trip { value: Observed::Is(LOSS), limit: LOSS }),
         Step::Denied(opens, Denial { code, limit: 0, observed: Observed::Is(observed) }),
         Step::Quote(ASK, ASK + ASK - BID),
         MEASURED,

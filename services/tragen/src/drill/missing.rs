@@ -13,16 +13,9 @@ pub(crate) struct Missing {
 
 /// Every limit without a drill.
 pub(crate) const MISSING: &[Missing] = &[
-    missing("account_frozen", "only a failed check of the books freezes an account"),
     missing("risk_state_unknown", "only a guard without a journal is in this state"),
     missing("duplicate_trade", "the router answers repeats before the gate sees them"),
     missing("no_capital", "an order that the account can pay for has capital behind it; the check is a last line"),
-    missing("unknown_agent", "the worker denies it before the gate is asked"),
-    missing("margined_risk_ppm", "a factor of open_risk_max_ppm for margined instruments; drills trade outcomes"),
-    missing("correlation_reduce_ppm", "it is measured over returns of five minutes, at least 20 of them"),
-    missing("day_loss_limit", "the breaker of the same threshold closes the gate first"),
-    missing("month_loss_limit", "the breaker of the same threshold closes the gate first"),
-    missing("drawdown_limit", "the breaker of the same threshold closes the gate first"),
 ];
 
 const fn missing(limit: &'static str, reason: &'static str) -> Missing {

@@ -1,7 +1,7 @@
 //! What one order must look like: on the grids, in range, near a fresh price, not too large.
 
 use super::{
-    stage::Setting,
+    setting::Setting,
     step::{ASK, BID, Denial, Drill, LimitOf, Listing, ONE, Observed, Order, Owner, Step, buy, sell},
 };
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! How fast orders come, and orders that are repeated.
 
 use super::{
-    stage::Setting,
+    setting::Setting,
     step::{ASK, BID, Denial, Drill, LimitOf, Listing, Observed, Order, Owner, Step, buy, sell},
 };
 use std::time::Duration;

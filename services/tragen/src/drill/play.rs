@@ -1,20 +1,23 @@
 //! Playing a drill: each step is done for real, and what comes of it must be
 //! exactly what the drill says.
 
+mod operator;
+
 use super::{
     stage::{LOOK_EVERY, PATIENCE, Stage, request_id},
-    step::{At, Denial, Drill, LimitOf, Observed, Order, Owner, Signal, Step, Trip},
+    step::{ASK, At, BID, Denial, Drill, ONE, Observed, Order, Owner, Signal, Step, Trip},
 };
 use crate::{api::ask, output::word};
 use anyhow::Context as _;
 use serde::Serialize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 use tonic_types::StatusExt as _;
 use tragen_contracts::v1;
-use tragen_domain::risk::LimitName;
 use tragen_router::token::Role;
 
+/// How long each price of a swinging market stays.
+const SWING_EVERY: Duration = Duration::from_millis(70);
 /// The pool of what users decide.
 const USER_POOL: &str = "user";
 /// What an account of a drill gets that does not say, dollars.
@@ -111,6 +114,18 @@ impl Player<'_> {
                 self.resume(at, target, "drill").await
             }
             Step::Alerted(code) => self.alerted(code).await,
+            Step::Warned(code) => {
+                let warned = timeout(PATIENCE, self.stage.warning(code)).await;
+                warned.with_context(|| format!("nobody is warned with {code}"))?
+            }
+            Step::Swings(time) => self.swing(time).await,
+            Step::Holds(contracts) => self.holds(contracts).await,
+            Step::MandateDenied(agent, denial) => self.mandate_denied(agent, denial).await,
+            Step::Overspent(contracts) => {
+                self.moved_at = Some(Instant::now());
+                self.stage.overspend(self.drill, contracts).await
+            }
+            Step::Unfreeze => self.unfreeze().await,
             Step::ResumeRefused(at) => self.resume_refused(at, "BREAKER_COOLDOWN").await,
             Step::Becomes(at, state, trip) => self.becomes(at, state, trip).await,
             Step::Wait(time) => {
@@ -153,7 +168,7 @@ impl Player<'_> {
     /// As a worker does for the drill's agent; what became of it the ledger tells.
     async fn propose(&self, order: Order, signal: Signal) -> anyhow::Result<v1::Trade> {
         let trade_id = self.stage.propose(self.drill, order, signal).await?;
-        let mut trading = self.stage.caller(&self.drill.account(), Role::Trader)?.trading();
+        let mut trading = self.stage.caller(&self.drill.account_of(signal), Role::Trader)?.trading();
         let known = async {
             loop {
                 let key = Some(v1::get_trade_request::Key::TradeId(trade_id.clone()));
@@ -257,91 +272,6 @@ impl Player<'_> {
         Ok(())
     }
 
-    async fn limit(&self, name: LimitName, of: LimitOf, value: i64) -> anyhow::Result<()> {
-        let id = match of {
-            LimitOf::All => String::new(),
-            LimitOf::Account => self.drill.account(),
-            LimitOf::Instrument => self.drill.instrument(),
-            LimitOf::Match => self.drill.fixture(),
-            LimitOf::Named(name) => name.to_owned(),
-            LimitOf::Agent => self.drill.agent(),
-        };
-        let request = v1::ProposeLimitRequest { name: name.as_str().to_owned(), id, value, reason: "drill".to_owned() };
-        let mut first = self.stage.caller("drill-first-person", Role::RiskAdmin)?.risk();
-        let answer = first.propose_limit(ask(request)).await?.into_inner();
-        if !answer.is_done {
-            let mut second = self.stage.caller("drill-second-person", Role::RiskAdmin)?.risk();
-            second.confirm_limit(ask(v1::ConfirmLimitRequest { token: answer.token })).await?;
-        }
-        Ok(())
-    }
-
-    async fn halt(&self, at: At) -> anyhow::Result<()> {
-        let mut risk = self.stage.caller("drill-operator", Role::Operator)?.risk();
-        let request = v1::HaltRequest { scope: Some(self.scope(at)), reason: "drill".to_owned(), wait_ms: 2_000 };
-        let halted = risk.halt(ask(request)).await?.into_inner();
-        anyhow::ensure!(halted.missing_workers.is_empty(), "not confirmed by {:?}", halted.missing_workers);
-        Ok(())
-    }
-
-    async fn reduce(&self, at: At) -> anyhow::Result<()> {
-        let mut risk = self.stage.caller("drill-operator", Role::Operator)?.risk();
-        let request = v1::ReducePositionsRequest {
-            scope: Some(self.scope(at)),
-            factor_ppm: 1_000_000,
-            reason: "drill".to_owned(),
-            command_id: request_id(),
-            wait_ms: 2_000,
-        };
-        let reduced = risk.reduce_positions(ask(request)).await?.into_inner();
-        anyhow::ensure!(reduced.state() == v1::TradingState::Reducing, "the scope is {:?}", reduced.state());
-        Ok(())
-    }
-
-    /// Again and again, because a proposal ends when what it is judged by changes meanwhile.
-    async fn resume(&self, at: At, target: v1::TradingState, override_reason: &str) -> anyhow::Result<()> {
-        let mut first = self.stage.caller("drill-first-person", Role::RiskAdmin)?.risk();
-        let mut second = self.stage.caller("drill-second-person", Role::RiskAdmin)?.risk();
-        let request = v1::ProposeResumeRequest {
-            scope: Some(self.scope(at)),
-            target: target.into(),
-            reason: "drill over".to_owned(),
-            override_reason: override_reason.to_owned(),
-        };
-        let started = Instant::now();
-        loop {
-            let proposal = first.propose_resume(ask(request.clone())).await?.into_inner();
-            let confirm = v1::ConfirmResumeRequest { token: proposal.token, evidence_hash: proposal.evidence_hash };
-            let is_alone = first.confirm_resume(ask(confirm.clone())).await.is_ok();
-            anyhow::ensure!(!is_alone, "one person alone has resumed");
-            match second.confirm_resume(ask(confirm)).await {
-                Ok(resumed) => {
-                    let state = resumed.into_inner().state();
-                    anyhow::ensure!(state == target, "{state:?} instead of {target:?}");
-                    return Ok(());
-                }
-                Err(status) if status.code() == tonic::Code::Aborted && started.elapsed() < PATIENCE => {
-                    sleep(LOOK_EVERY).await;
-                }
-                Err(status) => return Err(status.into()),
-            }
-        }
-    }
-
-    async fn resume_refused(&self, at: At, expected: &str) -> anyhow::Result<()> {
-        let mut first = self.stage.caller("drill-first-person", Role::RiskAdmin)?.risk();
-        let request = v1::ProposeResumeRequest {
-            scope: Some(self.scope(at)),
-            reason: "drill over".to_owned(),
-            ..v1::ProposeResumeRequest::default()
-        };
-        let refused = first.propose_resume(ask(request)).await.err().context("it may be resumed already")?;
-        let details = refused.get_error_details();
-        let reason = details.error_info().map(|info| info.reason.as_str()).unwrap_or_default();
-        anyhow::ensure!(reason == expected, "refused, but with {reason:?}: {}", refused.message());
-        Ok(())
-    }
-
     async fn becomes(&mut self, at: At, state: v1::TradingState, trip: Trip) -> anyhow::Result<()> {
         let since = self.moved_at.take().unwrap_or_else(Instant::now);
         let mut risk = self.stage.caller("drill-operator", Role::Operator)?.risk();
@@ -357,10 +287,55 @@ impl Player<'_> {
             }
         };
         let reason = timeout(PATIENCE, watch).await.with_context(|| format!("the scope is not {state:?}"))??;
-        let numbers = format!(" is {}, the limit is {}", trip.value, trip.limit);
-        let breaker = reason.strip_suffix(&numbers).with_context(|| format!("{reason:?}, not {numbers:?}"))?;
+        // "BREAKER is VALUE, the limit is LIMIT", as every breaker says it.
+        let numbers: Vec<i64> = reason.split([' ', ',']).filter_map(|word| word.parse().ok()).collect();
+        let [value, limit] = numbers[..] else { anyhow::bail!("{reason:?} has no two numbers") };
+        anyhow::ensure!(trip.limit == limit && trip.value.is(value, limit), "{reason:?}, not {trip:?}");
+        let breaker = reason.split(' ').next().unwrap_or_default();
         let action = format!("{} by {breaker}", word(state.as_str_name(), "TRADING_STATE_"));
-        self.note(trip.limit, trip.value, &action, since);
+        self.note(limit, value, &action, since);
+        Ok(())
+    }
+
+    async fn swing(&self, time: Duration) -> anyhow::Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < time {
+            for lower in [0, 100_000] {
+                self.stage.quote(self.drill, BID - lower, ASK - lower).await?;
+                sleep(SWING_EVERY).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn holds(&self, contracts: i64) -> anyhow::Result<()> {
+        let mut accounts = self.stage.caller(&self.drill.account(), Role::Trader)?.accounts();
+        let started = Instant::now();
+        loop {
+            let page = accounts.list_positions(ask(v1::ListPositionsRequest::default())).await?.into_inner();
+            let own = page.positions.iter().find(|own| own.instrument_id == self.drill.instrument());
+            let held = own.map_or(0, |own| own.quantity_micros);
+            if held == contracts * ONE {
+                return Ok(());
+            }
+            anyhow::ensure!(started.elapsed() < PATIENCE, "{held} are held, not {contracts} contracts");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn mandate_denied(&mut self, agent: &str, expected: Denial) -> anyhow::Result<()> {
+        let (match_id, budget_micros) = (self.drill.fixture(), ONE);
+        let mandate = v1::Mandate { match_id, budget_micros, agent: agent.to_owned(), ..v1::Mandate::default() };
+        let intent = Some(v1::place_trade_request::Intent::Mandate(mandate));
+        let request = v1::PlaceTradeRequest { request_id: request_id(), intent };
+        let asked_at = Instant::now();
+        let mut trading = self.stage.caller(&self.drill.account(), Role::Trader)?.trading();
+        let answer = trading.place_trade(ask(request)).await?.into_inner();
+        let trade = answer.trade.context("an answer without a trade")?;
+        let found = trade.denial.as_ref().filter(|denial| is_expected(denial, expected));
+        let found = found.with_context(|| format!("{} instead of {}", outcome(&trade), said(expected)))?;
+        let code = word(found.code().as_str_name(), "DENIAL_CODE_");
+        self.note(found.limit, found.observed, &code, asked_at);
         Ok(())
     }
 
@@ -397,13 +372,12 @@ fn fills(trade: &v1::Trade) -> bool {
 
 fn is_expected(denial: &v1::Denial, expected: Denial) -> bool {
     let (limit, observed) = (denial.limit, denial.observed);
-    let is_limit = limit == expected.limit;
     let is_good = match expected.observed {
-        Observed::Is(value) => is_limit && observed == value,
-        Observed::AboveLimit => is_limit && observed > limit,
-        Observed::BelowLimit => is_limit && observed < limit,
-        Observed::IsWhileRamping(value) => limit < expected.limit && observed == value,
-        Observed::AboveAnyLimit => observed > limit,
+        Observed::IsWhileRamping(_) => limit < expected.limit && expected.observed.is(observed, limit),
+        Observed::AboveAnyLimit => expected.observed.is(observed, limit),
+        Observed::Is(_) | Observed::AboveLimit | Observed::BelowLimit | Observed::FromLimit => {
+            limit == expected.limit && expected.observed.is(observed, limit)
+        }
     };
     denial.code() == expected.code && is_good
 }

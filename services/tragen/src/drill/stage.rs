@@ -4,6 +4,7 @@
 
 use super::{
     house::{self, CAPITAL},
+    setting::Setting,
     step::{Drill, Order, Owner, Signal},
 };
 use crate::api::{Api, Bearer, ask};
@@ -46,23 +47,6 @@ const PROPOSAL_VALID_MICROS: i64 = 10_000_000;
 /// Much more than any drill has, 1e-6 of a dollar.
 const TOO_MUCH: i64 = 1_000_000_000_000;
 
-/// How a system is configured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Setting {
-    /// Small limits, a house, no breakers.
-    Limits,
-    /// Repeated orders are denied.
-    Repeats,
-    /// Breakers and short periods; limits after a resume open slowly.
-    Breakers,
-    /// The venue executes every order, but answers only when it is asked again.
-    Venue,
-    /// The house is measured too seldom.
-    Equity,
-    /// The guard may use less memory than it does.
-    Memory,
-}
-
 /// A running system.
 pub(crate) struct Stage {
     child: Child,
@@ -77,70 +61,6 @@ pub(crate) struct Stage {
 struct Ready {
     grpc: String,
     nats: String,
-}
-
-impl Setting {
-    /// Every setting.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Limits, Self::Repeats, Self::Breakers, Self::Venue, Self::Equity, Self::Memory];
-
-    /// Whether each drill needs a system of its own: losses that a drill has made stay.
-    pub(crate) const fn is_used_once(self) -> bool {
-        match self {
-            Self::Limits | Self::Repeats | Self::Venue | Self::Equity | Self::Memory => false,
-            Self::Breakers => true,
-        }
-    }
-
-    fn limits(self) -> &'static str {
-        match self {
-            Self::Limits => {
-                "order_value_max_micros = 400000000\nresting_orders_max = 3\nrepeated_orders = \"off\"\nramp_ms = 0\n"
-            }
-            Self::Repeats => "repeated_orders = \"deny\"\nrepeated_order_ms = 1000\nramp_ms = 0\n",
-            Self::Breakers => {
-                "order_value_max_micros = 1000000000\nrepeated_orders = \"off\"\nramp_ms = 2000\n\
-                 breaker_cooldown_ms = 0\nbreaker_pause_ms = 500\n"
-            }
-            Self::Venue => "breaker_pause_ms = 500\nvenue_calls_min = 4\nramp_ms = 0\n",
-            Self::Equity => "equity_age_max_ms = 300\nramp_ms = 0\n",
-            Self::Memory => "ramp_ms = 0\n",
-        }
-    }
-
-    /// How the guard runs besides its limits.
-    fn guard(self) -> &'static str {
-        match self {
-            Self::Limits | Self::Repeats | Self::Breakers => "measure_ms = 50\n",
-            Self::Venue => "measure_ms = 50\n[risk_guard.venue_faults]\nunanswered_ppm = 1000000\n",
-            Self::Equity => "measure_ms = 1000\n",
-            Self::Memory => "measure_ms = 50\nmemory_limit_bytes = 1000000\n",
-        }
-    }
-
-    fn file(self) -> String {
-        let rules = [
-            "open_risk_max_ppm",
-            "pool_exposure_max_ppm",
-            "timeframe_exposure_max_ppm",
-            "agent_loss_halt_ppm",
-            "day_loss_reduce_ppm",
-            "month_loss_halt_ppm",
-            "drawdown_halt_ppm",
-        ];
-        let off: String = rules.iter().map(|name| format!("{name} = 0\n")).collect();
-        format!(
-            "[router]\nfree_trades_per_minute = 10000\nstandard_trades_per_minute = 10000\n\
-             premium_trades_per_minute = 10000\nreads_per_minute = 100000\ncash_moves_per_minute = 10000\n\
-             [risk_guard]\n{}[risk_guard.limits]\nhouse_accounts = [\"{}\"]\n{}\
-             [risk_guard.limits.clusters]\n{} = [\"{}\"]\n[risk_guard.limits.rules]\n{off}",
-            self.guard(),
-            house::ACCOUNT,
-            self.limits(),
-            house::CLUSTER,
-            instrument_id("cluster_exposure_max_ppm"),
-        )
-    }
 }
 
 impl Stage {
@@ -171,6 +91,9 @@ impl Stage {
         let bus = Bus::connect(&ready.nats, "drill").await?;
         let stage = Self { child, api, keys, bus, _folder: folder };
         stage.deposit(house::ACCOUNT, CAPITAL).await?;
+        if setting == Setting::Together {
+            stage.deposit(house::PARTNER, CAPITAL).await?;
+        }
         Ok(stage)
     }
 
@@ -206,11 +129,12 @@ impl Stage {
         accounts.deposit(ask(request)).await?;
         let started = Instant::now();
         loop {
-            // The guard's own view shows in what it says to a withdrawal of too much.
+            // The guard's own view shows in what it says to a withdrawal of too much; of a frozen
+            // account it is not known more exactly.
             let request =
                 v1::WithdrawRequest { request_id: request_id(), amount_micros: TOO_MUCH, currency: String::new() };
             let answer = accounts.withdraw(ask(request)).await?.into_inner();
-            if answer.denial_reason == "INSUFFICIENT_FUNDS" {
+            if ["INSUFFICIENT_FUNDS", "ACCOUNT_FROZEN"].contains(&answer.denial_reason.as_str()) {
                 return Ok(());
             }
             anyhow::ensure!(started.elapsed() < PATIENCE, "the guard does not know the deposit");
@@ -258,7 +182,7 @@ impl Stage {
     /// # Errors
     /// When the bus does not take it.
     pub(crate) async fn propose(&self, drill: &Drill, order: Order, signal: Signal) -> anyhow::Result<String> {
-        let (account_id, request_id, now) = (drill.account(), request_id(), clock::now_micros());
+        let (account_id, request_id, now) = (drill.account_of(signal), request_id(), clock::now_micros());
         let trade_id = tragen_contracts::trade_id(&account_id, &request_id).to_string();
         let terms = v1::OrderTerms {
             order_id: format!("{trade_id}-o"),
@@ -274,7 +198,7 @@ impl Stage {
         let proposed = v1::OrderProposed {
             terms: Some(terms),
             agent: "tradingAgent".to_owned(),
-            agent_id: drill.agent(),
+            agent_id: drill.agent_of(signal),
             pool: "drill".to_owned(),
             rationale: "drill".to_owned(),
             valid_until_micros: if signal.is_late { now - 1 } else { now + PROPOSAL_VALID_MICROS },
@@ -318,6 +242,78 @@ impl Stage {
         }
     }
 
+    /// The first warning of the breaker with this code.
+    ///
+    /// # Errors
+    /// When the bus is gone.
+    pub(crate) async fn warning(&self, code: &str) -> anyhow::Result<()> {
+        let lifecycle = Lifecycle::new(1);
+        let context = lifecycle.context("drill", Spans::default());
+        let mut alerts = self.bus.follow(&context, Stream::Alerts, "", StartAt::Beginning).await?;
+        loop {
+            let message = alerts.next().await.context("the bus is gone")?;
+            let alert = v1::Alert::decode(message.payload).context("decoding an alert")?;
+            if alert.code == code && alert.message.contains(" % of ") {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells the ledger, as if the venue had, of contracts bought at the ask for the drill's account.
+    ///
+    /// # Errors
+    /// When the bus does not take it.
+    pub(crate) async fn overspend(&self, drill: &Drill, contracts: i64) -> anyhow::Result<()> {
+        let (account_id, request_id, now) = (drill.account(), request_id(), clock::now_micros());
+        let trade_id = tragen_contracts::trade_id(&account_id, &request_id).to_string();
+        let terms = v1::OrderTerms {
+            order_id: format!("{trade_id}-o"),
+            instrument_id: drill.instrument(),
+            side: v1::Side::Buy.into(),
+            order_type: v1::OrderType::Limit.into(),
+            quantity_micros: contracts * super::step::ONE,
+            limit_price_micros: super::step::ASK,
+            time_in_force: v1::TimeInForce::Ioc.into(),
+            expire_at_micros: 0,
+            is_reduce_only: false,
+        };
+        let fill = v1::Fill {
+            execution_id: format!("{trade_id}-x"),
+            price_micros: super::step::ASK,
+            quantity_micros: contracts * super::step::ONE,
+            executed_at_micros: now,
+            ..v1::Fill::default()
+        };
+        let settlement = v1::SettlementTerms {
+            style: drill.listing.style.into(),
+            currency: "USD".to_owned(),
+            ..v1::SettlementTerms::default()
+        };
+        let trade = v1::TradeReport {
+            terms: Some(terms),
+            settlement: Some(settlement),
+            fills: vec![fill],
+            status: v1::TradeStatus::Filled.into(),
+            agent: "tradingAgent".to_owned(),
+            rationale: "drill".to_owned(),
+            ..v1::TradeReport::default()
+        };
+        let key = v1::TradeKey {
+            trade_id: trade_id.clone(),
+            request_id,
+            account_id,
+            tier: v1::Tier::Standard.into(),
+            payload_hash: vec![0; 32].into(),
+            created_at_micros: now,
+        };
+        let meta = v1::Meta { event_id: format!("{trade_id}-told"), ..v1::Meta::default() };
+        let kind = Some(v1::execution_report::Kind::Trade(trade));
+        let report = v1::ExecutionReport { meta: Some(meta), key: Some(key), kind };
+        let batch = v1::ExecutionBatch { reports: vec![report] };
+        self.bus.publish(&Subject::Executions("paper"), &batch, &PublishOptions::default(), PATIENCE).await?;
+        Ok(())
+    }
+
     /// Quotes the drill's instrument, 1e-6.
     ///
     /// # Errors
@@ -349,6 +345,16 @@ impl Drill {
         }
     }
 
+    /// Whose money an agent of it trades.
+    pub(crate) fn account_of(&self, signal: Signal) -> String {
+        if signal.is_partner { house::PARTNER.to_owned() } else { self.account() }
+    }
+
+    /// Which agent it is.
+    pub(crate) fn agent_of(&self, signal: Signal) -> String {
+        if signal.is_partner { format!("{}-2", self.agent()) } else { self.agent() }
+    }
+
     /// What it trades.
     pub(crate) fn instrument(&self) -> String {
         instrument_id(self.limit)
@@ -365,7 +371,8 @@ impl Drill {
     }
 }
 
-fn instrument_id(limit: &str) -> String {
+/// The instrument of the drill of `limit`.
+pub(crate) fn instrument_id(limit: &str) -> String {
     format!("DRILL-{}-HOME", limit.replace('_', "-").to_uppercase())
 }
 

@@ -1,7 +1,7 @@
 //! Halted and reducing scopes, and the way back: two people, one level at a time.
 
 use super::{
-    stage::Setting,
+    setting::Setting,
     step::{ASK, At, BID, Denial, Drill, Listing, ONE, Observed, Order, Owner, Step, buy, sell},
 };
 use tragen_contracts::v1::{DenialCode as Code, TradingState as State};

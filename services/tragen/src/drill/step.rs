@@ -1,6 +1,6 @@
 //! What a drill is made of: data, so that a drill reads like a protocol.
 
-use super::stage::Setting;
+use super::setting::Setting;
 use std::time::Duration;
 use tragen_contracts::v1;
 use tragen_domain::risk::LimitName;
@@ -99,11 +99,13 @@ pub(crate) struct Signal {
     pub(crate) trades_per_day: i32,
     /// Whether it comes after its time.
     pub(crate) is_late: bool,
+    /// Whether it is the drill's other agent, which trades the house's other account.
+    pub(crate) is_partner: bool,
 }
 
 impl Signal {
     /// In time, and nothing special.
-    pub(crate) const PLAIN: Self = Self { confidence_ppm: None, trades_per_day: 0, is_late: false };
+    pub(crate) const PLAIN: Self = Self { confidence_ppm: None, trades_per_day: 0, is_late: false, is_partner: false };
 }
 
 /// Buys whole `contracts` at once, at `price` in 1e-6 at worst.
@@ -154,17 +156,31 @@ pub(crate) enum Observed {
     AboveLimit,
     /// Less than the limit, for the same reason.
     BelowLimit,
+    /// At least the limit: what the market does meanwhile cannot be told beforehand.
+    FromLimit,
     /// Exactly this, while the limit is still smaller than the drill says.
     IsWhileRamping(i64),
     /// More than the limit, which is a moment that no drill knows beforehand.
     AboveAnyLimit,
 }
 
+impl Observed {
+    /// Whether `value` is what the drill says, at this limit.
+    pub(crate) const fn is(self, value: i64, limit: i64) -> bool {
+        match self {
+            Self::Is(expected) | Self::IsWhileRamping(expected) => value == expected,
+            Self::AboveLimit | Self::AboveAnyLimit => value > limit,
+            Self::BelowLimit => value < limit,
+            Self::FromLimit => value >= limit,
+        }
+    }
+}
+
 /// What a breaker must say.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trip {
-    /// The value that tripped it, in the unit of its limit.
-    pub(crate) value: i64,
+    /// What the value that tripped it must be, in the unit of its limit.
+    pub(crate) value: Observed,
     /// Its limit.
     pub(crate) limit: i64,
 }
@@ -234,6 +250,19 @@ pub(crate) enum Step {
     ResumeOverridden(At, v1::TradingState),
     /// People are told with this code, of the drill's instrument or of everything.
     Alerted(&'static str),
+    /// People are warned by the breaker with this code: its value is close to its limit, and was
+    /// measured just now.
+    Warned(&'static str),
+    /// Bid and ask go up and down for so long.
+    Swings(Duration),
+    /// The account's position must come to so many contracts, by itself.
+    Holds(i64),
+    /// A user wants this agent to trade the drill's match, and it must be denied.
+    MandateDenied(&'static str, Denial),
+    /// The venue tells of so many contracts bought at the ask that nobody has ordered.
+    Overspent(i64),
+    /// Two operators let the frozen account trade again.
+    Unfreeze,
     /// Two people cannot make the scope milder yet: its breaker cools down.
     ResumeRefused(At),
     /// The scope must come to this state by itself, by a breaker with this value at this limit.

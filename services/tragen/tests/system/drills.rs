@@ -33,9 +33,12 @@ fn every_drill_goes_as_expected() {
 
 #[test]
 fn what_is_not_drilled_is_refused_with_its_reason() {
-    let output = tragen(&["drill", "account_frozen"]);
+    let output = tragen(&["drill", "no_capital"]);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("account_frozen is not drilled: only a failed check"), "{said}");
+    assert!(
+        !output.status.success() && said.contains("no_capital is not drilled: an order that the account can pay"),
+        "{said}"
+    );
     let output = tragen(&["drill", "gravity"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("there is no drill gravity"), "{said}");

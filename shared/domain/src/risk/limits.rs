@@ -69,6 +69,8 @@ pub struct Limits {
     pub memory_samples: usize,
     /// What is left of positions that a breaker reduces, parts per million.
     pub reduce_factor_ppm: i64,
+    /// How often a return of every agent of the house is taken, to see whether they move together, milliseconds.
+    pub correlation_interval_ms: i64,
 }
 
 /// Instruments that move together: as one they may be so much of the house's capital.
@@ -110,6 +112,7 @@ impl Default for Limits {
             venue_calls_min: 20,
             memory_samples: 3,
             reduce_factor_ppm: 500_000,
+            correlation_interval_ms: 300_000,
         }
     }
 }

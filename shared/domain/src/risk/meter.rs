@@ -132,7 +132,7 @@ impl Meter {
             let value = baselines.map(|baselines| loss_ppm(&baselines.day_loss()));
             taken.readings.push(Reading { kind: BreakerKind::AgentLoss, scope, value });
         }
-        taken.readings.extend(self.together.sample(&worths, now));
+        taken.readings.extend(self.together.sample(&worths, state.limits().correlation_interval_ms, now));
         Ok(taken)
     }
 

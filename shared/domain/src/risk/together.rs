@@ -1,4 +1,4 @@
-//! Do the agents move together? A return of each of them every five minutes, and
+//! Do the agents move together? A return of each of them every five minutes (configured), and
 //! the risk-weighted correlation of all as a reading.
 
 use super::{BreakerKind, Reading, Scope};
@@ -10,10 +10,7 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How often a return is taken, milliseconds.
-const INTERVAL_MS: i64 = 300_000;
-
-/// Over how many returns agents are compared: a trading day of eight hours.
+/// Over how many returns agents are compared: of five minutes each a trading day of eight hours.
 const INTERVALS: usize = 96;
 
 /// Guards against the last bit of a float: 0.9 is at 900,000, not one below.
@@ -38,9 +35,10 @@ pub(super) struct Together {
 }
 
 impl Together {
-    /// Takes returns when it is time; the reading then, `None` in between.
-    pub(super) fn sample(&mut self, worths: &[Worth], now: Timestamp) -> Option<Reading> {
-        if self.sampled_at.is_some_and(|before| now.millis_since(before) < INTERVAL_MS) {
+    /// Takes returns when it is time, every `interval_ms`; the reading then, `None` in between.
+    pub(super) fn sample(&mut self, worths: &[Worth], interval_ms: i64, now: Timestamp) -> Option<Reading> {
+        // A clock that has stepped back further than that is not waited for.
+        if self.sampled_at.is_some_and(|before| now.millis_since(before).saturating_abs() < interval_ms) {
             return None;
         }
         self.sampled_at = Some(now);
@@ -80,6 +78,8 @@ fn factor_ppm(matrix: &CorrelationMatrix, worths: &BTreeMap<AgentId, (Money, Mon
 mod tests {
     use super::*;
 
+    const INTERVAL_MS: i64 = 1_000;
+
     /// Equity of a and b after each interval, and what the last reading was.
     fn last_reading(moves: impl Fn(i64) -> (i64, i64), accounts: [&str; 2]) -> Option<i64> {
         let mut together = Together::default();
@@ -94,10 +94,10 @@ mod tests {
             };
             let now = Timestamp::from_micros(step * INTERVAL_MS * 1_000);
             let worths = [worth("a", accounts[0], a), worth("b", accounts[1], b)];
-            let reading = together.sample(&worths, now).expect("it is time");
+            let reading = together.sample(&worths, INTERVAL_MS, now).expect("it is time");
             assert_eq!(reading.kind, BreakerKind::Correlation);
             value = reading.value;
-            assert_eq!(together.sample(&worths, now.plus_millis(INTERVAL_MS - 1)), None, "not yet");
+            assert_eq!(together.sample(&worths, INTERVAL_MS, now.plus_millis(INTERVAL_MS - 1)), None, "not yet");
         }
         value
     }

@@ -1,0 +1,74 @@
+//! Losses of the house that are denied before their breaker acts, and agents of the house that
+//! move together.
+
+use super::{
+    setting::Setting,
+    step::{ASK, At, Denial, Drill, LimitOf, Listing, Observed, Order, Owner, Signal, Step, Trip, buy},
+};
+use std::time::Duration;
+use tragen_contracts::v1::{DenialCode as Code, TradingState as State};
+use tragen_domain::risk::LimitName;
+
+/// A twentieth of the house's capital, parts per million.
+const LOSS: i64 = 50_000;
+/// Twenty returns and some more, at ten a second.
+const LOOKED_AT: Duration = Duration::from_millis(3_500);
+
+pub(super) fn drills() -> Vec<Drill> {
+    vec![
+        loss("day_loss_limit", LimitName::DayLossReducePpm, Code::DayLossLimit, "BREAKER_TOTAL_LOSS"),
+        loss("month_loss_limit", LimitName::MonthLossHaltPpm, Code::MonthLossLimit, "BREAKER_MONTH_LOSS"),
+        loss("drawdown_limit", LimitName::DrawdownHaltPpm, Code::DrawdownLimit, "BREAKER_DRAWDOWN"),
+        correlation(),
+    ]
+}
+
+/// 2,000 contracts bought at 0.50 and marked at 0.25: 500 of 10,000 dollars are lost, which is
+/// 90 % and more of the limit, so people are warned when it is measured. Until the next
+/// measurement no breaker acts, and a limit that two people set to the loss denies by itself.
+fn loss(limit: &'static str, name: LimitName, code: Code, breaker: &'static str) -> Drill {
+    let opens = buy(1, 200_000);
+    let steps = vec![
+        Step::Limit(name, LimitOf::All, LOSS + 5_000),
+        Step::Fills(buy(2_000, ASK)),
+        Step::Quote(250_000, 270_000),
+        Step::Warned(breaker),
+        Step::Limit(name, LimitOf::All, LOSS + 1),
+        Step::Passes(opens),
+        Step::Limit(name, LimitOf::All, LOSS),
+        Step::Denied(opens, Denial { code, limit: LOSS, observed: Observed::Is(LOSS) }),
+        Step::Limit(name, LimitOf::All, LOSS + 1),
+        Step::Passes(buy(1, 210_000)),
+    ];
+    drill(limit, Setting::Losses, steps, "two people loosen the limit, before the breaker acts")
+}
+
+/// Two agents hold the same, one half as much as the other: their returns are as good as the
+/// same, but not quite, so a limit of 1 is not reached. At 0.9 positions are halved.
+fn correlation() -> Drill {
+    let name = LimitName::CorrelationReducePpm;
+    let partner = |order: Order| order.signaled(Signal { is_partner: true, ..Signal::PLAIN });
+    let own = |order: Order| order.signaled(Signal::PLAIN);
+    let trip = Trip { value: Observed::FromLimit, limit: 900_000 };
+    let closed = Denial { code: Code::TradingReducing, limit: 0, observed: Observed::Is(super::step::ONE) };
+    let opens = own(buy(1, 200_000));
+    let steps = vec![
+        Step::Limit(name, LimitOf::All, 1_000_000),
+        Step::Fills(own(buy(2_000, ASK))),
+        Step::Fills(partner(buy(1_000, ASK))),
+        Step::Swings(LOOKED_AT),
+        Step::Passes(opens),
+        Step::Limit(name, LimitOf::All, 900_000),
+        Step::Swings(Duration::from_millis(500)),
+        Step::Becomes(At::Global, State::Reducing, trip),
+        Step::Denied(opens, closed),
+        Step::Holds(1_000),
+        Step::ResumeOverridden(At::Global, State::Active),
+        Step::Passes(opens),
+    ];
+    drill(name.as_str(), Setting::Together, steps, "two people resume and say why it may go on")
+}
+
+fn drill(limit: &'static str, setting: Setting, steps: Vec<Step>, reset: &'static str) -> Drill {
+    Drill { limit, setting, owner: Owner::House, listing: Listing::default(), steps, reset }
+}
