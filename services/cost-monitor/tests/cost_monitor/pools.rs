@@ -2,10 +2,16 @@
 
 use super::rig::Rig;
 use anyhow::{Context as _, ensure};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use prost::Message as _;
-use std::time::{Duration, Instant};
-use tragen_bus::{Bucket, StartAt, Stream, Subject};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tragen_bus::{Ask, Bucket, StartAt, Stream, Subject};
 use tragen_contracts::v1;
 use tragen_cost_monitor::{Config, PoolConfig, PoolFigure};
 use tragen_domain::{id::InstrumentId, market::Timeframe};
@@ -130,5 +136,40 @@ async fn a_restarted_monitor_goes_on_from_the_size_it_left() -> anyhow::Result<(
     let state = pool_when(&rig, "four are active", |state| state.active == 4).await?;
     let benched: Vec<&str> = state.benched.iter().map(|agent| agent.agent_id.as_str()).collect();
     ensure!(benched == ["s2"], "those that traded keep their places: {benched:?}");
+    Ok(())
+}
+
+/// The guard, which has so much of its memory left for pools, parts per million.
+async fn guard_says(rig: &Rig, capacity_ppm: &Arc<AtomicI64>) -> anyhow::Result<()> {
+    let capacity = Arc::clone(capacity_ppm);
+    rig.bus
+        .answer(&rig.context, Ask::Guard, move |_: v1::GuardQuestion| {
+            let capacity_ppm = capacity.load(Ordering::SeqCst);
+            let state = v1::GetRiskStateResponse { capacity_ppm, ..v1::GetRiskStateResponse::default() };
+            async move { v1::GuardAnswer { answer: Some(v1::guard_answer::Answer::State(state)) } }.boxed()
+        })
+        .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_guard_is_short_of_memory_pools_have_four_fifths() -> anyhow::Result<()> {
+    let rig = Rig::new(Spans::default()).await?;
+    for number in 0..6 {
+        put_agent(&rig, &format!("s{number}"), v1::Strategy::Swing, "4h").await?;
+    }
+    let capacity_ppm = Arc::new(AtomicI64::new(1_000_000));
+    guard_says(&rig, &capacity_ppm).await?;
+    let mut config = config();
+    (config.pools[0].agents_min, config.pools[0].agents_max) = (5, 10);
+    rig.start_with(config).await?;
+    let is_active = |count| move |state: &v1::PoolState| state.active == count;
+    pool_when(&rig, "all of the target are active", is_active(5)).await?;
+    capacity_ppm.store(800_000, Ordering::SeqCst);
+    let state = pool_when(&rig, "four fifths are active", is_active(4)).await?;
+    let sized = state.sized.clone().context("a size")?;
+    ensure!((sized.target, sized.agents) == (5, 4), "the target is as it was: {sized:?}");
+    capacity_ppm.store(1_000_000, Ordering::SeqCst);
+    pool_when(&rig, "all are active again", is_active(5)).await?;
     Ok(())
 }

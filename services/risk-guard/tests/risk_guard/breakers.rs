@@ -176,3 +176,23 @@ async fn losses_in_a_row_stop_an_agent_also_when_guards_die_between_them() {
     next.stop().await;
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guard_that_is_short_of_memory_leaves_pools_four_fifths_and_trades_on() {
+    let mut rig = Rig::start().await;
+    // Much more than there is, then much less than it needs.
+    for (memory_limit_bytes, expected) in [(1 << 50, 1_000_000), (1_000_000, 800_000)] {
+        let guard = rig.standby(Config { memory_limit_bytes, ..house(&rig) });
+        guard.wait_ready().await;
+        let report = traded(&mut rig, &format!("limit-{memory_limit_bytes}"), 1).await;
+        assert_eq!(report.status(), v1::TradeStatus::Filled, "{report:?}");
+        eventually("so much is left", async || rig.risk_state().await.capacity_ppm == expected).await;
+        let is_told = alerts(&rig).await.contains("BREAKER_MEMORY");
+        assert!(!is_told || expected < 1_000_000, "nothing is short yet");
+        let report = traded(&mut rig, &format!("again-{memory_limit_bytes}"), 1).await;
+        assert_eq!(report.status(), v1::TradeStatus::Filled, "{report:?}");
+        guard.stop().await;
+    }
+    eventually("people are told", async || alerts(&rig).await.contains("BREAKER_MEMORY")).await;
+    rig.stop().await;
+}

@@ -1,6 +1,7 @@
 //! A bus, a market, a ledger and guards that can be killed.
 
 use crate::ledger::Ledger;
+use async_nats::jetstream::stream;
 use prost::Message as _;
 use std::{
     collections::BTreeMap,
@@ -188,6 +189,29 @@ impl Rig {
                 return approvals;
             }
         }
+    }
+
+    /// From now on EXECUTIONS takes nothing more, as if its disk were full.
+    pub(crate) async fn refuse_executions(&self) {
+        self.change_executions(|config, messages| {
+            (config.max_messages, config.discard) = (messages, stream::DiscardPolicy::New);
+        })
+        .await;
+    }
+
+    /// It takes everything again.
+    pub(crate) async fn take_executions(&self) {
+        self.change_executions(|config, _| config.max_messages = -1).await;
+    }
+
+    async fn change_executions(&self, change: impl FnOnce(&mut stream::Config, i64)) {
+        let client = async_nats::connect(self.server.url()).await.expect("a connection");
+        let jetstream = async_nats::jetstream::new(client);
+        let mut executions = jetstream.get_stream("EXECUTIONS").await.expect("a stream");
+        let info = executions.info().await.expect("known");
+        let (mut config, messages) = (info.config.clone(), info.state.messages);
+        change(&mut config, i64::try_from(messages).expect("fits"));
+        jetstream.update_stream(config).await.expect("changed");
     }
 
     pub(crate) async fn stop(self) {
