@@ -30,6 +30,7 @@ mod limits;
 mod memory;
 mod meter;
 mod pace;
+mod parts;
 mod ramp;
 mod readings;
 mod record;

@@ -1,13 +1,14 @@
 //! The state in one fixed form, for its hash: the part that the journal alone determines,
 //! so that whoever replays the same journal has the same bytes.
 //!
-//! Not in it: what the ledger tells (balances, positions, fills it has not posted), what the
+//! Which fields that are `parts.rs` says. Not in it: what the ledger tells (balances, positions, fills it has not posted), what the
 //! market tells (instruments, quotes), the limits of today's configuration with what is
 //! counted for them, what breakers and changed limits remember but for losses in a row (a
 //! snapshot has that as memories), and proposals that wait for a second person, which no journal has.
 
 use super::{
-    Driver, KnownTrade, OpenOrder, Order, Purpose, Reduction, Scope, ScopeState, State, TradingState, streaks::Streaks,
+    Driver, KnownTrade, OpenOrder, Order, Purpose, Reduction, Scope, ScopeState, State, TradingState, parts::Journaled,
+    streaks::Streaks,
 };
 use crate::order::{OrderPrice, Side, TimeInForce};
 
@@ -19,40 +20,9 @@ impl State {
     /// as 8 bytes little endian: two states have the same bytes only if they are equal.
     pub fn canonical(&self, sink: impl FnMut(&[u8])) {
         let mut out = Out(sink);
-        let Self {
-            // A new field belongs below, with a new version, if the journal determines it; and
-            // into `stored.rs`, or a guard that starts from a snapshot does not know it.
-            limits: _,
-            instruments: _,
-            quotes: _,
-            accounts: _,
-            account_ids: _,
-            currencies: _,
-            matches: _,
-            house: _,
-            house_pace: _,
-            agent_paces: _,
-            ramps: _,
-            breakers: _,
-            streaks,
-            limit_changes: _,
-            limit_proposals: _,
-            settled,
-            open: _,
-            ended,
-            known,
-            told: _,
-            known_max,
-            touched: _,
-            scopes,
-            epoch,
-            agent_trades,
-            commands,
-            resumes: _,
-            bookings: _,
-            end_proposals: _,
-        } = self;
-        out.number(*epoch);
+        let (Journaled { epoch, scopes, settled, agent_trades, commands, known, known_max, ended, streaks }, _) =
+            self.parts();
+        out.number(epoch);
         out.count(scopes.len());
         for state in scopes.values() {
             out.scope_state(state);
@@ -79,7 +49,7 @@ impl State {
         open.into_iter().for_each(|reduction| out.reduction(reduction));
         out.number(commands.flattened.0);
         out.number(i64::from(commands.flattened.1));
-        out.count(*known_max);
+        out.count(known_max);
         out.streaks(streaks);
         for (trade, known) in known.iter() {
             out.text(trade.as_str());

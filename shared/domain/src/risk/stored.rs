@@ -1,7 +1,11 @@
 //! The state as it is kept in a snapshot: what the journal and the executions have told.
 //! Balances and positions are asked of the ledger again, quotes of the market.
 
-use super::{Commands, KnownTrade, Limits, Memory, OpenOrder, Order, ScopeState, State, Unposted, exposure::Owners};
+use super::{
+    Commands, KnownTrade, Limits, Memory, OpenOrder, Order, ScopeState, State, Unposted,
+    exposure::Owners,
+    parts::{Followed, Journaled},
+};
 use crate::{
     id::{AccountId, AgentId, Currency, ExecutionId, InstrumentId, OrderId, PoolId, TradeId},
     market::Timeframe,
@@ -68,47 +72,15 @@ impl State {
     /// What a snapshot keeps of the state now.
     #[must_use]
     pub fn stored(&self) -> Stored {
-        let Self {
-            // A new field that the market, the ledger and the configuration do not tell belongs
-            // into `Stored`, or a guard that starts from a snapshot does not know it.
-            limits: _,
-            instruments: _,
-            quotes: _,
-            accounts,
-            account_ids: _,
-            currencies: _,
-            matches: _,
-            house: _,
-            // Of the last second: older than any snapshot that is read.
-            house_pace: _,
-            agent_paces: _,
-            ramps: _,
-            // As memories.
-            breakers: _,
-            streaks: _,
-            limit_changes: _,
-            limit_proposals: _,
-            settled,
-            open: _,
-            ended,
-            known,
-            told,
-            known_max,
-            touched: _,
-            scopes,
-            epoch,
-            agent_trades,
-            commands,
-            resumes: _,
-            bookings: _,
-            end_proposals: _,
-        } = self;
+        let (journaled, Followed { told, accounts }) = self.parts();
+        let Journaled { epoch, scopes, settled, agent_trades, commands, known, known_max, ended, streaks: _ } =
+            journaled;
         let mut stored = Stored {
-            epoch: *epoch,
+            epoch,
             scopes: scopes.values().cloned().collect(),
             settled: settled.iter().cloned().collect(),
             agent_trades: agent_trades.iter().map(|(agent, (day, count))| (agent.clone(), *day, *count)).collect(),
-            known_max: *known_max,
+            known_max,
             commands: commands.clone(),
             told: told.iter().map(|(trade, _)| trade.clone()).collect(),
             memories: self.memories(),
@@ -149,36 +121,52 @@ impl State {
     /// # Errors
     /// [`Overflow`]: what was stored contradicts itself.
     pub fn restore(limits: Limits, stored: Stored) -> Result<Self, Overflow> {
+        // All of it: what is kept is put back.
+        let Stored {
+            epoch,
+            scopes,
+            settled,
+            agent_trades,
+            commands,
+            orders,
+            known_max,
+            known,
+            told,
+            owners,
+            unposted,
+            memories,
+            withdrawals,
+        } = stored;
         let mut state = Self::new(limits);
-        state.epoch = stored.epoch;
-        state.scopes = stored.scopes.into_iter().map(|entry| (entry.scope.clone(), entry)).collect();
-        state.settled = stored.settled.into_iter().collect();
-        state.agent_trades = stored.agent_trades.into_iter().map(|(id, day, count)| (id, (day, count))).collect();
-        state.known_max = stored.known_max;
-        state.commands = stored.commands;
-        for (trade, order) in stored.known {
+        state.epoch = epoch;
+        state.scopes = scopes.into_iter().map(|entry| (entry.scope.clone(), entry)).collect();
+        state.settled = settled.into_iter().collect();
+        state.agent_trades = agent_trades.into_iter().map(|(id, day, count)| (id, (day, count))).collect();
+        state.known_max = known_max;
+        state.commands = commands;
+        for (trade, order) in known {
             state.known.restore(trade, order.map_or(KnownTrade::Finished, KnownTrade::InFlight));
         }
-        for trade in stored.told {
+        for trade in told {
             state.told.restore(trade, KnownTrade::Finished);
         }
-        for StoredOwners { holding, pools, agents, timeframes } in stored.owners {
+        for StoredOwners { holding, pools, agents, timeframes } in owners {
             let Some((account, instrument)) = holding else { continue };
             let owners = Owners { pools, agents, timeframes };
             state.tracked(&account, std::slice::from_ref(&instrument), |account| {
                 account.change(&instrument, None, |holding| *holding.owners_mut() = owners)
             })?;
         }
-        for memory in stored.memories {
+        for memory in memories {
             state.remember(memory)?;
         }
-        for (account, instrument, unposted) in stored.unposted {
+        for (account, instrument, unposted) in unposted {
             let terms = unposted.settlement.clone();
             state.tracked(&account, std::slice::from_ref(&instrument), |account| {
                 account.change(&instrument, Some(&terms), |holding| holding.fill(unposted))
             })?;
         }
-        let mut orders = stored.orders;
+        let mut orders = orders;
         orders.sort_by(|a, b| (a.order.decided_at, &a.order.terms.id).cmp(&(b.order.decided_at, &b.order.terms.id)));
         for StoredOrder { order, filled, executions } in orders {
             let (account, instrument) = (order.account.clone(), order.terms.instrument.clone());
@@ -189,7 +177,7 @@ impl State {
                 account.change(&instrument, Some(&terms), |holding| holding.open(open, None))
             })?;
         }
-        for (account, trade, currency, amount) in stored.withdrawals {
+        for (account, trade, currency, amount) in withdrawals {
             state.account_mut(account).hold_withdrawal(trade, &currency, amount)?;
         }
         Ok(state)
