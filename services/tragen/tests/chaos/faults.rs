@@ -77,6 +77,9 @@ pub(crate) fn scenarios(plan: &Plan) -> Vec<Fault> {
     faults.extend([Fault::OwnerKilled, Fault::OwnerFrozen, Fault::OwnerFrozenInBatch]);
     for wire in [Wire::Store, Wire::Bus] {
         faults.extend([Traffic::Cut, Traffic::Silent].map(|traffic| Fault::Parted(wire, traffic)));
+        // One way only: the long run has the time for it.
+        let one_way = [Traffic::Deaf, Traffic::Mute].map(|traffic| Fault::Parted(wire, traffic));
+        faults.extend(one_way.into_iter().filter(|_| plan.is_long()));
     }
     faults.extend([Fault::DatabaseFelled, Fault::DatabaseLocked, Fault::DatabaseSlow]);
     faults.extend([Fault::FullSqlite, Fault::FullPostgres, Fault::FullBus]);

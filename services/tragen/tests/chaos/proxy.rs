@@ -1,5 +1,5 @@
-//! A wire that can be cut, silenced and slowed: TCP between a ledger and one of
-//! its servers.
+//! A wire that can be cut, silenced in both directions or one, and slowed: TCP between a
+//! process and one of its servers.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -25,6 +25,10 @@ pub(crate) enum Traffic {
     Late(Duration),
     /// Nothing arrives any more, and nobody is told; it goes on later as if nothing had been.
     Silent,
+    /// The same only of what the server says.
+    Deaf,
+    /// The same only of what the client says.
+    Mute,
     /// Every connection is closed, and no new one is taken.
     Cut,
 }
@@ -80,8 +84,9 @@ impl Drop for Proxy {
 
 async fn connect(client: TcpStream, server: SocketAddr, mut wire: watch::Receiver<Traffic>) {
     let _ = client.set_nodelay(true);
-    // A client of a silent wire waits like one whose packets are dropped.
-    if wire.wait_for(|traffic| *traffic != Traffic::Silent).await.is_err() {
+    // A client of a silent wire waits like one whose packets are dropped: also of one way
+    // nothing is set up.
+    if wire.wait_for(|traffic| !is_held(*traffic, Way::There) && !is_held(*traffic, Way::Back)).await.is_err() {
         return;
     }
     let Ok(Ok(server)) = timeout(Duration::from_secs(5), TcpStream::connect(server)).await else { return };
@@ -90,25 +95,42 @@ async fn connect(client: TcpStream, server: SocketAddr, mut wire: watch::Receive
     let mut cut = wire.clone();
     tokio::select! {
         _ = cut.wait_for(|traffic| *traffic == Traffic::Cut) => {}
-        () = carry(from_client, to_server, wire.clone(), |_| Duration::ZERO) => {}
-        () = carry(from_server, to_client, wire, lateness) => {}
+        () = carry(from_client, to_server, wire.clone(), Way::There) => {}
+        () = carry(from_server, to_client, wire, Way::Back) => {}
     }
 }
 
-const fn lateness(traffic: Traffic) -> Duration {
-    match traffic {
-        Traffic::Late(by) => by,
-        Traffic::Flows | Traffic::Silent | Traffic::Cut => Duration::ZERO,
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// From the client to the server.
+    There,
+    /// From the server to the client.
+    Back,
+}
+
+/// Whether bytes of this way stay where they are.
+const fn is_held(traffic: Traffic, way: Way) -> bool {
+    match (traffic, way) {
+        (Traffic::Silent, Way::There | Way::Back) | (Traffic::Mute, Way::There) | (Traffic::Deaf, Way::Back) => true,
+        (Traffic::Flows | Traffic::Late(_) | Traffic::Cut | Traffic::Mute | Traffic::Deaf, Way::There | Way::Back) => {
+            false
+        }
+    }
+}
+
+const fn lateness(traffic: Traffic, way: Way) -> Duration {
+    match (traffic, way) {
+        (Traffic::Late(by), Way::Back) => by,
+        (
+            Traffic::Late(_) | Traffic::Flows | Traffic::Silent | Traffic::Deaf | Traffic::Mute | Traffic::Cut,
+            Way::There | Way::Back,
+        ) => Duration::ZERO,
     }
 }
 
 /// Carries bytes until one side is gone.
-async fn carry(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    wire: watch::Receiver<Traffic>,
-    lateness: fn(Traffic) -> Duration,
-) {
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wire: watch::Receiver<Traffic>, way: Way) {
     let (sender, mut chunks) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_MAX);
     let mut arriving = wire.clone();
     let reading = async move {
@@ -116,7 +138,7 @@ async fn carry(
             let mut chunk = vec![0; CHUNK];
             let Ok(length @ 1..) = from.read(&mut chunk).await else { return };
             chunk.truncate(length);
-            let due = Instant::now() + lateness(*wire.borrow());
+            let due = Instant::now() + lateness(*wire.borrow(), way);
             if sender.send((due, chunk)).await.is_err() {
                 return;
             }
@@ -125,7 +147,7 @@ async fn carry(
     let writing = async move {
         while let Some((due, chunk)) = chunks.recv().await {
             sleep_until(due).await;
-            let is_over = arriving.wait_for(|traffic| *traffic != Traffic::Silent).await.is_err();
+            let is_over = arriving.wait_for(|traffic| !is_held(*traffic, way)).await.is_err();
             if is_over || to.write_all(&chunk).await.is_err() {
                 return;
             }

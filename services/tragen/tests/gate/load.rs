@@ -74,7 +74,8 @@ fn funds(number: usize) -> v1::ExecutionReport {
     }
 }
 
-fn key(number: usize, request_id: String) -> v1::TradeKey {
+/// Of one of the accounts with money.
+pub(crate) fn key(number: usize, request_id: String) -> v1::TradeKey {
     let account_id = format!("account-{}", number % ACCOUNTS);
     v1::TradeKey {
         trade_id: tragen_contracts::trade_id(&account_id, &request_id).to_string(),

@@ -27,7 +27,7 @@ impl Process {
     /// Starts `service` with its data in `data`; its own files lie in `folder`.
     pub(crate) fn start(service: &str, nats: &str, folder: &Path, data: &Path) -> Self {
         fs::create_dir_all(folder).expect("a folder");
-        for old in ["ready.json", "failpoint"] {
+        for old in ["ready.json", "failpoint", "clock"] {
             let _ = fs::remove_file(folder.join(old));
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("a log");
@@ -38,6 +38,7 @@ impl Process {
             .arg("--ready-file")
             .arg(folder.join("ready.json"))
             .env("TRAGEN_FAILPOINT_FILE", folder.join("failpoint"))
+            .env("TRAGEN_CLOCK_FILE", folder.join("clock"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -80,6 +81,13 @@ impl Process {
     /// Nothing happens at any place any more.
     pub(crate) fn disarm(&self) {
         let _ = fs::remove_file(self.folder.join("failpoint"));
+    }
+
+    /// From now on its wall clock is so far off.
+    pub(crate) fn jump(&self, micros: i64) {
+        let fresh = self.folder.join("clock.new");
+        fs::write(&fresh, micros.to_string()).expect("a file");
+        fs::rename(fresh, self.folder.join("clock")).expect("a file");
     }
 
     /// SIGSTOP.

@@ -1,14 +1,16 @@
-//! A bus, a ledger and two guards on one venue; one leads.
+//! A bus, a ledger and two guards on one venue, each with a wire of its own to the bus; one leads.
 
 use crate::{
     audit::Told,
     gone::say,
     load,
     process::{LOOK_EVERY, PATIENCE, Process},
+    proxy::{Proxy, Traffic},
 };
 use prost::Message as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::PathBuf,
     process::Command,
     time::{Duration, Instant},
@@ -29,10 +31,13 @@ const LOAD_EVERY: Duration = Duration::from_millis(5);
 pub(crate) struct World {
     guards: [Process; 2],
     leader: usize,
+    /// Of each guard to the bus.
+    wires: [Proxy; 2],
     reports: Follower,
-    answered: BTreeSet<String>,
+    /// The newest status that was told of each trade.
+    answered: BTreeMap<String, v1::TradeStatus>,
     proposed: Vec<String>,
-    bus: Bus,
+    pub(crate) bus: Bus,
     _ledger: Process,
     _lifecycle: Lifecycle,
     nats: NatsServer,
@@ -52,17 +57,20 @@ impl World {
         let mut ledger = Process::start("ledger", nats.url(), &path("ledger"), &data);
         load::prepare(&bus).await;
         ledger.ready().await;
-        let mut first = Process::start("risk-guard", nats.url(), &path("guard-0"), &data);
+        let address = address(&nats);
+        let wires = [Proxy::to(address).await, Proxy::to(address).await];
+        let mut first = Process::start("risk-guard", &url(&wires[0]), &path("guard-0"), &data);
         first.ready().await;
-        let second = Process::start("risk-guard", nats.url(), &path("guard-1"), &data);
+        let second = Process::start("risk-guard", &url(&wires[1]), &path("guard-1"), &data);
         let lifecycle = Lifecycle::new(1);
         let context = lifecycle.context("gate", Spans::default());
         let reports = bus.follow(&context, Stream::Executions, "", StartAt::Now).await.expect("a stream");
         let mut world = Self {
             guards: [first, second],
             leader: 0,
+            wires,
             reports,
-            answered: BTreeSet::new(),
+            answered: BTreeMap::new(),
             proposed: Vec::new(),
             bus,
             _ledger: ledger,
@@ -78,6 +86,36 @@ impl World {
 
     pub(crate) const fn leader(&self) -> &Process {
         &self.guards[self.leader]
+    }
+
+    /// The one that stands by.
+    pub(crate) const fn standby(&self) -> &Process {
+        &self.guards[1 - self.leader]
+    }
+
+    /// The leader's wire to the bus does this from now on.
+    pub(crate) fn set_leaders_wire(&self, traffic: Traffic) {
+        self.wires[self.leader].set(traffic);
+    }
+
+    /// So does that of the one that does not lead.
+    pub(crate) fn set_standbys_wire(&self, traffic: Traffic) {
+        self.wires[1 - self.leader].set(traffic);
+    }
+
+    /// Starts another service, over `nats`.
+    pub(crate) async fn start_service(&self, service: &str, nats: &str) -> Process {
+        let mut process =
+            Process::start(service, nats, &self.folder.path().join(service), &self.folder.path().join("data"));
+        process.ready().await;
+        process
+    }
+
+    /// A new wire to the bus.
+    pub(crate) async fn wire(&self) -> (Proxy, String) {
+        let proxy = Proxy::to(address(&self.nats)).await;
+        let url = url(&proxy);
+        (proxy, url)
     }
 
     /// Proposes `messages` times, some trades each.
@@ -116,7 +154,7 @@ impl World {
         loop {
             self.load(1).await;
             self.take_reports();
-            if self.proposed[first..].iter().any(|trade| self.answered.contains(trade)) {
+            if self.proposed[first..].iter().any(|trade| self.answered.contains_key(trade)) {
                 break;
             }
             assert!(gone.elapsed() < PATIENCE, "nobody leads:\n{}", self.guards[1 - self.leader].said());
@@ -129,7 +167,7 @@ impl World {
         let number = 1 - self.leader;
         let path = |name: &str| self.folder.path().join(name);
         let own = path(&format!("guard-{number}"));
-        self.guards[number] = Process::start("risk-guard", self.nats.url(), &own, &path("data"));
+        self.guards[number] = Process::start("risk-guard", &url(&self.wires[number]), &own, &path("data"));
         self.guards[number].says("stands by").await;
     }
 
@@ -138,15 +176,31 @@ impl World {
         let deposed = &mut self.guards[1 - self.leader];
         deposed.disarm();
         deposed.wake();
-        deposed.says("leads no more").await;
-        deposed.says("stands by").await;
+        self.deposed_stands_by().await;
+    }
+
+    /// Both guards go on; whichever leads then leads.
+    pub(crate) async fn wake(&mut self) {
+        for guard in &mut self.guards {
+            guard.wake();
+        }
+    }
+
+    /// The one that led before notices that it does not any more, and stands by.
+    pub(crate) async fn deposed_stands_by(&self) {
+        self.standby().says("leads no more").await;
+        self.standby().says("stands by").await;
     }
 
     fn take_reports(&mut self) {
         while let Some(message) = self.reports.try_next() {
             let batch = v1::ExecutionBatch::decode(message.payload).expect("a batch");
             for report in batch.reports {
-                self.answered.extend(report.key.map(|key| key.trade_id));
+                let status = match &report.kind {
+                    Some(v1::execution_report::Kind::Trade(trade)) => trade.status(),
+                    Some(_) | None => v1::TradeStatus::Unspecified,
+                };
+                self.answered.extend(report.key.map(|key| (key.trade_id, status)));
             }
         }
     }
@@ -160,6 +214,22 @@ impl World {
             assert!(started.elapsed() < PATIENCE, "{open} are not answered:\n{}", self.leader().said());
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// How the trades that were proposed since the first `before` have ended, each once.
+    pub(crate) fn ends_since(&self, before: usize) -> BTreeSet<&'static str> {
+        let ends = self.proposed[before..].iter().filter_map(|trade| self.answered.get(trade));
+        ends.map(|status| status.as_str_name()).collect()
+    }
+
+    /// How many trades were proposed so far.
+    pub(crate) const fn proposed(&self) -> usize {
+        self.proposed.len()
+    }
+
+    /// These trades were asked for by other ways, and are audited like those proposed.
+    pub(crate) fn expect(&mut self, trades: impl IntoIterator<Item = String>) {
+        self.proposed.extend(trades);
     }
 
     /// Every execution at the venue.
@@ -180,9 +250,18 @@ impl World {
         }
     }
 
-    async fn ask(&self, question: v1::guard_question::Question) -> v1::guard_answer::Answer {
+    pub(crate) async fn ask(&self, question: v1::guard_question::Question) -> v1::guard_answer::Answer {
+        self.ask_as("audit", question).await
+    }
+
+    /// The leader's answer to `principal`.
+    pub(crate) async fn ask_as(
+        &self,
+        principal: &str,
+        question: v1::guard_question::Question,
+    ) -> v1::guard_answer::Answer {
         let question =
-            v1::GuardQuestion { principal: "audit".into(), question: Some(question), ..v1::GuardQuestion::default() };
+            v1::GuardQuestion { principal: principal.into(), question: Some(question), ..v1::GuardQuestion::default() };
         let started = Instant::now();
         loop {
             match self.bus.ask::<_, v1::GuardAnswer>(Ask::Guard, &question, Duration::from_secs(5)).await {
@@ -234,4 +313,12 @@ impl World {
         assert!(output.status.success(), "{arguments:?}: {said}");
         say(&format!("tragen {}:\n{said}", arguments.join(" ")));
     }
+}
+
+fn address(nats: &NatsServer) -> SocketAddr {
+    nats.url().trim_start_matches("nats://").parse().expect("an address")
+}
+
+fn url(wire: &Proxy) -> String {
+    format!("nats://127.0.0.1:{}", wire.port())
 }

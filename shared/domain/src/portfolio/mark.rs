@@ -127,7 +127,8 @@ mod tests {
             check(style, [None, Some(101), None, None], 0, [none, Ok(101)]);
             let stale = Err(Undefined::StalePrice { age_ms: 5_001, limit_ms: 5_000 });
             check(style, [Some(99), Some(101), None, None], 5_001, [stale, stale]);
-            // A clock that was set back makes prices look newer, never stale.
+            // A clock that was set back makes prices look newer, never stale: a loss is still seen.
+            // What opens is denied meanwhile, by the decision itself.
             check(style, [Some(99), Some(101), None, None], -3_600_000, [Ok(99), Ok(101)]);
         }
     }

@@ -151,7 +151,7 @@ impl Watch {
 /// not defined; people reset the others.
 fn look_again(limits: &Limits, latch: &Latch, reading: Option<(i64, i64)>, now: Timestamp) -> Option<BreakerEvent> {
     let until = latch.until?;
-    if now < until {
+    if !is_over(limits, until, now) {
         return None;
     }
     match reading {
@@ -163,10 +163,16 @@ fn look_again(limits: &Limits, latch: &Latch, reading: Option<(i64, i64)>, now: 
     }
 }
 
+/// Whether a pause is to be looked at again. One that is longer than a pause can be was begun
+/// by a clock that has stepped back since: it is not waited for.
+fn is_over(limits: &Limits, until: Timestamp, now: Timestamp) -> bool {
+    now >= until || until > now.plus_millis(limits.breaker_pause_ms)
+}
+
 /// Pauses of what is not read any more end as well.
 fn ended_unread(state: &State, readings: &[Reading], now: Timestamp) -> Vec<BreakerEvent> {
     let is_read = |latch: &&Latch| !readings.iter().any(|own| own.kind == latch.kind && own.scope == latch.scope);
-    let is_over = |latch: &&Latch| latch.until.is_some_and(|until| now >= until);
+    let is_over = |latch: &&Latch| latch.until.is_some_and(|until| is_over(state.limits(), until, now));
     let over = state.breakers().latches().filter(is_over).filter(is_read);
     over.map(|latch| BreakerEvent::Ended(latch.clone())).collect()
 }

@@ -242,6 +242,9 @@ fn a_quote_must_be_there_and_fresh() {
     };
     assert_eq!(aged(5_000_000, "0.49"), None);
     assert_eq!(aged(5_000_001, "0.49"), Some((DenialReason::StaleQuote, 5_000, 5_001)));
+    // From the future: one of the clocks is wrong.
+    assert_eq!(aged(-5_000_000, "0.49"), None);
+    assert_eq!(aged(-5_000_001, "0.49"), Some((DenialReason::StaleQuote, 5_000, 5_001)));
     let empty = Quote { bid: None, ask: None, ..quote("P", "0.49", "0.51") };
     state.apply(Record::Quote(empty)).expect("fits");
     check(&state, &proposed, Some((DenialReason::NoReferencePrice, 0, 0)));

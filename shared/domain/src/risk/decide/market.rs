@@ -92,7 +92,8 @@ impl Market<'_> {
 
     fn check_age(&self, quote: &Quote, look: &mut impl Look) -> Result<(), Denied> {
         let limit = self.instrument.max_quote_age_ms.unwrap_or(self.state.limits().quote_age_max_ms);
-        let age = self.now.micros().saturating_sub(quote.published_at.micros());
+        // One from the future is no fresher: either clock may be wrong, and nobody knows which.
+        let age = self.now.micros().saturating_sub(quote.published_at.micros()).saturating_abs();
         let is_old = Verdict::failed_if(age > limit.saturating_mul(1_000));
         // Rounded up, so that the observed value is above the limit it broke.
         look.check(Reason::StaleQuote, limit, age.saturating_add(999) / 1_000, is_old)

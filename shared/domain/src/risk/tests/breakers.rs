@@ -162,6 +162,12 @@ fn a_pause_denies_what_opens_and_is_looked_at_again_after_its_time() {
     // Nothing happens before its time, whatever the value.
     let at = |secs: i64| NOW.plus_millis(secs * 1_000);
     assert_eq!(watch.evaluate(&state, &[failing(0)], at(299)), []);
+    // But for a clock that has stepped back: its pause would last too long.
+    assert_eq!(watch.clone().evaluate(&state, &[failing(0)], at(0)), []);
+    let ended = watch.clone().evaluate(&state, &[failing(0)], at(-1));
+    assert!(matches!(ended.as_slice(), [BreakerEvent::Ended(_)]), "{ended:?}");
+    let extended = watch.clone().evaluate(&state, &[failing(120_000)], at(-3_600));
+    assert!(matches!(extended.as_slice(), [BreakerEvent::Extended(latch)] if latch.until == Some(at(-3_300))));
     // Somebody has tightened the limit meanwhile.
     state.limits_mut().rules.set(LimitName::VenueFailuresPausePpm, "", 90_000).expect("sensible");
     let extended = watch.evaluate(&state, &[failing(100_000)], at(300));

@@ -302,8 +302,8 @@ fn cancels_have_a_pace_of_their_own() {
     assert_eq!(cancel(&state, "t3", "alice", NOW), Err(denied));
     assert_eq!(cancel(&state, "t3", "alice", at(999_999)), Err(denied));
     assert_eq!(cancel(&state, "t3", "alice", at(1_000_000)), Ok(Some("t3".to_owned())));
-    // A clock that steps back frees nothing early.
-    assert_eq!(cancel(&state, "t3", "alice", at(-3_600_000_000)), Err(denied));
+    // A clock that steps back a little frees nothing early.
+    assert_eq!(cancel(&state, "t3", "alice", at(-999_999)), Err(denied));
     // What cancels nothing is no cancel, and nobody uses up what somebody else has.
     assert_eq!(cancel(&state, "t3", "mallory", NOW), Ok(None));
     assert_eq!(cancel(&state, "never", "alice", NOW), Ok(None));
@@ -333,6 +333,9 @@ fn the_same_order_within_a_moment_is_noticed() {
     let sure = |now| state_with_fresh_quotes(&state, now, &buy("t2", "P", "5"));
     assert_eq!(sure(at(999)), Some(DenialReason::RepeatedOrder));
     assert_eq!(sure(at(1_000)), None);
+
+    // After a clock has stepped back far, what it said before is no moment ago.
+    assert_eq!((sure(at(-999)), sure(at(-1_000))), (Some(DenialReason::RepeatedOrder), None));
 
     let state = again(RepeatedOrders::Warn);
     let order = decide(&state, &buy("t2", "P", "5"), NOW).expect("passes");
