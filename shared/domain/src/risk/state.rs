@@ -343,22 +343,11 @@ impl State {
                 self.account_mut(account).hold_withdrawal(trade, &currency, amount)
             }
             Record::CancelSent { account, at } => {
-                let limit = self.limits.rules.of(LimitName::CancelsPerSecondMax, account.as_str());
-                if limit.is_some() {
-                    self.account_mut(account).count_cancel(at);
-                }
+                self.count_cancel(account, at);
                 Ok(())
             }
             Record::ScopeChanged(change) => {
-                self.epoch = self.epoch.max(change.epoch);
-                let before = self.state_of(&change.scope);
-                self.breakers.note(&change, before);
-                self.ramps.note(&change, before, self.limits.ramp_ms);
-                self.commands.remember(&change, &self.limits.commands);
-                match change.state {
-                    TradingState::Active => self.scopes.remove(&change.scope),
-                    TradingState::Reducing | TradingState::Halted => self.scopes.insert(change.scope.clone(), change),
-                };
+                self.change_scope(change);
                 Ok(())
             }
             Record::Breaker(record) => {
@@ -399,6 +388,18 @@ impl State {
                 Ok(())
             }
         }
+    }
+
+    fn change_scope(&mut self, change: ScopeState) {
+        self.epoch = self.epoch.max(change.epoch);
+        let before = self.state_of(&change.scope);
+        self.breakers.note(&change, before);
+        self.ramps.note(&change, before, self.limits.ramp_ms);
+        self.commands.remember(&change, &self.limits.commands);
+        match change.state {
+            TradingState::Active => self.scopes.remove(&change.scope),
+            TradingState::Reducing | TradingState::Halted => self.scopes.insert(change.scope.clone(), change),
+        };
     }
 
     fn define(&mut self, instrument: Instrument) {
@@ -513,6 +514,13 @@ impl State {
         }
         if is_house_limited && self.limits.is_house(&order.account) {
             self.house_pace.count(order.decided_at);
+        }
+    }
+
+    /// The same for a cancel.
+    fn count_cancel(&mut self, account: AccountId, at: Timestamp) {
+        if self.limits.rules.of(LimitName::CancelsPerSecondMax, account.as_str()).is_some() {
+            self.account_mut(account).count_cancel(at);
         }
     }
 
