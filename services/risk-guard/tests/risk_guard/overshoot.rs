@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
-use tragen_bus::{Bus, PublishOptions, Source, Subject};
+use tragen_bus::{Bus, PublishError, PublishOptions, Source, Subject};
 use tragen_contracts::v1;
 use tragen_host::clock;
 use tragen_risk_guard::{Config, LimitsConfig};
@@ -67,8 +67,12 @@ async fn hammer(bus: Bus, proposer: u64, end: Instant) -> u64 {
         let proposals = (number..number + AT_ONCE).map(|number| order(&account, number, next())).collect();
         let batch = v1::ProposalBatch { proposals };
         let subject = Subject::Proposals(Source::Worker);
-        bus.publish(&subject, &batch, &PublishOptions::default(), PATIENCE).await.expect("stored");
-        number += AT_ONCE;
+        match bus.publish(&subject, &batch, &PublishOptions::default(), PATIENCE).await {
+            Ok(_) => number += AT_ONCE,
+            // They are faster than the guard: whoever finds the stream full tries again.
+            Err(PublishError::Full { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(error) => panic!("not stored: {error}"),
+        }
     }
     number
 }
