@@ -1,8 +1,11 @@
 //! A private nats-server: the child of `tragen up`, and of every test.
 
 use anyhow::Context as _;
+use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 use std::{
+    ffi::OsStr,
+    io::ErrorKind,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -62,7 +65,8 @@ struct Ports {
 }
 
 impl NatsServer {
-    /// Starts `binary` on a free port of 127.0.0.1 with its store in `folder`.
+    /// Starts `binary` on a free port of 127.0.0.1 with its store in `folder`. A server that an earlier, killed
+    /// start has left there is ended first.
     ///
     /// # Errors
     /// When it cannot be started or is not ready within ten seconds.
@@ -72,13 +76,20 @@ impl NatsServer {
 
     async fn start_on(binary: &Path, folder: &Path, sync: Sync, port: u16) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        let config = folder.join("nats.conf");
         for entry in std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
             let path = entry?.path();
             if path.extension().is_some_and(|e| e == "ports") {
-                std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+                end_orphan(&path, &config).await?;
+                match std::fs::remove_file(&path) {
+                    // A server that is asked to end takes its file with it.
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        return Err(error).with_context(|| format!("removing {}", path.display()));
+                    }
+                    Ok(()) | Err(_) => {}
+                }
             }
         }
-        let config = folder.join("nats.conf");
         std::fs::write(&config, config_text(folder, sync, port))
             .with_context(|| format!("writing {}", config.display()))?;
         let log = std::fs::File::create(folder.join("nats.log")).context("creating the nats-server log")?;
@@ -155,6 +166,41 @@ impl Drop for NatsServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Ends the server that has left `ports_file`, if it still runs: whoever started it was killed without warning.
+/// Two servers on one store would spoil it.
+async fn end_orphan(ports_file: &Path, config: &Path) -> anyhow::Result<()> {
+    let name = ports_file.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    let Some(pid) = name.rsplit('_').next().and_then(|pid| Pid::from_raw(pid.parse().ok()?)) else { return Ok(()) };
+    let started = Instant::now();
+    let mut signal = Signal::TERM;
+    // The pid may be somebody else's by now.
+    while command_of(pid).is_some_and(|command| command.contains(&*config.to_string_lossy())) {
+        anyhow::ensure!(
+            started.elapsed() < Duration::from_secs(10),
+            "a nats-server of an earlier start (process {}) does not end",
+            pid.as_raw_nonzero()
+        );
+        if started.elapsed() > Duration::from_secs(5) {
+            signal = Signal::KILL;
+        }
+        // It may have ended by itself since it was looked at.
+        let _ = rustix::process::kill_process(pid, signal);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// The command line of a running process.
+fn command_of(pid: Pid) -> Option<String> {
+    let number = pid.as_raw_nonzero().to_string();
+    if Path::new("/proc/self").exists() {
+        let line = std::fs::read(format!("/proc/{number}/cmdline")).ok()?;
+        return Some(String::from_utf8_lossy(&line).into_owned());
+    }
+    let output = Command::new("ps").args(["-o", "command=", "-p", &number]).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 async fn jetstream_answers(url: &str) -> bool {

@@ -5,6 +5,7 @@ use async_nats::jetstream::stream::{Config as StreamConfig, StorageType};
 use prost::Message as _;
 use std::{
     collections::BTreeSet,
+    net::TcpStream,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -60,6 +61,25 @@ fn event_ids(batch: &v1::ProposalBatch) -> Vec<String> {
 
 async fn publish(bus: &Bus, subject: &Subject, message: &v1::ProposalBatch) -> Result<u64, PublishError> {
     bus.publish(subject, message, &PublishOptions::default(), PATIENCE).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_lost_its_parent_does_not_share_its_store_with_the_next_one() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let binary = find_binary().expect("a nats-server");
+    let orphan = NatsServer::start(&binary, folder.path(), Sync::Always).await.expect("a running server");
+    let bus = Bus::connect(orphan.url(), "test").await.expect("a connection");
+    bus.apply(1_000).await.expect("streams");
+    let before = bus.stream_state(Stream::Journal).await.expect("a stream").created_micros;
+    let address = orphan.url().trim_start_matches("nats://").to_owned();
+    // As when whoever started it is killed: nobody stops it.
+    std::mem::forget(orphan);
+    assert!(TcpStream::connect(&address).is_ok(), "it still runs");
+
+    let next = NatsServer::start(&binary, folder.path(), Sync::Always).await.expect("a running server");
+    assert!(TcpStream::connect(&address).is_err(), "it has ended");
+    let bus = Bus::connect(next.url(), "test").await.expect("a connection");
+    assert_eq!(bus.stream_state(Stream::Journal).await.expect("the same stream").created_micros, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

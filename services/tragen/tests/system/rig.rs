@@ -119,6 +119,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // `tragen up` takes its bus with it when it is asked to end, and leaves it when it is killed.
+        if self.arguments.first().is_some_and(|command| command == "up")
+            && self.child.try_wait().is_ok_and(|end| end.is_none())
+        {
+            self.stop();
+        }
         self.kill();
     }
 }
