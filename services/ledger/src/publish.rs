@@ -134,9 +134,13 @@ impl Publisher {
             return false;
         }
         failpoint::pass("after_hand_on_before_facts");
+        let newest = committed.facts.last().map_or(0, |fact| fact.sequence).max(committed.fact_sequence);
+        if !self.tell_passed_over(&committed.facts, newest).await {
+            return false;
+        }
         let mut messages = messages_of(std::mem::take(&mut committed.facts), self.limits.message_bytes_max);
         loop {
-            match self.tell(&mut messages, committed.fact_sequence, false, &committed.deliveries).await {
+            match self.tell(&mut messages, newest, false, &committed.deliveries).await {
                 Telling::Done => break,
                 Telling::Stopped => return false,
                 Telling::Gap => {
@@ -150,6 +154,26 @@ impl Publisher {
             raise(&self.bus, alert).await;
         }
         true
+    }
+
+    /// A message says that everything up to its last fact was told, and nobody looks again at what is below. So what
+    /// is committed and comes in no batch is read from the books before. False when the shard is given up.
+    async fn tell_passed_over(&mut self, facts: &[v1::LedgerFact], newest: i64) -> bool {
+        if is_gapless(self.told_up_to, facts, newest) {
+            return true;
+        }
+        warn!("facts after {} of shard {} come from the books: no batch told them", self.told_up_to, self.books.shard);
+        loop {
+            match self.tell_between(self.told_up_to, newest).await {
+                Telling::Done => return true,
+                Telling::Stopped => return false,
+                Telling::Gap => {
+                    if !self.tell_lost().await {
+                        return false;
+                    }
+                }
+            }
+        }
     }
 
     /// Publishes facts; with them everything up to `sequence` is told.
@@ -402,6 +426,12 @@ pub(crate) fn alert(
     }
 }
 
+/// Whether `facts` have every sequence after `told` up to `newest`; those up to `told` are told again.
+fn is_gapless(told: i64, facts: &[v1::LedgerFact], newest: i64) -> bool {
+    let new = facts.iter().map(|fact| fact.sequence).filter(|sequence| *sequence > told);
+    new.zip(told + 1..).try_fold(told, |_, (own, next)| (own == next).then_some(own)) == Some(told.max(newest))
+}
+
 /// Messages that fit, with all of `facts` in their order.
 fn messages_of(mut facts: Vec<v1::LedgerFact>, bytes_max: usize) -> Vec<v1::LedgerFactBatch> {
     let mut messages = Vec::new();
@@ -426,6 +456,20 @@ fn cut<M: prost::Message>(parts: &[M], bytes_max: usize) -> (&[M], &[M]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fact_that_no_batch_tells_is_noticed() {
+        let check = |told, sequences: &[i64], newest| {
+            let fact = |sequence: &i64| v1::LedgerFact { sequence: *sequence, ..v1::LedgerFact::default() };
+            is_gapless(told, &sequences.iter().map(fact).collect::<Vec<_>>(), newest)
+        };
+        assert!(check(0, &[], 0) && check(7, &[], 7) && check(7, &[8, 9], 9));
+        assert!(check(7, &[3, 6, 8], 8), "told again, and told anew");
+        assert!(check(7, &[3], 5), "only told again");
+        assert!(!check(7, &[9], 9), "8 is missing");
+        assert!(!check(7, &[8], 9), "9 is missing");
+        assert!(!check(7, &[], 8));
+    }
 
     #[test]
     fn facts_are_cut_into_messages_that_fit() {

@@ -9,6 +9,7 @@ mod ledger {
     pub(crate) mod chart;
     pub(crate) mod cluster;
     pub(crate) mod crash;
+    pub(crate) mod cut;
     pub(crate) mod expansion;
     pub(crate) mod export;
     pub(crate) mod markets;
