@@ -111,7 +111,9 @@ pub async fn chaos(chaos: &Chaos, progress: impl Fn(&str)) -> anyhow::Result<Cha
     world.revive().await.context("starting what is dead")?;
     let proof = session.prove(&[world.database_url()]).await.context("proving the record")?;
     let verified = world.verify();
-    let facts = (bus.facts().await, verdict::booked_facts(&world.database_url()).await);
+    // The books first: what is booked after they were read need not be on the bus yet.
+    let booked = verdict::booked_facts(&world.database_url()).await;
+    let facts = (bus.facts().await, booked);
     let restarts = world.restarts();
     Ok(verdict::judge(chaos, (report, proof), healed, (watch.end(), verified, facts), restarts))
 }

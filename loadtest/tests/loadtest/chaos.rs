@@ -1,4 +1,4 @@
-//! A short chaos run against the real platform: the same that runs for hours by hand.
+//! Five minutes of chaos against the real platform: the same that runs for hours by hand.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,8 +28,9 @@ async fn nothing_is_lost_or_doubled_whatever_is_killed_frozen_cut_or_wiped() -> 
     let folder = tempfile::tempdir()?;
     let plan = Chaos {
         seed: 6,
-        length: Duration::from_secs(64),
-        every: Duration::from_secs(8),
+        // Time for every kind of fault once; one that takes long to recover from leaves out the last ones.
+        length: Duration::from_secs(300),
+        every: Duration::from_secs(10),
         per_second: 20,
         accounts: 50,
         program: program(),
@@ -42,6 +43,6 @@ async fn nothing_is_lost_or_doubled_whatever_is_killed_frozen_cut_or_wiped() -> 
     let broken = report.invariants.iter().filter(|own| !own.name.starts_with("I4") && !own.findings.is_empty());
     assert_eq!(broken.count(), 0, "{report}");
     assert!(report.faults.iter().all(|fault| fault.recovered_ms.is_some()), "{report}");
-    assert!(report.faults.len() >= 4 && report.offered > 1_000, "{report}");
+    assert!(report.faults.len() >= 15 && report.offered > 4_000, "{report}");
     Ok(())
 }
