@@ -7,6 +7,7 @@ mod owned;
 mod pages;
 mod source;
 mod statement;
+mod working;
 
 use crate::{
     config::Config,
@@ -131,6 +132,7 @@ impl Answers {
             Question::GetStatement(request) => self.statement(&account()?, &request).await,
             Question::Holdings(question) => self.holdings(&question).await,
             Question::AccountsPage(page) => self.accounts_page(&page).await,
+            Question::WorkingTrades(page) => self.working_trades(&page).await,
             Question::Outcomes(outcomes) if asked.account_id.is_empty() => self.outcomes(&outcomes).await,
             Question::Outcomes(outcomes) => self.outcomes_of(&account()?, &outcomes).await,
         }
@@ -248,6 +250,7 @@ fn kind_of(question: Option<&Question>) -> &'static str {
         Some(Question::Outcomes(_)) => "outcomes",
         Some(Question::GetStatement(_)) => "get_statement",
         Some(Question::Holdings(_)) => "holdings",
+        Some(Question::WorkingTrades(_)) => "working_trades",
         None => "unset",
     }
 }

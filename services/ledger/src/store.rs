@@ -13,6 +13,7 @@ pub(crate) mod sqlite;
 pub(crate) mod table;
 pub(crate) mod turn;
 pub(crate) mod whole;
+mod working;
 
 use crate::{
     config::ShardConfig,

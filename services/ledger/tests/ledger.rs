@@ -26,4 +26,5 @@ mod ledger {
     pub(crate) mod standby;
     pub(crate) mod statements;
     pub(crate) mod verification;
+    pub(crate) mod working;
 }

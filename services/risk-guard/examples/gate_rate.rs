@@ -197,12 +197,15 @@ async fn open_market(bus: &Bus) -> anyhow::Result<()> {
 /// Has money for everybody, and posts what is reported.
 async fn serve_ledger(context: &Context, bus: &Bus) -> anyhow::Result<()> {
     bus.answer(context, Ask::Ledger, |question: v1::LedgerQuestion| {
-        let is_page = matches!(question.question, Some(v1::ledger_question::Question::AccountsPage(_)));
-        let answer = if is_page {
-            let accounts = (0..ACCOUNTS).map(rich).collect();
-            v1::ledger_answer::Answer::AccountsPage(v1::AccountsPage { accounts, next_account_id: String::new() })
-        } else {
-            v1::ledger_answer::Answer::Outcomes(v1::Outcomes::default())
+        let answer = match question.question {
+            Some(v1::ledger_question::Question::AccountsPage(_)) => {
+                let accounts = (0..ACCOUNTS).map(rich).collect();
+                v1::ledger_answer::Answer::AccountsPage(v1::AccountsPage { accounts, next_account_id: String::new() })
+            }
+            Some(v1::ledger_question::Question::WorkingTrades(_)) => {
+                v1::ledger_answer::Answer::WorkingTrades(v1::WorkingTrades::default())
+            }
+            _ => v1::ledger_answer::Answer::Outcomes(v1::Outcomes::default()),
         };
         async move { v1::LedgerAnswer { answer: Some(answer) } }.boxed()
     })

@@ -183,6 +183,9 @@ async fn serve_ledger(context: &Context, bus: &Bus) -> anyhow::Result<()> {
             Some(v1::ledger_question::Question::Outcomes(_)) => {
                 v1::ledger_answer::Answer::Outcomes(v1::Outcomes::default())
             }
+            Some(v1::ledger_question::Question::WorkingTrades(_)) => {
+                v1::ledger_answer::Answer::WorkingTrades(v1::WorkingTrades::default())
+            }
             _ => v1::ledger_answer::Answer::AccountsPage(v1::AccountsPage::default()),
         };
         async move { v1::LedgerAnswer { answer: Some(answer) } }.boxed()

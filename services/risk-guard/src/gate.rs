@@ -2,6 +2,7 @@
 //! a halt, a decision and a submission can never pass each other.
 
 mod checkpoint;
+mod orphaned;
 mod venue;
 
 pub(crate) use checkpoint::Checkpoints;
@@ -24,6 +25,7 @@ use crate::{
 };
 use ::metrics::gauge;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+pub(crate) use orphaned::Orphaned;
 use prost::Message as _;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -98,6 +100,8 @@ pub(crate) struct Work {
     submissions: usize,
     recoveries: usize,
     pub(crate) canceling: Canceling,
+    /// What the lost journal knew, until it is brought to an end.
+    pub(crate) orphans: Orphaned,
     pub(crate) named: Named,
     pub(crate) told_overdue: ToldOverdue,
     /// Reports being stored; each may leave a record for the next journal message.
@@ -304,6 +308,7 @@ impl Gate {
         gauge!(metrics::OPEN_ORDERS).set(f64::from(u32::try_from(self.state.open_orders()).unwrap_or(u32::MAX)));
         let reports = self.venue.expire();
         self.on_reports(reports).await?;
+        self.end_orphans().await?;
         self.cancel_forbidden();
         self.drive_reductions().await?;
         self.tell_bookings().await;

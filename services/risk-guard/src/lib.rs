@@ -18,6 +18,7 @@ mod lease;
 mod limits;
 mod market;
 mod metrics;
+mod orphans;
 mod outcome;
 mod proposals;
 mod rebuild;

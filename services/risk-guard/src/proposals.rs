@@ -5,7 +5,9 @@ use crate::{
     config::now,
     gate::{Ended, Gate},
     journal::DecidedOn,
-    metrics, outcome,
+    metrics,
+    orphans::Orphan,
+    outcome,
     reports::{Kept, Stored},
     wire::{Key, Ticket, agent_and_pool, approved_record, denial, timeframe},
 };
@@ -58,6 +60,8 @@ struct Effects {
     reports: Vec<v1::ExecutionReport>,
     cancels: Vec<OrderId>,
     denied_cancels: Vec<v1::CancelDenied>,
+    /// Orders that were at the venue before: their end is being stored.
+    adopted: Vec<Stored>,
     malformed: Option<InvalidField>,
 }
 
@@ -162,6 +166,7 @@ impl Gate {
             self.cancel(&order, Some(done));
             stored.push(answered);
         }
+        stored.extend(effects.adopted);
         let (malformed, denied_cancels, bus) = (effects.malformed, effects.denied_cancels, self.bus.clone());
         let acking = async move {
             for denied in denied_cancels {
@@ -236,6 +241,11 @@ impl Gate {
         let denied = match proposed(&cause.key, order) {
             Ok(proposed) => match decide(&self.state, &proposed, round.decided_at) {
                 Ok(approved) => return self.approve(cause, order, approved, round).map(Ok),
+                // A lost journal had approved it: what the venue did is its outcome, whatever is forbidden now.
+                Err(_) if self.is_at_venue(&proposed.terms.id) => {
+                    let orphan = Orphan::of_proposal(&cause.key, &cause.meta, order);
+                    return Ok(orphan.map(|orphan| effects.adopted.push(self.adopt(orphan))));
+                }
                 Err(denied) => denied,
             },
             Err(malformed) => match unanswerable(&malformed, order) {

@@ -5,6 +5,7 @@ use crate::{
     config::{Config, now},
     control::stored_state,
     hash::StateHash,
+    orphans,
     replica::{Place, Replica},
     snapshot::{self, Loaded},
     wire::snapshot_records,
@@ -15,7 +16,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use tragen_bus::{Ask, Bus, Follower, StartAt, Stream};
 use tragen_contracts::v1;
-use tragen_domain::risk::{Scope, ScopeState, TradingState, check_listed, check_touched};
+use tragen_domain::risk::{ScopeState, Traces, check_listed, check_touched, first_state};
 use tragen_host::Context;
 
 /// Most trades in one question about outcomes.
@@ -177,35 +178,33 @@ impl Rebuilt {
     }
 }
 
-/// Without a journaled state: a new system is ACTIVE, one that has lost its journal is HALTED.
+/// The first state of a journal that has none; `None` if it has one. `seen_epoch` is the highest one that this process
+/// knows of.
 ///
 /// # Errors
-/// When the bus does not answer.
-pub(crate) async fn first_state(replica: &Replica, bus: &Bus) -> anyhow::Result<Option<ScopeState>> {
+/// When the bus or the ledger does not answer.
+pub(crate) async fn begun(
+    replica: &Replica,
+    bus: &Bus,
+    config: &Config,
+    seen_epoch: i64,
+) -> anyhow::Result<Option<ScopeState>> {
     if replica.state.epoch() > 0 {
         return Ok(None);
     }
-    let stored = stored_state(bus).await?;
+    let stored = stored_state(bus).await?.map_or(0, |stored| stored.epoch);
+    let folder = config.snapshot_folder.clone();
+    // Of a journal that is no more: this one has nothing that a snapshot could be of.
+    let snapshots =
+        tokio::task::spawn_blocking(move || snapshot::load_all(&folder)).await.context("reading snapshots")?;
+    let snapshots = snapshots.iter().map(|loaded| loaded.header.epoch).max().unwrap_or(0);
     let has_positions = replica
         .state
         .accounts()
         .any(|(_, account)| account.holdings().any(|(_, holding)| !holding.position().quantity.is_zero()));
-    let is_lost = stored.is_some() || has_positions;
-    let (state, reason) = if is_lost {
-        (TradingState::Halted, "the journal is lost: there was trading before it")
-    } else {
-        (TradingState::Active, "first start")
-    };
-    Ok(Some(ScopeState {
-        scope: Scope::Global,
-        state,
-        // Workers take only newer epochs.
-        epoch: stored.map_or(0, |stored| stored.epoch) + 1,
-        changed_by: "risk-guard".to_owned(),
-        reason: reason.to_owned(),
-        changed_at: now(),
-        resume_from: now(),
-    }))
+    let has_traded = has_positions || orphans::has_trades(bus, config).await?;
+    let traces = Traces { epoch: stored.max(snapshots).max(seen_epoch), has_traded };
+    Ok(Some(first_state(traces, now())))
 }
 
 /// The next message after `seen`, with its sequence and subject.
@@ -228,7 +227,11 @@ impl Place {
     }
 }
 
-async fn ask(
+/// Asks the ledger; a refusal is an error.
+///
+/// # Errors
+/// When it does not answer, or refuses.
+pub(crate) async fn ask(
     bus: &Bus,
     config: &Config,
     question: v1::ledger_question::Question,

@@ -168,7 +168,7 @@ impl Replica {
                 let mut executions: Vec<ExecutionId> = open.map(|open| open.executions.clone()).unwrap_or_default();
                 let mut filled = open.map_or(Quantity::ZERO, |open| open.filled);
                 if let (None, Some(kept)) = (open, self.last_reports.get(&executed.trade)) {
-                    (executions, filled) = (kept.executions.clone(), kept.filled);
+                    (executions, filled) = (kept.executions, kept.filled);
                 }
                 for fill in &executed.fills {
                     if !executions.contains(&fill.id) {

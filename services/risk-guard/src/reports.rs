@@ -2,6 +2,8 @@
 //! load, each tried until it is stored. And the last ones, to answer repeats.
 
 use crate::{VENUE, config::Config};
+use bytes::Bytes;
+use prost::Message as _;
 use std::{
     sync::{
         Arc,
@@ -141,15 +143,35 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// Of a trade that never had an order.
-    pub(crate) fn without_order(report: v1::ExecutionReport) -> Self {
+    pub(crate) const fn without_order(report: v1::ExecutionReport) -> Self {
         Self { report, executions: Vec::new(), filled: Quantity::ZERO }
+    }
+
+    fn encoded(self) -> Bytes {
+        let kept = v1::KeptReport {
+            report: Some(self.report),
+            execution_ids: self.executions.iter().map(ToString::to_string).collect(),
+            filled_micros: self.filled.micros(),
+        };
+        kept.encode_to_vec().into()
+    }
+
+    /// `None` only for what was not made by [`Kept::encoded`].
+    fn decoded(encoded: &Bytes) -> Option<Self> {
+        let kept = v1::KeptReport::decode(encoded.clone()).ok()?;
+        let executions = kept.execution_ids.iter().map(|id| ExecutionId::new(id).ok());
+        Some(Self {
+            report: kept.report?,
+            executions: executions.collect::<Option<_>>()?,
+            filled: Quantity::from_micros(kept.filled_micros),
+        })
     }
 }
 
-/// The last reports of the trades that ended last.
+/// The last reports of the trades that ended last; encoded, as nearly none is ever asked for.
 #[derive(Debug)]
 pub(crate) struct LastReports {
-    reports: Arrivals<TradeId, Arc<Kept>>,
+    reports: Arrivals<TradeId, Bytes>,
     limit: usize,
 }
 
@@ -159,23 +181,46 @@ impl LastReports {
     }
 
     pub(crate) fn keep(&mut self, trade: TradeId, kept: Kept) {
-        self.reports.set(trade, Arc::new(kept));
+        self.reports.set(trade, kept.encoded());
         while self.reports.len() > self.limit {
             self.reports.take_oldest();
         }
     }
 
-    pub(crate) fn get(&self, trade: &TradeId) -> Option<&Kept> {
-        self.reports.get(trade).map(|kept| &**kept)
+    pub(crate) fn get(&self, trade: &TradeId) -> Option<Kept> {
+        self.reports.get(trade).and_then(Kept::decoded)
     }
 
     /// The report to tell again.
     pub(crate) fn report(&self, trade: &TradeId) -> Option<v1::ExecutionReport> {
-        self.get(trade).map(|kept| kept.report.clone())
+        self.get(trade).map(|kept| kept.report)
     }
 
-    /// All of them, the one that is forgotten first at the beginning; shared, so that this takes little time.
-    pub(crate) fn all(&self) -> Vec<Arc<Kept>> {
-        self.reports.iter().map(|(_, kept)| Arc::clone(kept)).collect()
+    /// All of them as `KeptReport`s, the one that is forgotten first at the beginning; shared, so that this takes little
+    /// time.
+    pub(crate) fn all(&self) -> Vec<Bytes> {
+        self.reports.iter().map(|(_, kept)| kept.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_back_as_it_was_and_the_oldest_goes_first() {
+        let mut reports = LastReports::new(2);
+        let trade = |name: &str| TradeId::new(name).expect("an id");
+        for name in ["a", "b", "c"] {
+            let key = v1::TradeKey { trade_id: name.to_owned(), ..v1::TradeKey::default() };
+            let report = v1::ExecutionReport { key: Some(key), ..v1::ExecutionReport::default() };
+            let executions = vec![ExecutionId::new(format!("{name}-x1")).expect("an id")];
+            reports.keep(trade(name), Kept { report, executions, filled: Quantity::from_micros(7) });
+        }
+        assert!(reports.get(&trade("a")).is_none());
+        let kept = reports.get(&trade("b")).expect("kept");
+        assert_eq!((kept.executions[0].as_str(), kept.filled.micros()), ("b-x1", 7));
+        assert_eq!(reports.report(&trade("c")).and_then(|report| report.key).expect("a key").trade_id, "c");
+        assert_eq!(reports.all().len(), 2);
     }
 }

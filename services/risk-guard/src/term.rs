@@ -12,7 +12,7 @@ use crate::{
     journal::Journal,
     lease::Lease,
     metrics,
-    rebuild::{Rebuilt, first_state, rebuild},
+    rebuild::{Rebuilt, begun, rebuild},
     reductions::Slices,
     replica::{Replica, StateDiffers},
     reports::Reports,
@@ -21,13 +21,17 @@ use crate::{
 use ::metrics::gauge;
 use anyhow::Context as _;
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 use tragen_bus::{Bus, Consumer, Severity, StartAt, Stream};
+use tragen_domain::risk::ScopeState;
 use tragen_host::{Context, Lifecycle, retry::Backoff};
 use tragen_venue::PaperVenue;
 
@@ -43,6 +47,8 @@ const LEDGER_EXPECTED_WITHIN: Duration = Duration::from_secs(5);
 /// [`StateDiffers`]: nothing may be decided, so the process ends.
 pub(crate) async fn serve(context: Context, bus: Bus, config: Arc<Config>) -> anyhow::Result<()> {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+    // The highest one of this process: workers know it, even if the bus has lost everything.
+    let seen_epoch = AtomicI64::new(0);
     while !context.is_stopping() {
         // What is read and kept up while standing by ends with the term, not with the process.
         let term = Lifecycle::new(TERM_DRAIN_SECS);
@@ -55,7 +61,7 @@ pub(crate) async fn serve(context: Context, bus: Bus, config: Arc<Config>) -> an
         let ended = match stood_by {
             Ok(Some((rebuilt, lease))) => {
                 gauge!(metrics::LEADER).set(1.0);
-                let ended = lead(&context, &term_context, &bus, &config, (rebuilt, &lease)).await;
+                let ended = lead(&context, &term_context, &bus, &config, (rebuilt, &lease, &seen_epoch)).await;
                 gauge!(metrics::LEADER).set(0.0);
                 Some((ended, lease))
             }
@@ -142,11 +148,11 @@ async fn lead(
     term: &Context,
     bus: &Bus,
     config: &Arc<Config>,
-    (rebuilt, lease): (Rebuilt, &Lease),
+    (rebuilt, lease, seen_epoch): (Rebuilt, &Lease, &AtomicI64),
 ) -> anyhow::Result<Ended> {
     context.set_not_ready("beginning to lead");
     let venue = PaperVenue::open(config.paper()).context("opening the paper venue")?;
-    let first = first_state(&rebuilt.replica, bus).await?;
+    let first = begun(&rebuilt.replica, bus, config, seen_epoch.load(Ordering::Relaxed)).await?;
     let leader_id = context.instance.to_string();
     let unclosed = rebuilt.replica.unclosed();
     let journal_end = (rebuilt.replica.place.journal, rebuilt.journal_created_micros);
@@ -173,13 +179,7 @@ async fn lead(
         checkpoints: Checkpoints::default(),
         breakers: BreakerWork::default(),
     };
-    if let Some(first) = first {
-        info!("{} begins {:?}: {}", first.scope, first.state, first.reason);
-        if let Err(ended) = gate.change_state(first).await {
-            return Ok(ended);
-        }
-    }
-    if let Err(ended) = gate.begin_term().await {
+    if let Some(ended) = begin(&mut gate, first).await? {
         return Ok(ended);
     }
     control::tell(bus, &control::control_state(&gate.state, &leader_id)).await;
@@ -212,7 +212,29 @@ async fn lead(
         info!("{} decides for venue {VENUE}", context.instance);
         context.set_ready();
     };
-    Ok(gate.run(inputs, ready).await)
+    let states = gate.control.subscribe();
+    let ended = gate.run(inputs, ready).await;
+    seen_epoch.fetch_max(states.borrow().epoch, Ordering::Relaxed);
+    Ok(ended)
+}
+
+/// The first state of a journal that has none, what a lost one knew, and the first message of the term. Why the term
+/// is over already, if it is.
+///
+/// # Errors
+/// When the ledger does not answer.
+async fn begin(gate: &mut Gate, first: Option<ScopeState>) -> anyhow::Result<Option<Ended>> {
+    if let Some(first) = first {
+        info!("{} begins {:?}: {}", first.scope, first.state, first.reason);
+        if let Err(ended) = gate.change_state(first).await {
+            return Ok(Some(ended));
+        }
+    }
+    let orphans = gate.find_orphans().await.context("asking the ledger for the trades that work")?;
+    if orphans > 0 {
+        warn!("the journal is lost: {orphans} trades that work in the books are brought to an end");
+    }
+    Ok(gate.begin_term().await.err())
 }
 
 /// Is canceled when the process stops, as long as the term lasts.

@@ -35,3 +35,5 @@ mod sendings;
 mod snapshots;
 #[path = "risk_guard/venue.rs"]
 mod venue;
+#[path = "risk_guard/wiped.rs"]
+mod wiped;

@@ -9,6 +9,7 @@
 mod account;
 mod approved;
 mod basis;
+mod beginning;
 mod booking;
 mod breaker;
 mod breakers;
@@ -50,6 +51,7 @@ mod what_if;
 pub use account::{AccountState, Balance, Holding, Unposted};
 pub use approved::{Approved, Order, Proposed, Purpose};
 pub use basis::{Basis, BasisChange};
+pub use beginning::{JOURNAL_LOST, Traces, first_state};
 pub use booking::{
     Booking, BookingKind, BookingProposal, BookingRefused, ConfirmedBooking, Payout, confirm_booking, propose_booking,
 };

@@ -24,7 +24,7 @@ use tragen_domain::{id::AccountId, ledger::ResultCode};
 use uuid::Uuid;
 
 /// How often a page of accounts is read anew because slots moved meanwhile.
-const PAGE_ATTEMPTS_MAX: u32 = 3;
+pub(super) const PAGE_ATTEMPTS_MAX: u32 = 3;
 
 const WALLETS_AFTER: Sql = Sql::same(
     "SELECT * FROM wallet WHERE account_id IN
@@ -137,7 +137,7 @@ impl Answers {
     }
 
     /// The slots of every shard, by the shard's place; empty when there is only one.
-    async fn all_slots(&self) -> Result<Vec<Slots>, v1::AskError> {
+    pub(super) async fn all_slots(&self) -> Result<Vec<Slots>, v1::AskError> {
         if self.books.len() == 1 {
             return Ok(Vec::new());
         }
@@ -216,7 +216,7 @@ impl Answers {
 }
 
 /// The place of the shard that keeps an account; `None` if none ever did.
-fn keeper(slots: &[Slots], account_id: &str) -> Result<Option<usize>, v1::AskError> {
+pub(super) fn keeper(slots: &[Slots], account_id: &str) -> Result<Option<usize>, v1::AskError> {
     let places = || slots.iter().map(|slots| slots.place(account_id));
     let keeper = places().position(|place| place == Place::Here);
     let keeper = keeper.or_else(|| places().position(|place| matches!(place, Place::Leaving { .. })));
@@ -224,6 +224,7 @@ fn keeper(slots: &[Slots], account_id: &str) -> Result<Option<usize>, v1::AskErr
     if is_away { Err(moving()) } else { Ok(keeper) }
 }
 
-fn moving() -> v1::AskError {
+/// Accounts are moving: what is read of several shards may be there twice or not at all.
+pub(super) fn moving() -> v1::AskError {
     busy(ResultCode::SlotMoving.as_str(), "accounts are moving between shards; ask again".to_owned())
 }

@@ -36,16 +36,18 @@ pub(super) enum Asked {
     Submit,
     Cancel,
     Recover,
+    /// Like [`Asked::Cancel`], for an order that is not in the state.
+    Orphan,
 }
 
 #[derive(Debug)]
 pub(super) struct VenueAnswer {
-    asked: Asked,
-    order: OrderId,
-    valid_until: Timestamp,
-    traceparent: String,
-    answer: Result<VenueReport, VenueError>,
-    done: Option<oneshot::Sender<()>>,
+    pub(super) asked: Asked,
+    pub(super) order: OrderId,
+    pub(super) valid_until: Timestamp,
+    pub(super) traceparent: String,
+    pub(super) answer: Result<VenueReport, VenueError>,
+    pub(super) done: Option<oneshot::Sender<()>>,
 }
 
 impl Gate {
@@ -93,6 +95,7 @@ impl Gate {
         for order in &open {
             self.ask_venue(Asked::Recover, order, None);
         }
+        self.ask_for_orphans();
         self.cancel_forbidden();
     }
 
@@ -117,7 +120,7 @@ impl Gate {
         let VenueAnswer { asked, order, valid_until, traceparent, answer, done } = answer;
         match asked {
             Asked::Submit => self.work.submissions -= 1,
-            Asked::Recover => self.work.recoveries -= 1,
+            Asked::Recover | Asked::Orphan => self.work.recoveries -= 1,
             // A cancel without an answer is asked again and again, once at a time.
             Asked::Cancel if answer.is_ok() => self.work.canceling.answered(&order),
             Asked::Cancel => {}
@@ -126,12 +129,13 @@ impl Gate {
             self.work.venue_calls.record(clock::boot_time().as_secs(), call);
         }
         match answer {
+            Ok(report) if asked == Asked::Orphan => self.on_orphan(report).await?,
             Ok(report) => self.on_report(report, &traceparent).await?,
             Err(venue_error) => {
                 counter!(metrics::VENUE_FAILURES).increment(1);
                 // It may have arrived: the hold stays until the venue tells.
                 error!("the venue did not answer for {order}: {venue_error}");
-                if step(self.stage_of(&order), Event::NoAnswer).1 == Step::Ask {
+                if asked == Asked::Orphan || step(self.stage_of(&order), Event::NoAnswer).1 == Step::Ask {
                     let asked = if asked == Asked::Submit { Asked::Recover } else { asked };
                     self.ask_again(asked, (order, valid_until), traceparent);
                 } else {
@@ -145,8 +149,8 @@ impl Gate {
         Ok(())
     }
 
-    fn ask_again(&mut self, asked: Asked, (order, valid_until): (OrderId, Timestamp), traceparent: String) {
-        self.work.recoveries += usize::from(asked == Asked::Recover);
+    pub(super) fn ask_again(&mut self, asked: Asked, (order, valid_until): (OrderId, Timestamp), traceparent: String) {
+        self.work.recoveries += usize::from(matches!(asked, Asked::Recover | Asked::Orphan));
         let venue = self.venue.clone();
         self.work.at_venue.push(
             async move {
@@ -173,7 +177,10 @@ impl Gate {
     /// closes the order by it; the other way round the outcome could be lost.
     async fn on_report(&mut self, report: VenueReport, traceparent: &str) -> Result<(), Ended> {
         let stage = self.stage_of(&report.order);
-        let Some(open) = self.state.order(&report.order) else { return self.on_late_report(report).await };
+        let Some(open) = self.state.order(&report.order) else {
+            // What the market does to an orphan is in the answer to its cancel, too.
+            return if self.work.orphans.has(&report.order) { Ok(()) } else { self.on_late_report(report).await };
+        };
         let (ordered, told) = (open.order.terms.quantity, (report.status, report.fills.as_slice()));
         let seen = read_report(stage, (ordered, open.filled), &open.executions, told)?;
         if report.status.is_final() && !seen.stage.is_over() {
@@ -234,7 +241,7 @@ impl Gate {
             return Ok(());
         }
         let told = outcome::late(&kept.report, seen.stage.status(), &seen.fills, kept.executions.len());
-        let mut late = Kept { report: told.clone(), ..kept.clone() };
+        let mut late = Kept { report: told.clone(), ..kept };
         for fill in &seen.fills {
             late.executions.push(fill.id.clone());
             late.filled = late.filled.plus(fill.quantity)?;
@@ -252,7 +259,7 @@ impl Gate {
         Ok(())
     }
 
-    fn raise(&self, order: &OrderId, anomalies: &[Anomaly]) {
+    pub(super) fn raise(&self, order: &OrderId, anomalies: &[Anomaly]) {
         for anomaly in anomalies {
             let (severity, code) = match anomaly {
                 Anomaly::LateFill => (Severity::Warning, alert::code::LATE_FILL),
@@ -339,7 +346,7 @@ fn is_halted(control: &v1::ControlState, order: &Order) -> bool {
 }
 
 /// Asks until the venue knows the order, or until it can no longer arrive.
-async fn stand_of(
+pub(super) async fn stand_of(
     venue: &PaperVenue,
     asked: Asked,
     order: &OrderId,
@@ -348,7 +355,7 @@ async fn stand_of(
     loop {
         let stand = match asked {
             Asked::Submit | Asked::Recover => venue.order_status(order)?,
-            Asked::Cancel => venue.cancel(order).await?,
+            Asked::Cancel | Asked::Orphan => venue.cancel(order).await?,
         };
         if let Some(report) = stand {
             return Ok(report);

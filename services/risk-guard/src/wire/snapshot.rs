@@ -7,8 +7,9 @@ use super::{
     scope::{read_change, risk_change, scope_state, state_change},
 };
 use crate::{bookings::Untold, replica::Replica, reports::Kept, snapshot::SnapshotError};
+use bytes::Bytes;
 use prost::Message as _;
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 use tragen_contracts::{
     convert::{InvalidField, id, required},
     v1::{self, snapshot_entry::Kind},
@@ -32,7 +33,7 @@ const KNOWN_AT_ONCE: usize = 4_096;
 pub(crate) struct Entries {
     pub(crate) stored: Stored,
     pub(crate) tickets: HashMap<OrderId, Ticket>,
-    pub(crate) reports: Vec<Arc<Kept>>,
+    pub(crate) reports: Vec<Bytes>,
     pub(crate) untold: Vec<v1::ExecutionReport>,
 }
 
@@ -90,13 +91,9 @@ pub(crate) fn write_entries(entries: &Entries, out: &mut Vec<u8>) {
             amount_micros: amount.micros(),
         }));
     }
-    for kept in &entries.reports {
-        put(Kind::Report(v1::KeptReport {
-            report: Some(kept.report.clone()),
-            execution_ids: kept.executions.iter().map(ToString::to_string).collect(),
-            filled_micros: kept.filled.micros(),
-        }));
-    }
+    // Encoded by ourselves: decoding them again cannot fail.
+    let reports = entries.reports.iter().filter_map(|kept| v1::KeptReport::decode(kept.clone()).ok());
+    reports.for_each(|kept| put(Kind::Report(kept)));
     entries.untold.iter().for_each(|report| put(Kind::Untold(report.clone())));
 }
 

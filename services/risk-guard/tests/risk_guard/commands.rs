@@ -242,7 +242,7 @@ async fn an_agent_is_shut_down_and_the_history_tells_who_did_what_why() {
     let page = |before_epoch, page_size| Question::History(v1::GetRiskHistoryRequest { before_epoch, page_size });
     let Answer::History(newest) = rig.ask("olga", page(0, 2)).await else { panic!("refused") };
     let told: Vec<_> = newest.changes.iter().map(|own| (own.epoch, own.changed_by.as_str(), &*own.reason)).collect();
-    assert_eq!(told, [(3, "olga", "test"), (2, "olga", "mad")]);
+    assert_eq!(told, [(stopped.epoch + 1, "olga", "test"), (stopped.epoch, "olga", "mad")]);
     assert_eq!(newest.changes[1].state(), v1::TradingState::Halted);
     let Answer::History(first) = rig.ask("olga", page(newest.next_before_epoch, 2)).await else { panic!("refused") };
     assert_eq!((first.changes.len(), first.changes[0].reason.as_str(), first.next_before_epoch), (1, "first start", 0));

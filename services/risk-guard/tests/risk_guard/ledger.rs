@@ -21,6 +21,8 @@ struct Books {
     executions: BTreeSet<String>,
     finished: BTreeSet<String>,
     sequence: i64,
+    /// Trades whose reports are lost on their way.
+    lost: BTreeSet<String>,
 }
 
 #[derive(Default, Clone)]
@@ -45,6 +47,24 @@ impl Ledger {
     pub(crate) fn contracts(&self, account: &str, instrument: &str) -> i64 {
         let books = self.books.lock().expect("not poisoned");
         books.accounts[account].positions.get(instrument).map_or(0, |position| position.quantity.micros() / ONE)
+    }
+
+    /// Whatever is told of `trade` from now on does not arrive, until it is told once more after [`Self::hears`].
+    pub(crate) fn loses(&self, trade: &str) {
+        self.books.lock().expect("not poisoned").lost.insert(trade.to_owned());
+    }
+
+    pub(crate) fn hears(&self, trade: &str) {
+        self.books.lock().expect("not poisoned").lost.remove(trade);
+    }
+
+    /// The status that is booked for `trade`.
+    pub(crate) fn status(&self, trade: &str) -> Option<v1::TradeStatus> {
+        let books = self.books.lock().expect("not poisoned");
+        match books.facts.get(trade)?.kind.as_ref()? {
+            v1::ledger_fact::Kind::Trade(posted) => posted.trade.as_ref().map(v1::Trade::status),
+            v1::ledger_fact::Kind::Cash(_) | v1::ledger_fact::Kind::Settled(_) => None,
+        }
     }
 
     /// Starts booking and answering.
@@ -79,6 +99,18 @@ impl Ledger {
             let facts = asked.trade_ids.iter().filter_map(|trade| books.facts.get(trade).cloned()).collect();
             return Some(v1::ledger_answer::Answer::Outcomes(v1::Outcomes { facts }));
         }
+        if let v1::ledger_question::Question::WorkingTrades(_) = question {
+            let works = |fact: &&v1::LedgerFact| match &fact.kind {
+                Some(v1::ledger_fact::Kind::Trade(posted)) => {
+                    posted.trade.as_ref().is_some_and(|trade| trade.status() == v1::TradeStatus::Working)
+                }
+                Some(v1::ledger_fact::Kind::Cash(_) | v1::ledger_fact::Kind::Settled(_)) | None => false,
+            };
+            let facts: Vec<_> = books.facts.values().filter(works).cloned().collect();
+            let has_trades = !books.facts.is_empty();
+            let page = v1::WorkingTrades { facts, next_trade_id: String::new(), has_trades };
+            return Some(v1::ledger_answer::Answer::WorkingTrades(page));
+        }
         let accounts = books.accounts.iter().map(|(id, book)| v1::AccountSnapshot {
             balances: vec![account(id, book)],
             positions: book.positions.iter().map(|(id, position)| position_of(id, position)).collect(),
@@ -90,6 +122,9 @@ impl Ledger {
     fn book(&self, report: &v1::ExecutionReport) -> Vec<v1::LedgerFact> {
         let mut books = self.books.lock().expect("not poisoned");
         let key = report.key.clone().expect("a key");
+        if books.lost.contains(&key.trade_id) {
+            return Vec::new();
+        }
         let mut facts = match report.kind.clone().expect("a kind") {
             v1::execution_report::Kind::Trade(trade) => vec![books.book_trade(&key, &trade)],
             v1::execution_report::Kind::Withdrawal(withdrawal) => vec![books.book_withdrawal(&key, &withdrawal)],
@@ -107,6 +142,12 @@ impl Ledger {
 
 impl Books {
     fn book_trade(&mut self, key: &v1::TradeKey, report: &v1::TradeReport) -> v1::LedgerFact {
+        let known = match self.facts.get(&key.trade_id).and_then(|fact| fact.kind.clone()) {
+            Some(v1::ledger_fact::Kind::Trade(posted)) => posted,
+            Some(v1::ledger_fact::Kind::Cash(_) | v1::ledger_fact::Kind::Settled(_)) | None => {
+                v1::TradePosted::default()
+            }
+        };
         let book = self.accounts.entry(key.account_id.clone()).or_default();
         let mut instrument = String::new();
         if let (Some(terms), Some(settlement)) = (&report.terms, &report.settlement) {
@@ -128,19 +169,27 @@ impl Books {
         if is_final {
             self.finished.insert(key.trade_id.clone());
         }
+        // All of its executions, as the books tell them.
+        let mut execution_ids = known.execution_ids;
+        let before = known.trade.map_or(0, |trade| trade.filled_quantity_micros);
+        let new = report.fills.iter().filter(|fill| !execution_ids.contains(&fill.execution_id));
+        let (new, filled): (Vec<_>, Vec<_>) = new.map(|fill| (fill.execution_id.clone(), fill.quantity_micros)).unzip();
+        execution_ids.extend(new);
+        let terms = report.terms.clone().unwrap_or_default();
         let trade = v1::Trade {
             trade_id: key.trade_id.clone(),
             request_id: key.request_id.clone(),
             account_id: key.account_id.clone(),
             status: report.status,
             instrument_id: instrument.clone(),
+            order_id: terms.order_id,
+            side: terms.side,
+            quantity_micros: terms.quantity_micros,
+            limit_price_micros: terms.limit_price_micros,
+            filled_quantity_micros: before + filled.iter().sum::<i64>(),
             ..v1::Trade::default()
         };
-        let posted = v1::TradePosted {
-            trade: Some(trade),
-            execution_ids: report.fills.iter().map(|fill| fill.execution_id.clone()).collect(),
-            ..v1::TradePosted::default()
-        };
+        let posted = v1::TradePosted { trade: Some(trade), execution_ids, ..v1::TradePosted::default() };
         let position = book.positions.get(&instrument).map(|position| v1::PositionChanged {
             account_id: key.account_id.clone(),
             position: Some(position_of(&instrument, position)),

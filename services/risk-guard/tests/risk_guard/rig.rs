@@ -2,6 +2,7 @@
 
 use crate::ledger::Ledger;
 use async_nats::jetstream::stream;
+use futures::TryStreamExt as _;
 use prost::Message as _;
 use std::{
     collections::BTreeMap,
@@ -62,6 +63,20 @@ impl Rig {
         rig.define().await;
         rig.quote(500_000, 520_000, 1_000_000).await;
         rig
+    }
+
+    /// Everything on the bus is gone, and its streams are made anew; the market is told again.
+    pub(crate) async fn wipe(&mut self) {
+        let client = async_nats::connect(self.server.url()).await.expect("a connection");
+        let jetstream = async_nats::jetstream::new(client);
+        let names: Vec<String> = jetstream.stream_names().try_collect().await.expect("names of streams");
+        for name in names {
+            jetstream.delete_stream(name).await.expect("deleted");
+        }
+        self.bus.apply(10_000).await.expect("streams");
+        self.outcomes = Outcomes::follow(&self.context, &self.bus).await;
+        self.define().await;
+        self.quote(500_000, 520_000, 1_000_000).await;
     }
 
     pub(crate) fn config(&self) -> Config {

@@ -472,5 +472,7 @@ fn answer(books: &mut Books, question: &LedgerQuestion) -> Answer {
             })
         }
         Question::AccountsPage(_) => Answer::AccountsPage(v1::AccountsPage::default()),
+        // Only the guard asks for them.
+        Question::WorkingTrades(_) => Answer::WorkingTrades(v1::WorkingTrades::default()),
     }
 }

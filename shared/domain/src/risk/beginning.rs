@@ -1,0 +1,77 @@
+//! How a gate begins that finds nothing in its journal: either nothing ever happened, or the journal is lost.
+
+use super::{Scope, ScopeState, TradingState};
+use crate::time::Timestamp;
+
+/// Why everything is halted after the loss of the journal; also how a later gate knows of it.
+pub const JOURNAL_LOST: &str = "the journal is lost: there was trading before it";
+
+/// What a gate without a journal finds elsewhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traces {
+    /// The highest epoch that anything speaks of: what workers were told, an old snapshot, the process itself. 0 for
+    /// none.
+    pub epoch: i64,
+    /// Whether the books have a trade or a position.
+    pub has_traded: bool,
+}
+
+/// The first trading state. Without any trace it is a new system: ACTIVE. Otherwise HALTED, and never ACTIVE by default.
+///
+/// Workers take only newer epochs, so nothing may ever begin at 1 again: the first epoch is above every known one and
+/// above the milliseconds of the clock. States change less than a thousand times a second, so it is above those that
+/// nothing speaks of any more, too.
+///
+/// ```
+/// use tragen_domain::{risk::{Traces, TradingState, first_state}, time::Timestamp};
+/// let now = Timestamp::from_micros(1_700_000_000_000_000);
+/// let new = first_state(Traces::default(), now);
+/// assert_eq!((new.state, new.epoch), (TradingState::Active, 1_700_000_000_001));
+/// let lost = first_state(Traces { epoch: 1_800_000_000_000, has_traded: true }, now);
+/// assert_eq!((lost.state, lost.epoch), (TradingState::Halted, 1_800_000_000_001));
+/// ```
+#[must_use]
+pub fn first_state(traces: Traces, now: Timestamp) -> ScopeState {
+    let is_lost = traces.epoch > 0 || traces.has_traded;
+    let (state, reason) =
+        if is_lost { (TradingState::Halted, JOURNAL_LOST) } else { (TradingState::Active, "first start") };
+    ScopeState {
+        scope: Scope::Global,
+        state,
+        epoch: traces.epoch.max(now.micros() / 1_000).saturating_add(1),
+        changed_by: "risk-guard".to_owned(),
+        reason: reason.to_owned(),
+        changed_at: now,
+        resume_from: now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_journal_begins_halted_and_above_every_epoch() {
+        let check = |epoch, has_traded, now, expected: (TradingState, i64)| {
+            let first = first_state(Traces { epoch, has_traded }, Timestamp::from_micros(now));
+            assert_eq!((first.state, first.epoch), expected, "{epoch} {has_traded} {now}");
+            assert_eq!(first.reason == JOURNAL_LOST, first.state == TradingState::Halted);
+        };
+        check(0, false, 5_000_000, (TradingState::Active, 5_001));
+        check(0, true, 5_000_000, (TradingState::Halted, 5_001));
+        check(7, false, 5_000_000, (TradingState::Halted, 5_001));
+        // A clock that was set back, or that somebody else had ahead.
+        check(5_001, true, 4_000_000, (TradingState::Halted, 5_002));
+        check(i64::MAX, true, 0, (TradingState::Halted, i64::MAX));
+        check(0, false, 0, (TradingState::Active, 1));
+    }
+
+    #[test]
+    fn an_epoch_that_nothing_speaks_of_is_passed_all_the_same() {
+        // Changed every hundredth of a second for a minute, and lost without a trace of that.
+        let first = first_state(Traces::default(), Timestamp::from_micros(1_000_000_000));
+        let changed = first.epoch + 6_000;
+        let again = first_state(Traces::default(), Timestamp::from_micros(1_060_000_000));
+        assert!(again.epoch > changed);
+    }
+}
