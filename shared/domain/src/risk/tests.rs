@@ -389,6 +389,10 @@ fn an_account_does_not_trade_against_itself() {
     approve(&mut state, &named("t1", "P", Side::Sell, "0.52", "1"));
     check(&state, &named("t2", "P", Side::Buy, "0.51", "1"), None);
     check(&state, &named("t2", "P", Side::Buy, "0.52", "1"), Some((DenialReason::SelfTrade, 520_000, 520_000)));
+    let mut state = self::state();
+    approve(&mut state, &named("t1", "P", Side::Buy, "0.49", "1"));
+    check(&state, &named("t2", "P", Side::Sell, "0.5", "1"), None);
+    check(&state, &named("t2", "P", Side::Sell, "0.49", "1"), Some((DenialReason::SelfTrade, 490_000, 490_000)));
 }
 
 #[test]
