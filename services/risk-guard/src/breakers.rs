@@ -95,6 +95,7 @@ impl Gate {
         let events = self.breakers.watch.evaluate(&self.state, &readings, now);
         let mut records: Vec<BreakerRecord> = taken.payments.into_iter().map(BreakerRecord::PaymentsKept).collect();
         records.extend(taken.kept.into_iter().map(BreakerRecord::BaselineKept));
+        records.extend(taken.companies.map(BreakerRecord::CompaniesFound));
         records.extend(events.iter().filter_map(record_of));
         self.tell_begun_anew(&records);
         self.journal_breakers(records, now).await?;

@@ -150,6 +150,8 @@ pub struct LimitsConfig {
     pub memory_samples: usize,
     /// What is left of positions that a breaker reduces, parts per million.
     pub reduce_factor_ppm: i64,
+    /// Correlation from which two agents of the house count as one, parts per million.
+    pub correlated_pair_ppm: i64,
     /// How often a return of every agent of the house is taken, to see whether they move together, milliseconds.
     pub correlation_interval_ms: i64,
 }
@@ -242,6 +244,7 @@ impl Default for LimitsConfig {
             venue_calls_min: limits.venue_calls_min,
             memory_samples: limits.memory_samples,
             reduce_factor_ppm: limits.reduce_factor_ppm,
+            correlated_pair_ppm: limits.correlated_pair_ppm,
             correlation_interval_ms: limits.correlation_interval_ms,
         }
     }
@@ -356,6 +359,9 @@ impl LimitsConfig {
                 "0 or more, below 1000000",
             ));
         }
+        if !(1..=1_000_000).contains(&self.correlated_pair_ppm) {
+            return Err(ConfigError::new("limits.correlated_pair_ppm", self.correlated_pair_ppm, "1 to 1000000"));
+        }
         for (key, value) in [
             ("limits.resume_cooldown_ms", self.resume_cooldown_ms),
             ("limits.ramp_ms", self.ramp_ms),
@@ -401,6 +407,7 @@ impl LimitsConfig {
             venue_calls_min: self.venue_calls_min,
             memory_samples: self.memory_samples,
             reduce_factor_ppm: self.reduce_factor_ppm,
+            correlated_pair_ppm: self.correlated_pair_ppm,
             correlation_interval_ms: self.correlation_interval_ms,
             order_value_max: Money::from_micros(self.order_value_max_micros),
             quote_age_max_ms: self.quote_age_max_ms,
@@ -463,6 +470,8 @@ mod tests {
         check(|c| c.limits.breaker_pause_ms = 0, "limits.breaker_pause_ms");
         check(|c| c.limits.reduce_factor_ppm = 1_000_000, "limits.reduce_factor_ppm");
         check(|c| c.limits.correlation_interval_ms = 0, "limits.correlation_interval_ms");
+        check(|c| c.limits.correlated_pair_ppm = 0, "limits.correlated_pair_ppm");
+        check(|c| c.limits.correlated_pair_ppm = 1_000_001, "limits.correlated_pair_ppm");
         check(|c| c.limits.measured_currency = "U S D".to_owned(), "limits.measured_currency");
         check(|c| c.limits.repeated_orders = "maybe".to_owned(), "limits.repeated_orders");
         let rule = |key: &str, value| {

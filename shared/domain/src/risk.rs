@@ -56,7 +56,7 @@ pub use booking::{
     Booking, BookingKind, BookingProposal, BookingRefused, ConfirmedBooking, Payout, confirm_booking, propose_booking,
 };
 pub use breaker::{BreakerKind, Effect, Latch, ResetRefused, loss_ppm};
-pub use breakers::{Acknowledged, BreakerRecord, Breakers, KeptBaseline, KeptPayments, Measured, Seat};
+pub use breakers::{Acknowledged, BreakerRecord, Breakers, Companions, KeptBaseline, KeptPayments, Measured, Seat};
 pub use canonical::CANONICAL_VERSION;
 pub use change::{LimitDecision, LimitProposal, LimitRefused, LimitWish, confirm_limit, propose_limit};
 pub use commands::{Change, CommandLimits, Commands, Confirmer, order_reduction, reductions_ended_by};

@@ -9,8 +9,8 @@ use tragen_domain::{
     money::Money,
     portfolio::{BaselineFigures, DrawdownFigures, Loss},
     risk::{
-        Acknowledged, Basis, BasisChange, BreakerKind, BreakerRecord, ClosedTrade, KeptBaseline, KeptPayments, Latch,
-        LimitChange, LimitName, Record, TradeEnd,
+        Acknowledged, Basis, BasisChange, BreakerKind, BreakerRecord, ClosedTrade, Companions, KeptBaseline,
+        KeptPayments, Latch, LimitChange, LimitName, Record, TradeEnd,
     },
     time::Timestamp,
 };
@@ -70,6 +70,11 @@ pub(crate) fn breaker_kind(record: &BreakerRecord) -> Option<Kind> {
             version: kept.version,
         }),
         BreakerRecord::TradeClosed(closed) => Kind::AgentTradeClosed(closed_trade(closed)),
+        BreakerRecord::CompaniesFound(companies) => {
+            let company =
+                |own: &Companions| v1::AgentCompany { agent_ids: own.iter().map(ToString::to_string).collect() };
+            Kind::CompaniesFound(v1::CompaniesFound { companies: companies.iter().map(company).collect() })
+        }
         BreakerRecord::Measured(_) => return None,
     })
 }
@@ -168,6 +173,15 @@ pub(super) fn payments_record(kept: &v1::PaymentsKept) -> Result<Record, Invalid
         total: Money::from_micros(kept.total_micros),
         version: kept.version,
     })))
+}
+
+pub(super) fn companies_record(found: &v1::CompaniesFound) -> Result<Record, InvalidField> {
+    let mut companies = Vec::with_capacity(found.companies.len());
+    for company in &found.companies {
+        let agents = company.agent_ids.iter().map(|own| id("companies.agent_ids", own));
+        companies.push(agents.collect::<Result<Companions, _>>()?);
+    }
+    Ok(breaker(BreakerRecord::CompaniesFound(companies)))
 }
 
 fn breaker(record: BreakerRecord) -> Record {

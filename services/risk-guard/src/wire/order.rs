@@ -206,6 +206,7 @@ pub(crate) fn journal_record(
         Kind::BaselineKept(kept) => breaker::baseline_record(kept),
         Kind::PaymentsKept(kept) => breaker::payments_record(kept),
         Kind::AgentTradeClosed(closed) => breaker::closed_trade_record(closed),
+        Kind::CompaniesFound(found) => breaker::companies_record(found),
         Kind::StateHashed(_) => return Ok(None),
     };
     changed.map(Some)

@@ -3,7 +3,7 @@
 
 use super::{
     setting::Setting,
-    step::{ASK, At, Denial, Drill, LimitOf, Listing, Observed, Order, Owner, Signal, Step, Trip, buy},
+    step::{ASK, At, BID, Denial, Drill, LimitOf, Listing, ONE, Observed, Order, Owner, Signal, Step, Trip, buy, sell},
 };
 use std::time::Duration;
 use tragen_contracts::v1::{DenialCode as Code, TradingState as State};
@@ -20,7 +20,35 @@ pub(super) fn drills() -> Vec<Drill> {
         loss("month_loss_limit", LimitName::MonthLossHaltPpm, Code::MonthLossLimit, "BREAKER_MONTH_LOSS"),
         loss("drawdown_limit", LimitName::DrawdownHaltPpm, Code::DrawdownLimit, "BREAKER_DRAWDOWN"),
         correlation(),
+        company(),
     ]
+}
+
+/// The same two agents have 1,500 of a tenth of 20,000 dollars: 1,000 contracts more are at the
+/// limit for either of them.
+fn company() -> Drill {
+    let name = LimitName::CompanyExposureMaxPpm;
+    let own = |contracts| buy(contracts, ASK).signaled(Signal::PLAIN);
+    let partner = |contracts| buy(contracts, ASK).signaled(Signal { is_partner: true, ..Signal::PLAIN });
+    let code = Code::CompanyExposureLimit;
+    let beyond = Denial { code, limit: 2_000 * ONE, observed: Observed::Is(2_000_500_000) };
+    let steps = vec![
+        Step::Limit(LimitName::CorrelationReducePpm, LimitOf::All, 0),
+        Step::Fills(own(2_000)),
+        Step::Fills(partner(1_000)),
+        Step::Limit(name, LimitOf::All, 100_000),
+        Step::Fills(own(2_000)),
+        Step::Quote(ASK, ASK + ASK - BID),
+        Step::Fills(sell(2_000, ASK).signaled(Signal::PLAIN)),
+        Step::Swings(LOOKED_AT),
+        Step::Denied(own(1_001), beyond),
+        Step::Denied(partner(1_001), beyond),
+        Step::Fills(partner(1_000)),
+        Step::Denied(own(1), beyond),
+        Step::Limit(name, LimitOf::All, 0),
+        Step::Fills(own(1)),
+    ];
+    drill(name.as_str(), Setting::Together, steps, "two people loosen the limit")
 }
 
 /// 2,000 contracts bought at 0.50 and marked at 0.25: 500 of 10,000 dollars are lost, which is
@@ -50,7 +78,7 @@ fn correlation() -> Drill {
     let partner = |order: Order| order.signaled(Signal { is_partner: true, ..Signal::PLAIN });
     let own = |order: Order| order.signaled(Signal::PLAIN);
     let trip = Trip { value: Observed::FromLimit, limit: 900_000 };
-    let closed = Denial { code: Code::TradingReducing, limit: 0, observed: Observed::Is(super::step::ONE) };
+    let closed = Denial { code: Code::TradingReducing, limit: 0, observed: Observed::Is(ONE) };
     let opens = own(buy(1, 200_000));
     let steps = vec![
         Step::Limit(name, LimitOf::All, 1_000_000),

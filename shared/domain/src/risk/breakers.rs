@@ -11,7 +11,7 @@ use crate::{
     portfolio::BaselineFigures,
     time::Timestamp,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything about breakers that a restart must not forget, and the newest measurement.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,7 +23,11 @@ pub struct Breakers {
     /// The account and pool of every configured agent that has ordered.
     seats: BTreeMap<AgentId, Seat>,
     measured: Option<Measured>,
+    companies: Vec<Companions>,
 }
+
+/// Agents of the house that move together, two or more: their capital counts as one.
+pub type Companions = BTreeSet<AgentId>;
 
 /// What losses of a scope are measured from, as it is journaled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +101,8 @@ pub enum BreakerRecord {
     PaymentsKept(KeptPayments),
     /// An agent has closed a trade: it counts for its losses in a row from here on.
     TradeClosed(ClosedTrade),
+    /// Which agents move together from now on; all of them.
+    CompaniesFound(Vec<Companions>),
     /// The house was measured. Not journaled.
     Measured(Measured),
 }
@@ -144,6 +150,17 @@ impl Breakers {
     #[must_use]
     pub const fn measured(&self) -> Option<&Measured> {
         self.measured.as_ref()
+    }
+
+    /// Agents that move together, as they were found last; no agent is in two of them.
+    #[must_use]
+    pub fn companies(&self) -> &[Companions] {
+        &self.companies
+    }
+
+    /// The agents that `agent` moves with, itself among them; `None` when it moves alone.
+    pub(super) fn company_of(&self, agent: &AgentId) -> Option<&Companions> {
+        self.companies.iter().find(|company| company.contains(agent))
     }
 
     /// The denial of whatever opens something in `instrument` while a pause lasts.
@@ -196,7 +213,9 @@ impl Breakers {
         let acknowledged = self.acknowledged.iter().map(|((kind, scope), value)| {
             BreakerRecord::Acknowledged(Acknowledged { kind: *kind, scope: scope.clone(), value: *value })
         });
-        latches.chain(acknowledged).chain(self.baselines.values().cloned().map(BreakerRecord::BaselineKept))
+        let companies = Some(self.companies.clone()).filter(|companies| !companies.is_empty());
+        let baselines = self.baselines.values().cloned().map(BreakerRecord::BaselineKept);
+        latches.chain(acknowledged).chain(baselines).chain(companies.map(BreakerRecord::CompaniesFound))
     }
 
     pub(super) fn apply(&mut self, record: BreakerRecord) {
@@ -219,6 +238,7 @@ impl Breakers {
             }
             // Kept elsewhere: with the account's wallet and in `streaks.rs`.
             BreakerRecord::PaymentsKept(_) | BreakerRecord::TradeClosed(_) => {}
+            BreakerRecord::CompaniesFound(companies) => self.companies = companies,
             BreakerRecord::Measured(measured) => self.measured = Some(measured),
         }
     }

@@ -71,6 +71,8 @@ pub enum DenialReason {
     TimeframeExposureLimit,
     /// Too much of the house's capital would be with one agent, micros of the currency.
     AgentExposureLimit,
+    /// Too much of the house's capital would be with agents that move together, micros of the currency.
+    CompanyExposureLimit,
     /// Too much of the house's capital would be in one instrument, micros of the currency.
     InstrumentExposureLimit,
     /// Too much of the house's capital would be in instruments that move together, micros of the currency.
@@ -105,7 +107,7 @@ pub enum DenialReason {
 
 impl DenialReason {
     /// Every reason.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::ProposalExpired,
         Self::UnknownInstrument,
         Self::InstrumentNotTrading,
@@ -140,6 +142,7 @@ impl DenialReason {
         Self::PoolExposureLimit,
         Self::TimeframeExposureLimit,
         Self::AgentExposureLimit,
+        Self::CompanyExposureLimit,
         Self::InstrumentExposureLimit,
         Self::ClusterExposureLimit,
         Self::HouseMatchExposureLimit,
@@ -195,6 +198,7 @@ impl DenialReason {
             Self::PoolExposureLimit => "POOL_EXPOSURE_LIMIT",
             Self::TimeframeExposureLimit => "TIMEFRAME_EXPOSURE_LIMIT",
             Self::AgentExposureLimit => "AGENT_EXPOSURE_LIMIT",
+            Self::CompanyExposureLimit => "COMPANY_EXPOSURE_LIMIT",
             Self::InstrumentExposureLimit => "INSTRUMENT_EXPOSURE_LIMIT",
             Self::ClusterExposureLimit => "CLUSTER_EXPOSURE_LIMIT",
             Self::HouseMatchExposureLimit => "HOUSE_MATCH_EXPOSURE_LIMIT",
@@ -251,6 +255,7 @@ impl DenialReason {
             Self::PoolExposureLimit => "Too much of the pooled capital would be in one pool.",
             Self::TimeframeExposureLimit => "Too much of the pooled capital would be in one timeframe.",
             Self::AgentExposureLimit => "Too much of the pooled capital would be with one agent.",
+            Self::CompanyExposureLimit => "Too much of the pooled capital would be with agents that move together.",
             Self::InstrumentExposureLimit => "Too much of the pooled capital would be in one instrument.",
             Self::ClusterExposureLimit => "Too much of the pooled capital would be in instruments that move together.",
             Self::HouseMatchExposureLimit => "Too much of the pooled capital would be in one match.",

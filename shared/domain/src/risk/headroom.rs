@@ -66,6 +66,7 @@ const fn measure_of(reason: Reason) -> Option<(Measure, Bound)> {
         | Reason::PoolExposureLimit
         | Reason::TimeframeExposureLimit
         | Reason::AgentExposureLimit
+        | Reason::CompanyExposureLimit
         | Reason::InstrumentExposureLimit
         | Reason::ClusterExposureLimit
         | Reason::HouseMatchExposureLimit => Some((Measure::Money, Bound::AtMost)),

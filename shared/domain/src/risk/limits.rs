@@ -69,6 +69,8 @@ pub struct Limits {
     pub memory_samples: usize,
     /// What is left of positions that a breaker reduces, parts per million.
     pub reduce_factor_ppm: i64,
+    /// Correlation from which two agents of the house count as one, parts per million.
+    pub correlated_pair_ppm: i64,
     /// How often a return of every agent of the house is taken, to see whether they move together, milliseconds.
     pub correlation_interval_ms: i64,
 }
@@ -112,6 +114,7 @@ impl Default for Limits {
             venue_calls_min: 20,
             memory_samples: 3,
             reduce_factor_ppm: 500_000,
+            correlated_pair_ppm: 700_000,
             correlation_interval_ms: 300_000,
         }
     }

@@ -2,7 +2,7 @@
 //! what their day, month and peak began with.
 
 use super::{
-    Basis, BasisChange, BreakerKind, KeptBaseline, KeptPayments, Measured, Reading, Scope, State,
+    Basis, BasisChange, BreakerKind, Companions, KeptBaseline, KeptPayments, Measured, Reading, Scope, State,
     breaker::loss_ppm,
     together::{Together, Worth},
 };
@@ -49,6 +49,8 @@ pub struct Taken {
     pub kept: Vec<KeptBaseline>,
     /// Payments that have to be journaled before them.
     pub payments: Vec<KeptPayments>,
+    /// Agents that move together, where these are others than before; to be journaled.
+    pub companies: Option<Vec<Companions>>,
     /// Scopes that could not be measured, and why.
     pub undefined: Vec<(Scope, Undefined)>,
 }
@@ -132,7 +134,10 @@ impl Meter {
             let value = baselines.map(|baselines| loss_ppm(&baselines.day_loss()));
             taken.readings.push(Reading { kind: BreakerKind::AgentLoss, scope, value });
         }
-        taken.readings.extend(self.together.sample(&worths, state.limits().correlation_interval_ms, now));
+        if let Some(sampled) = self.together.sample(&worths, state.limits(), now) {
+            taken.readings.push(sampled.reading);
+            taken.companies = sampled.companies.filter(|found| *found != state.breakers().companies());
+        }
         Ok(taken)
     }
 

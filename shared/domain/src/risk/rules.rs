@@ -28,6 +28,8 @@ pub enum LimitName {
     TimeframeExposureMaxPpm,
     /// Most of the house's capital in one configured agent; by agent. Off.
     AgentExposureMaxPpm,
+    /// Most of the house's capital with agents that move together, each pair of them by a correlation of `correlated_pair_ppm` or more, or through others. Off.
+    CompanyExposureMaxPpm,
     /// Most of the house's capital in one instrument; by instrument. Off.
     InstrumentExposureMaxPpm,
     /// Most of the house's capital in one match; by match. Off.
@@ -71,7 +73,7 @@ const PPM_MAX: i64 = 1_000_000;
 
 impl LimitName {
     /// Every limit.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::AgentConfidenceMinPpm,
         Self::TierOrderValueMaxMicros,
         Self::WalletFloorPpm,
@@ -82,6 +84,7 @@ impl LimitName {
         Self::PoolExposureMaxPpm,
         Self::TimeframeExposureMaxPpm,
         Self::AgentExposureMaxPpm,
+        Self::CompanyExposureMaxPpm,
         Self::InstrumentExposureMaxPpm,
         Self::HouseMatchExposureMaxPpm,
         Self::ClusterExposureMaxPpm,
@@ -116,6 +119,7 @@ impl LimitName {
             Self::PoolExposureMaxPpm => "pool_exposure_max_ppm",
             Self::TimeframeExposureMaxPpm => "timeframe_exposure_max_ppm",
             Self::AgentExposureMaxPpm => "agent_exposure_max_ppm",
+            Self::CompanyExposureMaxPpm => "company_exposure_max_ppm",
             Self::InstrumentExposureMaxPpm => "instrument_exposure_max_ppm",
             Self::HouseMatchExposureMaxPpm => "house_match_exposure_max_ppm",
             Self::ClusterExposureMaxPpm => "cluster_exposure_max_ppm",
@@ -153,6 +157,7 @@ impl LimitName {
             | Self::TradeMaxPpm
             | Self::MatchMaxPpm
             | Self::AgentExposureMaxPpm
+            | Self::CompanyExposureMaxPpm
             | Self::InstrumentExposureMaxPpm
             | Self::HouseMatchExposureMaxPpm
             | Self::ClusterExposureMaxPpm
@@ -188,6 +193,7 @@ impl LimitName {
             | Self::PoolExposureMaxPpm
             | Self::TimeframeExposureMaxPpm
             | Self::AgentExposureMaxPpm
+            | Self::CompanyExposureMaxPpm
             | Self::InstrumentExposureMaxPpm
             | Self::HouseMatchExposureMaxPpm
             | Self::ClusterExposureMaxPpm
@@ -220,6 +226,7 @@ impl LimitName {
             | Self::PoolExposureMaxPpm
             | Self::TimeframeExposureMaxPpm
             | Self::AgentExposureMaxPpm
+            | Self::CompanyExposureMaxPpm
             | Self::InstrumentExposureMaxPpm
             | Self::HouseMatchExposureMaxPpm
             | Self::ClusterExposureMaxPpm
@@ -277,24 +284,25 @@ impl LimitName {
             Self::PoolExposureMaxPpm => 7,
             Self::TimeframeExposureMaxPpm => 8,
             Self::AgentExposureMaxPpm => 9,
-            Self::InstrumentExposureMaxPpm => 10,
-            Self::HouseMatchExposureMaxPpm => 11,
-            Self::ClusterExposureMaxPpm => 12,
-            Self::AgentOrdersPerSecondMax => 13,
-            Self::AccountOrdersPerSecondMax => 14,
-            Self::HouseOrdersPerSecondMax => 15,
-            Self::ReducingOrdersPerSecondMax => 16,
-            Self::CancelsPerSecondMax => 17,
-            Self::AgentLossHaltPpm => 18,
-            Self::DayLossReducePpm => 19,
-            Self::MonthLossHaltPpm => 20,
-            Self::DrawdownHaltPpm => 21,
-            Self::CorrelationReducePpm => 22,
-            Self::VenueFailuresPausePpm => 23,
-            Self::MemoryScaleDownPpm => 24,
-            Self::ConsecutiveLossesHaltMax => 25,
-            Self::PriceJumpPausePpm => 26,
-            Self::FeedAgeWarnMs => 27,
+            Self::CompanyExposureMaxPpm => 10,
+            Self::InstrumentExposureMaxPpm => 11,
+            Self::HouseMatchExposureMaxPpm => 12,
+            Self::ClusterExposureMaxPpm => 13,
+            Self::AgentOrdersPerSecondMax => 14,
+            Self::AccountOrdersPerSecondMax => 15,
+            Self::HouseOrdersPerSecondMax => 16,
+            Self::ReducingOrdersPerSecondMax => 17,
+            Self::CancelsPerSecondMax => 18,
+            Self::AgentLossHaltPpm => 19,
+            Self::DayLossReducePpm => 20,
+            Self::MonthLossHaltPpm => 21,
+            Self::DrawdownHaltPpm => 22,
+            Self::CorrelationReducePpm => 23,
+            Self::VenueFailuresPausePpm => 24,
+            Self::MemoryScaleDownPpm => 25,
+            Self::ConsecutiveLossesHaltMax => 26,
+            Self::PriceJumpPausePpm => 27,
+            Self::FeedAgeWarnMs => 28,
         }
     }
 }

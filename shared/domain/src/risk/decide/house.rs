@@ -65,6 +65,7 @@ impl Share<'_> {
             let is_new = self.is_new(|holding| holding.owners().agents.contains(agent));
             self.check(ppm, self.with_order(open, is_new)?, Reason::AgentExposureLimit, look)?;
         }
+        self.check_company(look)?;
         let instrument = &order.terms.instrument;
         if let Some(ppm) = rules.of(LimitName::InstrumentExposureMaxPpm, instrument.as_str()) {
             let open = self.of(|sheet| sheet.instrument(instrument));
@@ -83,6 +84,20 @@ impl Share<'_> {
             self.check(ppm, open.plus(order.hold)?, Reason::HouseMatchExposureLimit, look)?;
         }
         Ok(())
+    }
+
+    /// Agents that move together are one as far as what they have is concerned.
+    fn check_company(&self, look: &mut impl Look) -> Result<(), Denied> {
+        let (state, order) = (self.case.state, self.order);
+        let Some(ppm) = state.limits().rules.all(LimitName::CompanyExposureMaxPpm) else { return Ok(()) };
+        let company = order.agent.as_ref().and_then(|agent| state.breakers().company_of(agent));
+        let Some(company) = company else { return Ok(()) };
+        let mut open = Money::ZERO;
+        for agent in company {
+            open = open.plus(self.of(|sheet| sheet.agent(agent)))?;
+        }
+        let is_new = self.is_new(|holding| holding.owners().agents.iter().any(|agent| company.contains(agent)));
+        self.check(ppm, self.with_order(open, is_new)?, Reason::CompanyExposureLimit, look)
     }
 
     fn of(&self, read: impl FnOnce(&Sheet) -> Money) -> Money {

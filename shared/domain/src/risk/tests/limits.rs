@@ -174,6 +174,38 @@ fn the_house_puts_so_much_into_one_place() {
 }
 
 #[test]
+fn agents_that_move_together_are_one() {
+    let mut state = house(&[("company_exposure_max_ppm", 100_000)]);
+    let by = |agent: &str, trade: &str, instrument: &str, quantity: &str| Proposed {
+        agent: Some(id(agent)),
+        ..buy(trade, instrument, quantity)
+    };
+    approve(&mut state, &by("a1", "t1", "H", "100"));
+    approve(&mut state, &by("a2", "t2", "D", "60"));
+    // As long as nobody is known to move together there is no such limit.
+    check(&state, &by("a1", "t", "H", "500"), None);
+    let companies = vec![[id("a1"), id("a2")].into(), [id("b1"), id("b2")].into()];
+    let found = BreakerRecord::CompaniesFound(companies);
+    state.apply(Record::Breaker(Box::new(found))).expect("fits");
+    // 80 of 100 are taken by the two.
+    for agent in ["a1", "a2"] {
+        check(&state, &by(agent, "t", "P", "40"), None);
+        let beyond = Some((DenialReason::CompanyExposureLimit, 100_000_000, 100_500_000));
+        check(&state, &by(agent, "t", "P", "41"), beyond);
+    }
+    check(&state, &by("b1", "t", "P", "200"), None);
+    check(&state, &by("alone", "t", "P", "500"), None);
+    // Whoever is new in a holding takes over what is there: 50 of H, and 100 of his own.
+    let beyond = Some((DenialReason::CompanyExposureLimit, 100_000_000, 100_500_000));
+    check(&state, &by("b1", "t", "H", "101"), beyond);
+    // A restart knows it, and what is found next takes its place.
+    let restored = State::restore(state.limits().clone(), state.stored()).expect("sound");
+    assert_eq!(restored.breakers().companies(), state.breakers().companies());
+    state.apply(Record::Breaker(Box::new(BreakerRecord::CompaniesFound(Vec::new())))).expect("fits");
+    check(&state, &by("a1", "t", "P", "500"), None);
+}
+
+#[test]
 fn places_add_up_over_instruments_and_accounts() {
     let mut state = limited(|limits| {
         limits.house_accounts.extend([id("alice"), id("bob")]);
