@@ -41,6 +41,9 @@ fn company() -> Drill {
         Step::Quote(ASK, ASK + ASK - BID),
         Step::Fills(sell(2_000, ASK).signaled(Signal::PLAIN)),
         Step::Swings(LOOKED_AT),
+        // Seen before the next order fills at it.
+        Step::Quote(BID, ASK),
+        Step::Wait(Duration::from_millis(200)),
         Step::Denied(own(1_001), beyond),
         Step::Denied(partner(1_001), beyond),
         Step::Fills(partner(1_000)),
