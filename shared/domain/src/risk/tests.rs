@@ -220,6 +220,13 @@ fn price_and_quantity_are_on_their_grids_and_in_range() {
     check(&state, &buy("0.5", "0"), Some((DenialReason::QuantityTooSmall, 1_000_000, 0)));
     check(&state, &buy("0.1", "10000"), None);
     check(&state, &buy("0.1", "10001"), Some((DenialReason::QuantityTooLarge, 10_000_000_000, 10_001_000_000)));
+    // Whatever the instrument says, nothing is bought for nothing, and no order is for nothing.
+    let mut state = state;
+    let mut loose = instrument("P", SettlementStyle::Prediction, ("0.01", "1"), "0.99");
+    (loose.min_price, loose.min_quantity) = (micros("0"), micros("0"));
+    state.apply(Record::Instrument(Box::new(loose))).expect("fits");
+    check(&state, &buy("0", "1"), Some((DenialReason::PriceOutOfRange, 0, 0)));
+    check(&state, &buy("0.5", "0"), Some((DenialReason::QuantityTooSmall, 0, 0)));
 }
 
 #[test]
@@ -442,6 +449,7 @@ fn what_an_order_can_cost_must_be_there() {
         decide_withdrawal(state, &id("alice"), &usd(), micros(amount)).err().map(|denied| denied.limit)
     };
     assert_eq!(withdraw(&state, "0.000001"), Some(0));
+    assert_eq!(withdraw(&state, "0"), Some(1), "a withdrawal of nothing");
     // Filled better than the limit: what is saved is free at once, what is spent is not.
     fill(&mut state, &order, 1, "0.4", "2000", TradeStatus::Filled);
     assert_eq!(held(&state), "0");
