@@ -18,7 +18,7 @@ mod sentiment;
 mod sources;
 mod what_if;
 
-use crate::{config::Config, metrics};
+use crate::{config::Config, metrics, news::NewsBoard};
 use ::metrics::{counter, histogram};
 use futures::FutureExt as _;
 use live::LiveDesk;
@@ -58,6 +58,7 @@ pub(crate) struct Desk {
     models: Models,
     live: LiveDesk,
     news: NewsSources,
+    board: NewsBoard,
     usage: Usage,
 }
 
@@ -86,8 +87,14 @@ impl Desk {
             models: Models::new(),
             live: LiveDesk::default(),
             news: NewsSources::new(&config.news_sources_ppm),
+            board: NewsBoard::new(&config.news_sources_ppm),
             usage: usage.clone(),
         }
+    }
+
+    /// What was written about matches.
+    pub(crate) const fn news(&self) -> &NewsBoard {
+        &self.board
     }
 
     async fn answer(&self, question: v1::WorkerQuestion) -> Answer {

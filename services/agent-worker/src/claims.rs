@@ -10,6 +10,7 @@ use crate::{
     metrics,
     order::{TRADING_AGENT, order_id},
     proposal::{Decision, NotProposed, Origin},
+    registry::Registry,
     roster::{Audience, ConfiguredAgent},
 };
 use ::metrics::{counter, histogram};
@@ -183,9 +184,10 @@ impl Desk {
         drop(span);
         let (answered, mut open): (Vec<_>, Vec<_>) =
             agents.into_iter().partition(|agent| holdings.contains_key(&agent.account));
-        let mut wishes = Wishes { holdings: &holdings, positions: BTreeMap::new(), instrument, signal };
+        let registry = &self.parts.registry;
+        let mut wishes = Wishes { holdings: &holdings, positions: BTreeMap::new(), instrument, signal, registry };
         let orders = answered.into_iter().filter_map(|agent| {
-            let order = if self.parts.registry.is_benched(&agent) { wishes.closing(&agent) } else { wishes.of(&agent) };
+            let order = if registry.is_benched(&agent) { wishes.closing(&agent) } else { wishes.of(&agent) };
             order.map(|order| (agent, order))
         });
         let proposed = stream::iter(orders).map(|(agent, order)| async move {
@@ -249,6 +251,7 @@ struct Wishes<'a> {
     positions: BTreeMap<AccountId, Quantity>,
     instrument: &'a Instrument,
     signal: &'a Signal,
+    registry: &'a Registry,
 }
 
 impl Wishes<'_> {
@@ -273,7 +276,8 @@ impl Wishes<'_> {
 
     fn toward(&mut self, agent: &ConfiguredAgent, signal: &Signal) -> Option<Rebalance> {
         let (holding, position) = ((*self.holdings.get(&agent.account)?)?, self.position(agent)?);
-        let order = rebalance(&agent.personality, self.instrument, signal, holding.cash, position)?;
+        let capital = self.registry.capital(agent, holding.cash);
+        let order = rebalance(&agent.personality, self.instrument, signal, capital, position)?;
         let change = match order.side {
             Side::Buy => order.quantity.micros(),
             Side::Sell => -order.quantity.micros(),

@@ -16,6 +16,7 @@ mod lanes;
 mod mandate;
 mod market_view;
 mod metrics;
+mod news;
 mod order;
 mod proposal;
 mod reducing;
@@ -50,6 +51,7 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
     reducing::start(&context, (control.clone(), market.clone()), &proposer, handed);
 
     let analysis = Arc::new(analysis::Desk::new(&context, &bus, &config, &usage));
+    analysis.news().follow(&context, &bus).await.context("following the news")?;
     let advisor = Advisor::new(&context, &config.advisor, &usage, &|name: &str| std::env::var(name).ok());
     let advisor = advisor.context("preparing the advisor")?;
     let desk_parts = mandate::Parts { proposer: &proposer, usage: &usage, analysis: &analysis, advisor };

@@ -154,7 +154,10 @@ pub(crate) async fn decide(
         }
     };
     let snapshot = match desk.snapshot(agent, &mandate.match_id, traceparent).await {
-        Ok(snapshot) => snapshot,
+        Ok(mut snapshot) => {
+            desk.analysis.news().fill(&mut snapshot, Timestamp::from_micros(clock::now_micros()));
+            snapshot
+        }
         Err(decision) => return decision,
     };
     let Some(currency) = snapshot.instruments.first().map(|instrument| instrument.currency.clone()) else {

@@ -8,6 +8,8 @@ pub(crate) const REQUESTS: &str = "agent_worker_requests_total";
 pub(crate) const BATCH_SECONDS: &str = "agent_worker_batch_seconds";
 /// Bars evaluated.
 pub(crate) const BARS: &str = "agent_worker_bars_total";
+/// Texts about matches that count.
+pub(crate) const NEWS_HELD: &str = "agent_worker_news_held";
 /// Enabled configured agents.
 pub(crate) const AGENTS: &str = "agent_worker_agents";
 /// Agents evaluated on bars: each once a bar over all workers.
@@ -44,6 +46,7 @@ pub(crate) fn describe() {
     describe_counter!(REQUESTS, Unit::Count, "requests handled, by tier and outcome");
     describe_histogram!(BATCH_SECONDS, Unit::Seconds, "from taking a batch to its last proposal stored");
     describe_counter!(BARS, Unit::Count, "bars evaluated");
+    describe_gauge!(NEWS_HELD, Unit::Count, "texts about matches that count");
     describe_gauge!(AGENTS, Unit::Count, "enabled configured agents");
     describe_counter!(EVALUATIONS, Unit::Count, "agents evaluated on bars, each once a bar over all workers");
     describe_histogram!(SIGNAL_SECONDS, Unit::Seconds, "from a signal to the last order for it stored");

@@ -1,6 +1,7 @@
 //! The configured agents, kept up to date from the registry bucket.
 
 use crate::{
+    bars::as_units,
     control::Scoped,
     metrics,
     roster::{Audience, ConfiguredAgent, Roster, Series},
@@ -31,7 +32,15 @@ type Take = fn(&Registry, &str, &[u8]);
 pub(crate) struct Registry {
     roster: Arc<RwLock<Roster>>,
     /// By pool, as the cost monitor says.
-    benched: Arc<RwLock<HashMap<String, HashSet<AgentId>>>>,
+    pools: Arc<RwLock<HashMap<String, SizedPool>>>,
+}
+
+/// What the cost monitor says of a pool.
+#[derive(Debug, Default)]
+struct SizedPool {
+    benched: HashSet<AgentId>,
+    /// Most of its money that an agent works with, units of the currency.
+    capital: HashMap<AgentId, f64>,
 }
 
 impl Registry {
@@ -82,8 +91,16 @@ impl Registry {
 
     /// Whether the agent may only close what it holds, because its pool has no place for it.
     pub(crate) fn is_benched(&self, agent: &ConfiguredAgent) -> bool {
-        let benched = self.benched.read().unwrap_or_else(PoisonError::into_inner);
-        benched.get(agent.pool.as_str()).is_some_and(|agents| agents.contains(&agent.id))
+        let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
+        pools.get(agent.pool.as_str()).is_some_and(|pool| pool.benched.contains(&agent.id))
+    }
+
+    /// What the agent works with when its account has `cash`, units of the currency: its part of the pool's capital
+    /// if it has one, never more than there is.
+    pub(crate) fn capital(&self, agent: &ConfiguredAgent, cash: f64) -> f64 {
+        let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
+        let part = pools.get(agent.pool.as_str()).and_then(|pool| pool.capital.get(&agent.id).copied());
+        part.map_or(cash, |part| cash.min(part))
     }
 
     fn take_pool(&self, key: &str, value: &[u8]) {
@@ -92,8 +109,13 @@ impl Registry {
             counter!(metrics::MALFORMED, "kind" => "pool").increment(1);
             return;
         };
-        let agents = pool.benched.iter().filter_map(|agent| AgentId::new(&agent.agent_id).ok()).collect();
-        self.benched.write().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), agents);
+        let part =
+            |agent: &v1::PlacedAgent| Some((AgentId::new(&agent.agent_id).ok()?, as_units(agent.capital_micros?)));
+        let sized = SizedPool {
+            benched: pool.benched.iter().filter_map(|agent| AgentId::new(&agent.agent_id).ok()).collect(),
+            capital: pool.placed.iter().filter_map(part).collect(),
+        };
+        self.pools.write().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), sized);
     }
 
     /// Who looks at a series: one entry for each rule set.
@@ -121,5 +143,52 @@ impl Registry {
         };
         counter!(metrics::MALFORMED, "kind" => "agent").increment(1);
         tracing::warn!(agent.id = %key, "{complaint}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_works_with_its_part_of_the_pool_and_never_with_more_than_it_has() {
+        let registry = Registry::default();
+        for id in ["a", "b", "c"] {
+            let agent = v1::Agent {
+                agent_id: id.to_owned(),
+                strategy: v1::Strategy::Scalper.into(),
+                instrument_ids: vec!["X".to_owned()],
+                timeframe: "1m".to_owned(),
+                risk_tolerance: 5,
+                max_trades_per_day: 10,
+                account_id: "fund".to_owned(),
+                is_enabled: true,
+                ..v1::Agent::default()
+            };
+            registry.take(id, &agent.encode_to_vec());
+        }
+        let placed = |agent_id: &str, capital_micros| v1::PlacedAgent {
+            agent_id: agent_id.to_owned(),
+            capital_micros,
+            ..v1::PlacedAgent::default()
+        };
+        let bench = v1::BenchedAgent { agent_id: "c".to_owned(), ..v1::BenchedAgent::default() };
+        let pool = v1::PoolState {
+            placed: vec![placed("a", Some(200_000_000)), placed("b", None)],
+            benched: vec![bench],
+            ..v1::PoolState::default()
+        };
+        registry.take_pool("scalper", &pool.encode_to_vec());
+        let agents: Vec<_> = registry.roster.read().expect("whole").agents().cloned().collect();
+        let told = |id: &str, cash: f64| {
+            let agent = agents.iter().find(|agent| agent.id.as_str() == id).expect("known");
+            (registry.capital(agent, cash), registry.is_benched(agent))
+        };
+        assert_eq!(told("a", 1_000.0), (200.0, false));
+        assert_eq!(told("a", 50.0), (50.0, false));
+        assert_eq!(told("b", 1_000.0), (1_000.0, false));
+        assert_eq!(told("c", 1_000.0), (1_000.0, true));
+        registry.take_pool("scalper", &[]);
+        assert_eq!(told("a", 1_000.0), (1_000.0, false), "nobody sizes it any more");
     }
 }

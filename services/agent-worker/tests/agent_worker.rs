@@ -13,6 +13,8 @@ mod bars;
 mod chat_server;
 #[path = "agent_worker/handover.rs"]
 mod handover;
+#[path = "agent_worker/news.rs"]
+mod news;
 
 use futures::{StreamExt as _, future::BoxFuture};
 use prost::Message as _;

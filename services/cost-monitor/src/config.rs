@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use tragen_domain::{
     cost::{
         Rates,
-        pool::{PoolMetric, PoolRule},
+        pool::{
+            PoolMetric, PoolRule,
+            shares::{Shares, SharesError},
+        },
     },
     id::{InstrumentId, PoolId},
     market::Timeframe,
@@ -34,8 +37,20 @@ pub struct Config {
     pub messages_at_once_max: usize,
     /// Pools that grow and shrink; the agents of all others trade as they are.
     pub pools: Vec<PoolConfig>,
+    /// Most places of all pools together.
+    pub pool_agents_max: u32,
     /// How often the pools are sized, milliseconds.
     pub pools_interval_ms: u64,
+    /// Largest share of the trading agents that one strategy may have, parts per million.
+    pub strategy_share_max_ppm: u64,
+    /// Largest share of the trading agents that one timeframe may have, parts per million.
+    pub timeframe_share_max_ppm: u64,
+    /// With fewer trading agents than this a share says nothing.
+    pub shares_from_agents: u64,
+    /// Configured agents whose record is kept.
+    pub scored_agents_max: usize,
+    /// How often records that have changed are stored, milliseconds.
+    pub scores_interval_ms: u64,
 }
 
 /// One pool that grows and shrinks.
@@ -88,7 +103,13 @@ impl Default for Config {
             recent_trades_max: 262_144,
             messages_at_once_max: 64,
             pools: Vec::new(),
+            pool_agents_max: 10_000,
             pools_interval_ms: 5_000,
+            strategy_share_max_ppm: 300_000,
+            timeframe_share_max_ppm: 400_000,
+            shares_from_agents: 10,
+            scored_agents_max: 10_000,
+            scores_interval_ms: 60_000,
         }
     }
 }
@@ -109,8 +130,10 @@ impl Config {
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         const RATE: &str = "at most 1000000000 (1,000 USD)";
         const POOLS: &str = "names with 1 <= agents_min <= agents_max <= 10000, an instrument and a timeframe";
+        const SHARE: &str = "1 to 1000000 (all of them)";
         const RECENT: &str = "1000 to 10000000";
         let is_rate = |rate: u64| rate <= 1_000_000_000;
+        let is_share = |ppm: u64| (1..=1_000_000).contains(&ppm);
         let is_recent = |count: usize| (1_000..=10_000_000).contains(&count);
         let rules = [
             ("cpu_core_hour_micros", is_rate(self.cpu_core_hour_micros), RATE),
@@ -122,8 +145,15 @@ impl Config {
             ("recent_trades_max", is_recent(self.recent_trades_max), RECENT),
             ("messages_at_once_max", (1..=256).contains(&self.messages_at_once_max), "1 to 256"),
             ("pools_interval_ms", (50..=300_000).contains(&self.pools_interval_ms), "50 to 300000"),
+            ("strategy_share_max_ppm", is_share(self.strategy_share_max_ppm), SHARE),
+            ("timeframe_share_max_ppm", is_share(self.timeframe_share_max_ppm), SHARE),
+            ("shares_from_agents", self.shares_from_agents <= 10_000, "at most 10000"),
+            ("scored_agents_max", self.scored_agents_max <= 100_000, "at most 100000"),
+            ("scores_interval_ms", (50..=3_600_000).contains(&self.scores_interval_ms), "50 to 3600000"),
             ("pools", self.pools.iter().all(|pool| pool.sized().is_some()), POOLS),
             ("pools", self.are_pools_unique(), "of different names"),
+            ("pools", self.places() <= u64::from(self.pool_agents_max), "of at most pool_agents_max places together"),
+            ("pools", self.may_fill_each(), "small enough at agents_min for strategy_share_max_ppm of all places"),
         ];
         match rules.into_iter().find(|(_, is_valid, _)| !is_valid) {
             Some((key, _, must)) => Err(InvalidConfig { key, must }),
@@ -134,6 +164,24 @@ impl Config {
     /// The pools, checked by [`Self::validate`].
     pub(crate) fn sized_pools(&self) -> Vec<SizedPool> {
         self.pools.iter().filter_map(PoolConfig::sized).collect()
+    }
+
+    pub(crate) const fn shares(&self) -> Result<Shares, SharesError> {
+        Shares::new(self.strategy_share_max_ppm, self.timeframe_share_max_ppm, self.shares_from_agents)
+    }
+
+    /// Most places of all pools.
+    fn places(&self) -> u64 {
+        self.pools.iter().map(|pool| u64::from(pool.agents_max)).sum()
+    }
+
+    /// Whether every pool may ever have its fewest agents: a pool is usually of one strategy, and where there are
+    /// others it must not be more than a strategy's share of all.
+    fn may_fill_each(&self) -> bool {
+        let all = self.places();
+        let limit = (all * self.strategy_share_max_ppm).div_ceil(1_000_000);
+        let says_something = self.pools.len() > 1 && all >= self.shares_from_agents;
+        !says_something || self.pools.iter().all(|pool| u64::from(pool.agents_min) <= limit)
     }
 
     fn are_pools_unique(&self) -> bool {
@@ -188,5 +236,13 @@ mod tests {
         assert_eq!(key(vec![PoolConfig { agents_min: 51, ..pool() }]), Some("pools"));
         assert_eq!(key(vec![PoolConfig { timeframe: "3m".to_owned(), ..pool() }]), Some("pools"));
         assert_eq!(key(vec![pool(), pool()]), Some("pools"));
+        let named =
+            |name: &str, agents_min, agents_max| PoolConfig { pool: name.to_owned(), agents_min, agents_max, ..pool() };
+        assert_eq!(key(vec![named("a", 10, 50), named("b", 5, 20)]), None);
+        assert_eq!(key(vec![named("a", 1, 9_000), named("b", 1, 1_001)]), Some("pools"), "too many places");
+        assert_eq!(key(vec![named("a", 7, 15), named("b", 1, 5)]), Some("pools"), "7 of 20 are more than 30 %");
+        assert_eq!(key(vec![named("a", 6, 15), named("b", 1, 5)]), None);
+        let shares = Config { strategy_share_max_ppm: 0, ..Config::default() };
+        assert_eq!(shares.validate().err().map(|e| e.key), Some("strategy_share_max_ppm"));
     }
 }

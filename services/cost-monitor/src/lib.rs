@@ -1,6 +1,7 @@
 //! The cost monitor: gathers what every service reports of its work and what
-//! became of the trades, answers what the agents cost, and sizes the pools of
-//! agents. It raises facts and never stops anything itself.
+//! became of the trades, answers what the agents cost, keeps the record of every
+//! configured agent, and sizes the pools of agents. It raises facts and never stops
+//! anything itself.
 //!
 //! The costs live in memory and start from nothing with the process, which the
 //! answer says (`since_micros`). Run one instance: several would each know a part.
@@ -10,6 +11,7 @@ mod config;
 mod metrics;
 mod pools;
 mod recent;
+mod scores;
 mod trades;
 mod usage;
 
@@ -47,7 +49,8 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
     let reports = bus.pull(&context, Consumer::CostUsage);
     context.spawn("count-usage", usage::count(reports, costs.clone(), config.clone()));
     let outcomes = bus.pull(&context, Consumer::CostExecutions);
-    pools::start(&context, &bus, &config).await.context("sizing the pools")?;
+    let scores = scores::start(&context, &bus, &config).await.context("scoring the agents")?;
+    pools::start(&context, &bus, (&config, scores)).await.context("sizing the pools")?;
     context.spawn("count-trades", trades::count(outcomes, costs, context.spans.clone(), config));
     context.set_ready();
     Ok(())

@@ -16,6 +16,8 @@ const COST: &str = "cost_monitor_cost_usd_micros_total";
 const FILLED_TRADES: &str = "cost_monitor_filled_trades_total";
 /// Places of a pool.
 pub(crate) const POOL_AGENTS: &str = "cost_monitor_pool_agents";
+/// Configured agents with a record.
+pub(crate) const SCORED_AGENTS: &str = "cost_monitor_scored_agents";
 /// Items seen before and not counted again, by kind.
 pub(crate) const DUPLICATES: &str = "cost_monitor_duplicates_total";
 /// Messages set aside because something in them made no sense, by kind.
@@ -29,6 +31,7 @@ pub(crate) fn describe() {
     describe_counter!(COST, Unit::Count, "cost of everything, 1e-6 USD");
     describe_counter!(FILLED_TRADES, Unit::Count, "trades filled, at least in part");
     describe_gauge!(POOL_AGENTS, Unit::Count, "places of a pool");
+    describe_gauge!(SCORED_AGENTS, Unit::Count, "configured agents with a record");
     describe_counter!(DUPLICATES, Unit::Count, "items seen before and not counted again, by kind");
     describe_counter!(MALFORMED, Unit::Count, "messages set aside because something made no sense, by kind");
 }

@@ -3,14 +3,16 @@
 //! something is a fact on `pool.<pool>`, with everything it followed from.
 
 mod known;
+mod line_up;
 mod wire;
 
 use crate::{
     config::{Config, SizedPool},
     metrics as names,
+    scores::SharedScores,
 };
 use futures::StreamExt as _;
-use known::Known;
+use known::{Known, Shown};
 use metrics::gauge;
 use prost::Message as _;
 use std::{collections::BTreeMap, time::Duration};
@@ -19,7 +21,7 @@ use tracing::{info, warn};
 use tragen_bus::{Ask, Bucket, Bus, Followed, PublishOptions, StartAt, Stream, Subject};
 use tragen_contracts::v1;
 use tragen_domain::{
-    cost::pool::{PoolInputs, Sizing, Target, line_up::line_up},
+    cost::pool::{PoolInputs, Sizing, Target, line_up::line_up as choose, shares::Shares},
     id::PoolId,
     time::Timestamp,
 };
@@ -36,8 +38,12 @@ const ALL_PPM: i64 = 1_000_000;
 ///
 /// # Errors
 /// When the buckets or the bars cannot be read.
-pub(crate) async fn start(context: &Context, bus: &Bus, config: &Config) -> anyhow::Result<()> {
-    let pools = config.sized_pools();
+pub(crate) async fn start(
+    context: &Context,
+    bus: &Bus,
+    (config, scores): (&Config, SharedScores),
+) -> anyhow::Result<()> {
+    let (pools, shares) = (config.sized_pools(), config.shares()?);
     let stored = stored(bus, &pools).await?;
     if pools.is_empty() {
         return Ok(());
@@ -45,7 +51,7 @@ pub(crate) async fn start(context: &Context, bus: &Bus, config: &Config) -> anyh
     let mut bars = bus.follow(context, Stream::Bars, "", StartAt::Beginning).await?;
     let mut known = Known::new(&pools, &stored);
     known::read_agents(bus).await?.into_iter().for_each(|change| known.take_agent(change));
-    let mut sizer = Sizer { bus: bus.clone(), known, pools, stored, capacity_ppm: ALL_PPM };
+    let mut sizer = Sizer { bus: bus.clone(), known, pools, shares, scores, stored, capacity_ppm: ALL_PPM };
     let (own, every) = (context.clone(), Duration::from_millis(config.pools_interval_ms));
     let mut agents = known::follow_agents(context, bus);
     context.spawn("pools", async move {
@@ -86,7 +92,9 @@ async fn stored(bus: &Bus, pools: &[SizedPool]) -> anyhow::Result<BTreeMap<PoolI
 struct Sizer {
     bus: Bus,
     pools: Vec<SizedPool>,
+    shares: Shares,
     known: Known,
+    scores: SharedScores,
     /// What the bucket has.
     stored: BTreeMap<PoolId, v1::PoolState>,
     capacity_ppm: i64,
@@ -107,12 +115,16 @@ impl Sizer {
         let sized: Vec<(SizedPool, PoolInputs, Sizing)> = self.pools.iter().map(|pool| self.size(pool, now)).collect();
         let places: BTreeMap<PoolId, u32> =
             sized.iter().map(|(pool, _, sizing)| (pool.pool.clone(), sizing.agents)).collect();
-        let line_up = line_up(self.known.candidates(&places), &places);
+        let candidates = self.known.candidates(&places, &self.scores.lock());
+        let line_up = choose(candidates, &places, &self.shares);
         self.known.set_active(&line_up);
         for (pool, inputs, sizing) in &sized {
-            let state = wire::state(pool, (inputs, sizing), &line_up, &self.known);
+            let state = {
+                let scores = self.scores.lock();
+                wire::state(pool, (inputs, sizing), &line_up, &Shown { known: &self.known, scores: &scores })
+            };
             gauge!(names::POOL_AGENTS, "pool" => pool.pool.to_string()).set(f64::from(sizing.agents));
-            self.tell(pool, state).await;
+            self.tell(pool, state, line_up.active.len()).await;
         }
     }
 
@@ -142,25 +154,28 @@ impl Sizer {
         }
     }
 
-    /// Puts a state that differs from the stored one into the bucket; a size that differs is a fact as well.
-    async fn tell(&mut self, pool: &SizedPool, state: v1::PoolState) {
+    /// Puts a state that differs from the stored one into the bucket; a size that differs is a fact as well, and so is
+    /// who trades.
+    async fn tell(&mut self, pool: &SizedPool, state: v1::PoolState, trading: usize) {
         let before = self.stored.get(&pool.pool);
         if before.is_some_and(|before| wire::same(before, &state)) {
             return;
         }
+        // The facts come first: what trades must be explained.
         let is_new_size = wire::size_of(before) != wire::size_of(Some(&state));
         if is_new_size && let Some(sized) = &state.sized {
-            let subject = Subject::PoolSized(pool.pool.clone());
-            let options = PublishOptions {
-                message_id: format!("{}-{}", pool.pool, sized.decided_at_micros).into(),
-                ..PublishOptions::default()
-            };
-            // The fact comes first: what trades must be explained.
-            if let Err(error) = self.bus.publish(&subject, sized, &options, FACT_PATIENCE).await {
-                warn!("the size of pool {} could not be told: {error}", pool.pool);
+            let told = self.publish(Subject::PoolSized(pool.pool.clone()), sized, sized.meta.as_ref()).await;
+            if !told {
                 return;
             }
             info!("pool {} has {} places: {}", pool.pool, sized.agents, sized.why);
+        }
+        let lined_up = line_up::changes(before, &state, &self.known, (&self.shares, trading));
+        if let Some(lined_up) = lined_up {
+            let subject = Subject::PoolLinedUp(pool.pool.clone());
+            if !self.publish(subject, &lined_up, lined_up.meta.as_ref()).await {
+                return;
+            }
         }
         let stored = async {
             let bucket = self.bus.bucket(Bucket::Pools).await?;
@@ -169,6 +184,19 @@ impl Sizer {
         match stored.await {
             Ok(_) => _ = self.stored.insert(pool.pool.clone(), state),
             Err(error) => warn!("pool {} could not be stored: {error:#}", pool.pool),
+        }
+    }
+
+    /// Whether the fact is stored; one that is not is told at the next turn.
+    async fn publish(&self, subject: Subject, fact: &impl prost::Message, meta: Option<&v1::Meta>) -> bool {
+        let message_id = meta.map(|meta| meta.event_id.clone());
+        let options = PublishOptions { message_id: message_id.unwrap_or_default().into(), ..PublishOptions::default() };
+        match self.bus.publish(&subject, fact, &options, FACT_PATIENCE).await {
+            Ok(_) => true,
+            Err(error) => {
+                warn!("{subject} could not be told: {error}");
+                false
+            }
         }
     }
 }

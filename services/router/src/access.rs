@@ -62,6 +62,8 @@ pub static GET_STATEMENT: Method = trader("tragen.v1.Accounts/GetStatement", Sco
 pub static LIST_INSTRUMENTS: Method = trader("tragen.v1.Markets/ListInstruments", Scope::TradeRead, Some(Budget::Read));
 /// See the contract.
 pub static GET_QUOTE: Method = trader("tragen.v1.Markets/GetQuote", Scope::TradeRead, Some(Budget::Read));
+/// What agents read.
+pub static PUT_NEWS: Method = staff("tragen.v1.Markets/PutNews", Role::Operator);
 /// See the contract.
 pub static GET_RISK_STATE: Method = staff("tragen.v1.RiskControl/GetRiskState", Role::Operator);
 /// See the contract.
@@ -112,7 +114,7 @@ pub static PROPOSE_BOOKING: Method = staff("tragen.v1.Operations/ProposeBooking"
 pub static CONFIRM_BOOKING: Method = staff("tragen.v1.Operations/ConfirmBooking", Role::Operator);
 
 /// Every method.
-pub static METHODS: [&Method; 40] = [
+pub static METHODS: [&Method; 41] = [
     &PLACE_TRADE,
     &GET_TRADE,
     &LIST_TRADES,
@@ -129,6 +131,7 @@ pub static METHODS: [&Method; 40] = [
     &GET_STATEMENT,
     &LIST_INSTRUMENTS,
     &GET_QUOTE,
+    &PUT_NEWS,
     &GET_RISK_STATE,
     &HALT,
     &PROPOSE_RESUME,

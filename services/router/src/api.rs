@@ -5,6 +5,7 @@ mod agents;
 mod analysis;
 mod bookings;
 mod markets;
+mod news;
 mod operations;
 mod risk;
 mod trading;
@@ -20,6 +21,7 @@ use crate::{
     balances::Balances,
     config::Config,
     desk::Desk,
+    fleet::Fleet,
     lanes::Lanes,
     metrics as names,
     page::PageTokens,
@@ -42,7 +44,7 @@ use tragen_bus::{
 };
 use tragen_cache::RateLimiter;
 use tragen_contracts::v1::{self, LedgerAnswer, LedgerQuestion, Meta, ledger_answer, ledger_question};
-use tragen_domain::routing::RequestLimits;
+use tragen_domain::{cost::pool::shares::Shares, routing::RequestLimits};
 use tragen_host::{Context, clock::now_micros};
 
 /// Everything the API works with.
@@ -57,6 +59,8 @@ pub(crate) struct Api {
     pub(crate) balances: Balances,
     pub(crate) analyses: Analyses,
     pub(crate) desk: Desk,
+    pub(crate) fleet: Fleet,
+    pub(crate) shares: Shares,
     pub(crate) lanes: Lanes,
     pub(crate) turnstile: Turnstile,
     pub(crate) pages: PageTokens,

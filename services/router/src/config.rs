@@ -4,6 +4,7 @@ use serde::Deserialize;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 use tragen_cache::Budget;
 use tragen_domain::{
+    cost::pool::shares::Shares,
     routing::{RequestLimits, TurnLimits},
     tier::Tier,
 };
@@ -48,7 +49,7 @@ pub struct Config {
     pub limited_accounts_max: u64,
     /// Balances that are remembered for display.
     pub cached_balances_max: u64,
-    /// Redis or Valkey that routers share limits and balances in, e.g. `redis://127.0.0.1:6379`; empty for none.
+    /// Redis or Valkey that routers share limits, balances and answers in, e.g. `redis://127.0.0.1:6379`; empty for none.
     pub cache_url: String,
     /// Most contracts or base units of one order, 1e-6.
     pub order_quantity_micros_max: i64,
@@ -87,6 +88,14 @@ pub struct Config {
     pub quote_analysis_age_ms: u64,
     /// How long an answer about results is good for everybody, milliseconds.
     pub result_analysis_age_ms: u64,
+    /// How long an answer about results is good in the cache that routers share, milliseconds.
+    pub shared_analysis_age_ms: u64,
+    /// Largest share of the enabled agents that one strategy may have, parts per million.
+    pub strategy_share_max_ppm: u64,
+    /// Largest share of the enabled agents that one timeframe may have, parts per million.
+    pub timeframe_share_max_ppm: u64,
+    /// With fewer enabled agents than this a share says nothing.
+    pub shares_from_agents: u64,
     /// Streams of trade and market changes that may be open.
     pub watchers_max: usize,
     /// Most of them for one account.
@@ -152,6 +161,10 @@ impl Default for Config {
             analysis_timeout_ms: 10_000,
             quote_analysis_age_ms: 1_000,
             result_analysis_age_ms: 60_000,
+            shared_analysis_age_ms: 300_000,
+            strategy_share_max_ppm: 300_000,
+            timeframe_share_max_ppm: 400_000,
+            shares_from_agents: 10,
             watchers_max: 1_000,
             watchers_per_account_max: 20,
             watch_buffer_max: 8_192,
@@ -213,6 +226,7 @@ impl Config {
             ("analysis_timeout_ms", self.analysis_timeout_ms > 0),
             ("quote_analysis_age_ms", self.quote_analysis_age_ms > 0),
             ("result_analysis_age_ms", self.result_analysis_age_ms > 0),
+            ("shared_analysis_age_ms", self.shared_analysis_age_ms > 0),
             ("watch_buffer_max", self.watch_buffer_max > 0),
             ("connections_max", self.connections_max > 0),
             ("streams_per_connection_max", self.streams_per_connection_max > 0),
@@ -224,6 +238,7 @@ impl Config {
         if let Some((key, _)) = positive.into_iter().find(|(_, is_good)| !is_good) {
             return Err(ConfigError { key, problem: "is too small" });
         }
+        self.shares()?;
         if self.wait_max_ms < self.wait_default_ms {
             return Err(ConfigError { key: "wait_max_ms", problem: "must not be below wait_default_ms" });
         }
@@ -256,6 +271,12 @@ impl Config {
             order_value_max: tragen_domain::money::Money::from_micros(self.order_value_micros_max),
             ..RequestLimits::default()
         }
+    }
+
+    pub(crate) fn shares(&self) -> Result<Shares, ConfigError> {
+        Shares::new(self.strategy_share_max_ppm, self.timeframe_share_max_ppm, self.shares_from_agents).map_err(|_| {
+            ConfigError { key: "strategy_share_max_ppm", problem: "and timeframe_share_max_ppm must be 1 to 1,000,000" }
+        })
     }
 
     pub(crate) fn turn_limits(&self) -> TurnLimits {

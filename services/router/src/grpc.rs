@@ -223,6 +223,15 @@ impl Markets for Grpc {
                 .await,
         )
     }
+
+    async fn put_news(&self, request: Request<v1::PutNewsRequest>) -> Result<Response<v1::PutNewsResponse>, Status> {
+        let (headers, _, message) = request.into_parts();
+        let api = &self.api;
+        reply(
+            api.serve(&access::PUT_NEWS, headers.as_ref(), |call| async move { api.put_news(&call, message).await })
+                .await,
+        )
+    }
 }
 
 #[async_trait]

@@ -65,6 +65,7 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
         .route("/v1/risk/confirm-limit", post(risk::confirm_limit))
         .route("/v1/risk/propose-reduction-end", post(risk::propose_reduction_end))
         .route("/v1/risk/confirm-reduction-end", post(risk::confirm_reduction_end))
+        .route("/v1/news", post(put_news))
         .route("/v1/agents", get(list_agents))
         .route("/v1/pools", get(list_pools))
         .route("/v1/agents/{agent_id}", get(get_agent).put(put_agent))
@@ -301,6 +302,12 @@ async fn put_agent(State(api): Shared, headers: HeaderMap, Path(agent_id): Path<
         api.put_agent(v1::PutAgentRequest { agent: Some(agent) }).await
     };
     reply(api, &access::PUT_AGENT, &headers, put).await
+}
+
+async fn put_news(State(api): Shared, headers: HeaderMap, body: Body) -> Response {
+    let api = &api;
+    let put = |call| async move { api.put_news(&call, message(body)?).await };
+    reply(api, &access::PUT_NEWS, &headers, put).await
 }
 
 async fn get_costs(State(api): Shared, headers: HeaderMap) -> Response {

@@ -3,7 +3,7 @@
 //! that the ledger has committed. It never decides about money, limits or prices.
 //!
 //! Inside: [`access`] and [`token`] let calls in, `api` does them, `desk` and
-//! `errand` keep a request to one outcome, `sent` what the bus may lose of it, `facts` follows the ledger, `balances`
+//! `errand` keep a request to one outcome, `fleet` counts the agents, `sent` what the bus may lose of it, `facts` follows the ledger, `balances`
 //! remembers what it told for display, `grpc` and `http` are the two ways in.
 
 pub mod access;
@@ -14,6 +14,7 @@ mod connections;
 mod desk;
 mod errand;
 mod facts;
+mod fleet;
 mod grpc;
 mod http;
 mod lanes;
@@ -31,6 +32,7 @@ use anyhow::Context as _;
 use api::Api;
 use balances::Balances;
 use desk::Desk;
+use fleet::Fleet;
 use lanes::Lanes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use page::PageTokens;
@@ -38,7 +40,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use token::{PublicKey, TokenChecker};
 use tokio::sync::{Semaphore, broadcast};
 use tragen_bus::{Bus, usage::Usage};
-use tragen_cache::{RateLimiter, SharedBalances, SharedLimits};
+use tragen_cache::{RateLimiter, SharedAnswers, SharedBalances, SharedLimits};
 use tragen_host::Context;
 use turnstile::Turnstile;
 
@@ -54,19 +56,21 @@ pub async fn run(context: Context, bus: Bus, config: Config, metrics: Prometheus
     metrics::describe();
     let keys = PublicKey::load_or_create(&config.data_dir).context("loading the token keys")?;
     let page_secret = token::page_secret(&config.data_dir).context("loading the page secret")?;
-    let (limits, balances) = match config.cache_url.as_str() {
-        "" => (None, None),
+    let (limits, balances, answers) = match config.cache_url.as_str() {
+        "" => (None, None, None),
         url => {
             let unusable = || format!("router.cache_url {url}");
             let limits = SharedLimits::new(url).with_context(unusable)?;
-            (Some(limits), Some(SharedBalances::new(url).with_context(unusable)?))
+            let balances = SharedBalances::new(url).with_context(unusable)?;
+            let lives = Duration::from_millis(config.shared_analysis_age_ms);
+            (Some(limits), Some(balances), Some(SharedAnswers::new(url, lives).with_context(unusable)?))
         }
     };
     let api = Arc::new(Api {
         tokens: TokenChecker::new(keys, &config),
         limiter: RateLimiter::new(config.limited_accounts_max, limits),
         balances: Balances::start(&context, config.cached_balances_max, balances),
-        analyses: api::Analyses::new(config.quote_analysis_age_ms, config.result_analysis_age_ms),
+        analyses: api::Analyses::new(config.quote_analysis_age_ms, config.result_analysis_age_ms, answers),
         desk: Desk::new(
             config.waiting_trades_max,
             Duration::from_secs(config.waiting_secs_max),
@@ -74,6 +78,8 @@ pub async fn run(context: Context, bus: Bus, config: Config, metrics: Prometheus
             Duration::from_secs(config.recent_answer_secs),
         ),
         turnstile: Turnstile::new(config.turn_limits()),
+        fleet: Fleet::start(&context, &bus),
+        shares: config.shares()?,
         lanes: Lanes::start(&context, &bus, config.lane_queue_max),
         pages: PageTokens::new(&page_secret),
         changes: broadcast::Sender::new(config.watch_buffer_max),

@@ -92,6 +92,8 @@ fn as_number(count: usize) -> f64 {
 }
 
 #[cfg(test)]
+mod fairness;
+#[cfg(test)]
 mod tests {
     use super::*;
     use futures::FutureExt as _;

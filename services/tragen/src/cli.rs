@@ -13,6 +13,7 @@ mod drill;
 mod forecast_eval;
 mod ledger;
 mod market;
+mod news;
 mod operations;
 mod pools;
 mod probe;
@@ -89,6 +90,9 @@ enum Command {
     /// Instruments and their prices.
     #[command(subcommand, after_help = "Example:\n  tragen market quote GBPUSD")]
     Market(market::MarketCommand),
+    /// What was written about matches, for the agents.
+    #[command(subcommand, after_help = "Example:\n  tragen news import news.jsonl")]
+    News(news::NewsCommand),
     /// Configured agents, which trade on their own.
     #[command(subcommand, after_help = "Example:\n  tragen agents ls")]
     Agents(agents::AgentsCommand),
@@ -145,6 +149,7 @@ impl Cli {
             Command::Trade(command) => command.run(client).await,
             Command::Analyze(command) => command.run(client).await,
             Command::Market(command) => command.run(client).await,
+            Command::News(command) => command.run(client).await,
             Command::Agents(command) => command.run(client).await,
             Command::Pools(command) => command.run(client).await,
             Command::Risk(command) => command.run(client).await,

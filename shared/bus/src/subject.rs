@@ -58,6 +58,10 @@ pub enum Subject {
     Usage(&'static str),
     /// `pool.<pool>`: how a pool was sized.
     PoolSized(PoolId),
+    /// `pool.<pool>.line-up`: who began or ceased to trade in a pool.
+    PoolLinedUp(PoolId),
+    /// `news.<match>`: what was written about a match.
+    News(MatchId),
     /// `alert.<severity>.<code>`: what a person must look at; the code is closed, in UPPER_SNAKE.
     Alert(Severity, &'static str),
     /// `audit.<shard>`: signed heads of the shard's hash chain.
@@ -151,6 +155,8 @@ impl fmt::Display for Subject {
             Self::Bar(timeframe, instrument) => write!(f, "md.bar.{}.{instrument}", timeframe.as_str()),
             Self::Usage(service) => write!(f, "usage.{service}"),
             Self::PoolSized(pool) => write!(f, "pool.{pool}"),
+            Self::PoolLinedUp(pool) => write!(f, "pool.{pool}.line-up"),
+            Self::News(match_id) => write!(f, "news.{match_id}"),
             Self::Alert(severity, code) => write!(f, "alert.{}.{code}", severity.as_str()),
             Self::ChainHead(shard) => write!(f, "audit.{shard}"),
             Self::Dead(stream) => write!(f, "dead.{stream}"),
@@ -175,6 +181,8 @@ impl Subject {
             Self::Bar(..) => "md.bar.{timeframe}.{instrument}",
             Self::Usage(_) => "usage.{service}",
             Self::PoolSized(_) => "pool.{pool}",
+            Self::PoolLinedUp(_) => "pool.{pool}.line-up",
+            Self::News(_) => "news.{match}",
             Self::Alert(..) => "alert.{severity}.{code}",
             Self::ChainHead(_) => "audit.{shard}",
             Self::Dead(_) => "dead.{stream}",

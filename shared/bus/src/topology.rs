@@ -35,6 +35,8 @@ pub enum Stream {
     Usage,
     /// How pools were sized. File: they explain which agents traded, and are few.
     Pools,
+    /// What was written about matches. File: people type it once.
+    News,
     /// What a person must look at. File: an alert must not be lost with the power that caused it.
     Alerts,
     /// Signed heads of the ledger's hash chains. File, never deleted: they prove what was.
@@ -76,6 +78,8 @@ pub enum Bucket {
     Agents,
     /// Pools by id: their size, and which agents only close what they hold.
     Pools,
+    /// What agents have shown, by agent id.
+    Scores,
     /// Worker presence by instance; entries end 5 s after the last beat.
     Workers,
 }
@@ -96,7 +100,7 @@ const MIB: i64 = 1 << 20;
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Requests,
         Self::Proposals,
         Self::Journal,
@@ -106,6 +110,7 @@ impl Stream {
         Self::Bars,
         Self::Usage,
         Self::Pools,
+        Self::News,
         Self::Alerts,
         Self::Audit,
         Self::Dead,
@@ -124,6 +129,7 @@ impl Stream {
             Self::Bars => "BARS",
             Self::Usage => "USAGE",
             Self::Pools => "POOLS",
+            Self::News => "NEWS",
             Self::Alerts => "ALERTS",
             Self::Audit => "AUDIT",
             Self::Dead => "DEAD",
@@ -141,6 +147,7 @@ impl Stream {
             Self::Bars => &["md.bar.>"],
             Self::Usage => &["usage.>"],
             Self::Pools => &["pool.>"],
+            Self::News => &["news.>"],
             Self::Alerts => &["alert.>"],
             Self::Audit => &["audit.*"],
             Self::Dead => &["dead.>"],
@@ -191,6 +198,8 @@ impl Stream {
                 ..base
             },
             Self::Usage => Config { storage: StorageType::Memory, max_age: DAY, max_bytes: 64 * MIB, ..base },
+            // The longest that a text counts is two days.
+            Self::News => Config { max_messages_per_subject: 200, max_age: 3 * DAY, max_bytes: 64 * MIB, ..base },
             Self::Pools | Self::Alerts | Self::Dead => Config { max_age: 30 * DAY, max_bytes: 256 * MIB, ..base },
         }
     }
@@ -284,7 +293,7 @@ impl Consumer {
 
 impl Bucket {
     /// Every bucket.
-    pub const ALL: [Self; 5] = [Self::Control, Self::Lease, Self::Agents, Self::Pools, Self::Workers];
+    pub const ALL: [Self; 6] = [Self::Control, Self::Lease, Self::Agents, Self::Pools, Self::Scores, Self::Workers];
 
     /// Its name on the server.
     #[must_use]
@@ -294,6 +303,7 @@ impl Bucket {
             Self::Lease => "lease",
             Self::Agents => "agents",
             Self::Pools => "pools",
+            Self::Scores => "scores",
             Self::Workers => "workers",
         }
     }
@@ -302,7 +312,7 @@ impl Bucket {
         let base = kv::Config { bucket: self.as_str().to_owned(), history: 1, ..kv::Config::default() };
         match self {
             Self::Control | Self::Agents => kv::Config { history: 5, ..base },
-            Self::Pools => base,
+            Self::Pools | Self::Scores => base,
             Self::Lease => kv::Config { max_age: Duration::from_secs(2), storage: StorageType::Memory, ..base },
             Self::Workers => kv::Config { max_age: Duration::from_secs(5), storage: StorageType::Memory, ..base },
         }

@@ -1,5 +1,6 @@
 //! Every key that is written to the shared cache, with its time to live.
 
+use crate::answer::sum;
 use std::{fmt, time::Duration};
 use tragen_domain::id::{AccountId, Currency};
 
@@ -71,5 +72,23 @@ impl BalanceKey {
 impl fmt::Display for BalanceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "tragen:balance:{}:{}", self.account, self.currency)
+    }
+}
+
+/// An agent's answer about the market: `tragen:answer:v1:<sum of the question>`. How long it lives is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AnswerKey(u64);
+
+impl AnswerKey {
+    /// Of the bytes of a question; the value says which question it answers, so two with one sum do no harm.
+    #[must_use]
+    pub fn of(question: &[u8]) -> Self {
+        Self(sum(question))
+    }
+}
+
+impl fmt::Display for AnswerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tragen:answer:v1:{:016x}", self.0)
     }
 }

@@ -8,10 +8,12 @@
 mod agent;
 mod ratio;
 mod status;
+mod track;
 mod trades;
 
 pub use crate::portfolio::{HIGH_PERFORMER_SCORE, SCORED_TRADES_MIN, ScoreInputs, Standing, performance_score};
-pub use agent::{AgentRecord, DAYS_KEPT};
+pub use agent::{AgentRecord, DAYS_KEPT, RecordFigures};
 pub use ratio::{Calendar, annual_ratio, sharpe, sharpe_of, sortino, sortino_of};
 pub use status::{Better, Kpi, KpiStatus};
-pub use trades::ClosedTrades;
+pub use track::{HeldFigures, PositionAfter, Track, TrackFigures};
+pub use trades::{ClosedFigures, ClosedTrades};

@@ -8,6 +8,7 @@ pub mod account;
 pub mod agent;
 pub mod analysis;
 pub mod lane;
+pub mod news;
 pub mod rate;
 pub mod reason;
 pub mod request;
@@ -20,6 +21,7 @@ pub use account::{
 pub use agent::{AgentFields, check_agent};
 pub use analysis::{AnalysisFields, NewsFields, check_analysis, check_match};
 pub use lane::LaneScheduler;
+pub use news::{CheckedReport, ReportFields, check_report};
 pub use rate::{RateDecision, SlidingLog};
 pub use reason::{Reason, Violation};
 pub use request::{

@@ -13,6 +13,7 @@ use tragen_domain::{
     },
     time::Timestamp,
 };
+use tragen_host::clock;
 
 impl Desk {
     /// The inputs of `agent`; of the others nothing is asked.
@@ -22,7 +23,10 @@ impl Desk {
             MandateAgent::Scout => MandateInputs::default(),
             MandateAgent::EplTrading => MandateInputs { model: self.model(&of).await.ok(), ..MandateInputs::default() },
             MandateAgent::ContextAware => {
-                let context = self.match_context(&of).await.unwrap_or_default();
+                let mut context = self.match_context(&of).await.unwrap_or_default();
+                let now = Timestamp::from_micros(clock::now_micros());
+                let [home, away] = self.board.absences(&of.match_id, now);
+                (context.home.key_absences, context.away.key_absences) = (home, away);
                 MandateInputs { context, ..MandateInputs::default() }
             }
         }
@@ -37,7 +41,7 @@ impl Desk {
         Ok(research(&model, &question)?.outcomes.map(|outcome| outcome.probability))
     }
 
-    /// Days of rest; who is missing is not known.
+    /// Days of rest; who is missing, the news say.
     async fn match_context(&self, of: &v1::Match) -> Result<MatchContext, Refused> {
         let known = self.results.now(&self.sources).await?;
         let team = |name: &str| {

@@ -1,6 +1,6 @@
 //! What the pools are sized by: the enabled agents, and the figures of the markets.
 
-use crate::config::SizedPool;
+use crate::{config::SizedPool, scores::Scores};
 use futures::StreamExt as _;
 use prost::Message as _;
 use std::{
@@ -41,6 +41,12 @@ pub(super) struct Known {
     /// Who did not trade when the process before this one ended, by pool.
     benched_before: BTreeMap<PoolId, BTreeSet<String>>,
     meters: BTreeMap<(InstrumentId, Timeframe), Meter>,
+}
+
+/// Everything that a pool's state is made of.
+pub(super) struct Shown<'a> {
+    pub(super) known: &'a Known,
+    pub(super) scores: &'a Scores,
 }
 
 #[derive(Default)]
@@ -98,15 +104,15 @@ impl Known {
         figure.and_then(as_ppm)
     }
 
-    /// Every enabled agent. Those of pools without a bound trade already; nobody has a score yet.
-    pub(super) fn candidates(&self, places: &BTreeMap<PoolId, u32>) -> Vec<Candidate> {
+    /// Every enabled agent. Those of pools without a bound trade already.
+    pub(super) fn candidates(&self, places: &BTreeMap<PoolId, u32>, scores: &Scores) -> Vec<Candidate> {
         let candidate =
             |(agent, (pool, strategy, timeframe)): (&AgentId, &(PoolId, &'static str, Timeframe))| Candidate {
                 agent: agent.clone(),
                 pool: pool.clone(),
                 strategy,
                 timeframe: *timeframe,
-                score_ppm: None,
+                score_ppm: scores.score_ppm(agent),
                 is_active: self.is_active(agent, pool) || !places.contains_key(pool),
             };
         self.agents.iter().map(candidate).collect()
@@ -121,6 +127,11 @@ impl Known {
     fn is_active(&self, agent: &AgentId, pool: &PoolId) -> bool {
         let did_before = || self.benched_before.get(pool).is_some_and(|benched| !benched.contains(agent.as_str()));
         if self.decided.contains(agent) { self.active.contains(agent) } else { did_before() }
+    }
+
+    /// Strategy and timeframe of an enabled agent.
+    pub(super) fn kind_of(&self, agent: &str) -> Option<(&'static str, Timeframe)> {
+        self.agents.get(agent).map(|(_, strategy, timeframe)| (*strategy, *timeframe))
     }
 
     /// Enabled agents of a pool.

@@ -111,6 +111,18 @@ async fn a_pool_begins_small_grows_with_its_market_and_says_why() -> anyhow::Res
     ensure!(told.subject == "pool.swing", "{}", told.subject);
     let first = v1::PoolSized::decode(told.payload)?;
     ensure!((first.target, first.previous_target, first.metric_ppm) == (2, None, None), "{first:?}");
+    let told = tokio::time::timeout(PATIENCE, facts.next()).await?.context("a fact")?;
+    ensure!(told.subject == "pool.swing.line-up", "{}", told.subject);
+    let lined_up = v1::PoolLinedUp::decode(told.payload)?;
+    ensure!((lined_up.places, lined_up.strategy_share_max_ppm) == (2, 300_000), "{lined_up:?}");
+    let changes: Vec<_> = lined_up
+        .changes
+        .iter()
+        .map(|c| (c.agent_id.as_str(), c.is_active, c.rank.as_str(), c.observed, c.limit))
+        .collect();
+    let active = |id| (id, true, "TESTING", 0, 0);
+    let benched = |id| (id, false, "TESTING", 3, 2);
+    ensure!(changes == [active("s0"), active("s1"), benched("s2"), benched("s3"), benched("s4")], "{changes:?}");
     Ok(())
 }
 
@@ -122,7 +134,8 @@ async fn a_restarted_monitor_goes_on_from_the_size_it_left() -> anyhow::Result<(
     }
     climb(&rig, 60).await?;
     // Left six minutes ago with two places, of which s3 and s4 had one each.
-    let bench = |id: &str| v1::BenchedAgent { agent_id: id.into(), why: "NO_PLACE".into() };
+    let bench =
+        |id: &str| v1::BenchedAgent { agent_id: id.into(), why: "NO_PLACE".into(), ..v1::BenchedAgent::default() };
     let left_at = tragen_host::clock::now_micros() - 360_000_000;
     let sized = v1::PoolSized { target: 2, target_set_at_micros: left_at, agents: 2, ..v1::PoolSized::default() };
     let benched = vec![bench("s0"), bench("s1"), bench("s2")];
@@ -171,5 +184,90 @@ async fn while_the_guard_is_short_of_memory_pools_have_four_fifths() -> anyhow::
     ensure!((sized.target, sized.agents) == (5, 4), "the target is as it was: {sized:?}");
     capacity_ppm.store(1_000_000, Ordering::SeqCst);
     pool_when(&rig, "all are active again", is_active(5)).await?;
+    Ok(())
+}
+
+/// A trade of `agent` on the account of its own; position and cash after it, in whole units.
+fn traded(agent: &str, sequence: i64, [quantity, realized, fees, cash]: [i64; 4], at_micros: i64) -> v1::LedgerFact {
+    let (unit, account_id) = (1_000_000, format!("agent-{agent}"));
+    let account = v1::Account {
+        account_id: account_id.clone(),
+        currency: "USD".into(),
+        cash_micros: cash * unit,
+        ..v1::Account::default()
+    };
+    let position = v1::Position {
+        instrument_id: "EURUSD".into(),
+        quantity_micros: quantity * unit,
+        average_price_micros: unit,
+        realized_pnl_micros: realized * unit,
+        fee_micros: fees * unit,
+        margin_micros: 0,
+    };
+    let trade = v1::Trade {
+        account_id: account_id.clone(),
+        filled_quantity_micros: unit,
+        fee_micros: unit,
+        cash_change_micros: -unit,
+        ..v1::Trade::default()
+    };
+    v1::LedgerFact {
+        meta: Some(v1::Meta { occurred_at_micros: at_micros, ..v1::Meta::default() }),
+        sequence,
+        kind: Some(v1::ledger_fact::Kind::Trade(v1::TradePosted {
+            trade: Some(trade),
+            agent_id: agent.into(),
+            ..v1::TradePosted::default()
+        })),
+        balances: vec![v1::BalanceChanged { account: Some(account) }],
+        positions: vec![v1::PositionChanged { account_id, position: Some(position), account_version: 1 }],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_shown_what_it_can_do_has_a_place_before_others_and_more_capital() -> anyhow::Result<()> {
+    const DAY: i64 = 86_400_000_000;
+    let rig = Rig::new(Spans::default()).await?;
+    for number in 0..5 {
+        put_agent(&rig, &format!("s{number}"), v1::Strategy::Swing, "4h").await?;
+    }
+    // s4 wins 40 times in a row of days, s3 has traded once.
+    let began = tragen_host::clock::now_micros() - 40 * DAY;
+    let mut facts = vec![traded("s3", 1, [1, 0, 1, 9_999], began)];
+    for trip in 0..40_i64 {
+        let lost = if trip % 5 == 4 { 3 } else { 0 };
+        let (before, at) = (10 * trip, began + trip * DAY);
+        for (held, realized) in [(1, before), (0, before + 10 - lost)] {
+            let sequence = i64::try_from(facts.len())? + 1;
+            facts.push(traded("s4", sequence, [held, realized, sequence - 1, 10_000 + realized - sequence + 1], at));
+        }
+    }
+    let told_up_to = i64::try_from(facts.len())?;
+    rig.publish(Subject::LedgerFacts(0), &v1::LedgerFactBatch { facts, told_up_to }).await?;
+    rig.start_with(Config { scores_interval_ms: 50, ..config() }).await?;
+    let state = pool_when(&rig, "s4 is placed by its score", |state| {
+        state.placed.iter().any(|agent| agent.agent_id == "s4" && agent.rank == "HIGH_PERFORMER")
+    })
+    .await?;
+    let score = state.placed.iter().find(|agent| agent.agent_id == "s4").and_then(|agent| agent.score_ppm);
+    ensure!(score.is_some_and(|ppm| ppm >= 800_000), "{state:?}");
+    ensure!(state.ranks.iter().map(|rank| (rank.agents, rank.capital_ppm)).eq([
+        (1, 400_000),
+        (0, 400_000),
+        (1, 200_000)
+    ]));
+    let parts: Vec<_> = state.placed.iter().filter(|agent| agent.agent_id == "s4").map(|a| a.capital_micros).collect();
+    ensure!(parts == [Some(state.capital_micros * 2 / 5)], "two fifths for the only high performer: {state:?}");
+
+    let bucket = rig.bus.bucket(Bucket::Scores).await?;
+    let started = Instant::now();
+    let stored = loop {
+        if let Some(bytes) = bucket.get("s4").await? {
+            break v1::AgentScore::decode(bytes)?;
+        }
+        ensure!(started.elapsed() < PATIENCE, "the record is stored");
+        tokio::task::yield_now().await;
+    };
+    ensure!((stored.wins + stored.losses, stored.told_up_to.get(&0)) == (40, Some(&81)), "{stored:?}");
     Ok(())
 }

@@ -103,10 +103,15 @@ impl Api {
         if agent.version != 0 && agent.version != stored_version {
             return Err(version_mismatch().with("stored_version", stored_version.to_string()));
         }
+        self.fleet.admit(&agent, &self.shares)?;
         agent.version = stored_version.saturating_add(1);
         // Revision 0 means that there must be none.
         match registry.update(agent.agent_id.as_str(), agent.encode_to_vec().into(), revision).await {
-            Ok(_) => Ok(PutAgentResponse { agent: Some(agent) }),
+            Ok(_) => {
+                // Before the registry tells it again: the next start is judged with this one.
+                self.fleet.take(&agent.agent_id, Some(&agent));
+                Ok(PutAgentResponse { agent: Some(agent) })
+            }
             Err(_) => match registry.entry(agent.agent_id.as_str()).await {
                 Ok(now) if now.as_ref().map_or(0, |entry| entry.revision) != revision => Err(version_mismatch()),
                 Ok(_) | Err(_) => Err(registry_unavailable()),

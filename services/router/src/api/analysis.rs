@@ -3,10 +3,11 @@
 
 use super::{Api, Call};
 use crate::refusal::{Refusal, malformed_answer};
+use futures::FutureExt as _;
 use prost::Message as _;
 use std::{sync::Arc, time::Duration};
 use tragen_bus::Ask;
-use tragen_cache::FlightCache;
+use tragen_cache::{FlightCache, SharedAnswers};
 use tragen_contracts::v1::{
     self, AnalyzeRequest, AnalyzeResponse, WhatIfRequest, WorkerAnswer, WorkerQuestion, analyze_request::Kind,
     worker_answer::Answer, worker_question::Question,
@@ -26,6 +27,8 @@ const KEPT_MAX: u64 = 10_000;
 pub(crate) struct Analyses {
     by_quotes: FlightCache<Vec<u8>, AnalyzeResponse>,
     by_results: FlightCache<Vec<u8>, AnalyzeResponse>,
+    /// What changes with results, for all routers.
+    shared: Option<SharedAnswers>,
 }
 
 /// For whom an answer is good, and how long.
@@ -42,11 +45,12 @@ enum Reach {
 }
 
 impl Analyses {
-    pub(crate) fn new(quotes_age_ms: u64, results_age_ms: u64) -> Self {
+    pub(crate) fn new(quotes_age_ms: u64, results_age_ms: u64, shared: Option<SharedAnswers>) -> Self {
         let cache = |name, age_ms| FlightCache::new(name, KEPT_MAX, Duration::from_millis(age_ms));
         Self {
             by_quotes: cache("analyses_by_quotes", quotes_age_ms),
             by_results: cache("analyses_by_results", results_age_ms),
+            shared,
         }
     }
 }
@@ -60,15 +64,17 @@ impl Api {
     ) -> Result<AnalyzeResponse, Refusal> {
         let now = Timestamp::from_micros(now_micros());
         check_analysis(&fields(&request), news(&request), &self.limits, now)?;
-        let cache = match reach(&request) {
-            Reach::Quotes => &self.analyses.by_quotes,
-            Reach::Results => &self.analyses.by_results,
+        let key = request.encode_to_vec();
+        // No account goes with a question whose answer others will get.
+        let asked = match reach(&request) {
+            Reach::Quotes => self.analyses.by_quotes.get_or_try(key, self.ask_agent(call, "", request).boxed()),
+            Reach::Results => {
+                let question = key.clone();
+                self.analyses.by_results.get_or_try(key, self.ask_all_routers(call, question, request).boxed())
+            }
             Reach::Account => return self.ask_agent(call, call.caller.account.as_str(), request).await,
             Reach::Once => return self.ask_agent(call, "", request).await,
         };
-        let key = request.encode_to_vec();
-        // No account goes with a question whose answer others will get.
-        let asked = cache.get_or_try(key, self.ask_agent(call, "", request));
         match tokio::time::timeout_at(call.deadline, asked).await {
             Ok(answer) => answer.map_err(|refusal| Refusal::clone(&refusal)),
             Err(_) => {
@@ -76,6 +82,24 @@ impl Api {
                     .with("part", "worker"))
             }
         }
+    }
+
+    /// What another router was told within the last minutes, or else the agent's answer, for the others too.
+    async fn ask_all_routers(
+        &self,
+        call: &Call,
+        question: Vec<u8>,
+        request: AnalyzeRequest,
+    ) -> Result<AnalyzeResponse, Refusal> {
+        let Some(shared) = &self.analyses.shared else { return self.ask_agent(call, "", request).await };
+        let now = || Timestamp::from_micros(now_micros());
+        let known = shared.get(&question, now()).await.and_then(|bytes| AnalyzeResponse::decode(&*bytes).ok());
+        if let Some(answer) = known.filter(|answer| answer.result.is_some()) {
+            return Ok(answer);
+        }
+        let answer = self.ask_agent(call, "", request).await?;
+        shared.keep(&question, &answer.encode_to_vec(), now()).await;
+        Ok(answer)
     }
 
     async fn ask_agent(&self, call: &Call, account: &str, request: AnalyzeRequest) -> Result<AnalyzeResponse, Refusal> {

@@ -3,6 +3,7 @@
 use crate::stage::{Backstage, Stage, expect_refusal, generous, with_token};
 use prost::Message as _;
 use tonic::Code::{Aborted, InvalidArgument, PermissionDenied};
+use tonic_types::StatusExt as _;
 use tragen_bus::Bucket;
 use tragen_contracts::v1;
 use tragen_domain::tier::Tier;
@@ -89,4 +90,43 @@ async fn a_large_registry_is_listed_in_order_and_page_by_page() {
     assert_eq!(all.len(), 120);
     assert!(all.is_sorted());
     assert_eq!(list(&alice).await.len(), 60, "a trader sees those of the own account");
+}
+
+#[tokio::test]
+async fn an_agent_that_would_make_its_kind_too_common_is_refused_with_limit_and_observed_value() {
+    let stage = Stage::start_with(generous(), Backstage::Asleep, 100, Spans::default()).await;
+    let operator = stage.token("olga", Tier::Standard, Role::Operator);
+    let put = async |agent: v1::Agent| {
+        let answer = stage.agents().put_agent(with_token(&operator, v1::PutAgentRequest { agent: Some(agent) })).await;
+        answer.map(|answer| answer.into_inner().agent.expect("an agent"))
+    };
+    for number in 0..9 {
+        put(agent(&format!("a{number}"), "fund")).await.expect("nine say nothing of shares");
+    }
+    let refused = put(agent("a9", "fund")).await.expect_err("the tenth of one strategy");
+    let details = refused.get_error_details();
+    let info = details.error_info().expect("a reason");
+    let told = |key: &str| info.metadata.get(key).map(String::as_str);
+    assert_eq!((refused.code(), info.reason.as_str()), (tonic::Code::FailedPrecondition, "STRATEGY_SHARE"));
+    assert_eq!((told("limit"), told("observed"), told("trading_agents")), (Some("3"), Some("10"), Some("10")));
+    let swing = v1::Agent { strategy: v1::Strategy::Swing.into(), ..agent("a9", "fund") };
+    expect_refusal("a timeframe", put(swing.clone()).await, tonic::Code::FailedPrecondition, "TIMEFRAME_SHARE");
+    put(v1::Agent { is_enabled: false, ..agent("a9", "fund") }).await.expect("who does not trade is in nobody's way");
+    put(v1::Agent { timeframe: "4h".into(), ..swing }).await.expect("another kind");
+    // Written by somebody else: the router hears of it and counts it too.
+    let stored = stage.bus.bucket(Bucket::Agents).await.expect("a bucket");
+    for number in 0..3 {
+        let more = v1::Agent { strategy: v1::Strategy::Scalper.into(), timeframe: "1h".into(), ..agent("", "fund") };
+        stored.put(format!("s{number}"), more.encode_to_vec().into()).await.expect("stored");
+    }
+    let started = std::time::Instant::now();
+    let scalper = v1::Agent { strategy: v1::Strategy::Scalper.into(), timeframe: "5m".into(), ..agent("", "fund") };
+    for number in 0.. {
+        let next = v1::Agent { agent_id: format!("n{number}"), ..scalper.clone() };
+        if let Err(refused) = put(next).await {
+            assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused:?}");
+            break;
+        }
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "the bucket is followed");
+    }
 }

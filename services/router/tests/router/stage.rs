@@ -19,8 +19,8 @@ use tragen_contracts::v1::{
     GetAccountResponse, LedgerAnswer, LedgerFact, LedgerFactBatch, LedgerQuestion, ListTradesResponse, Outcomes,
     Proposal, ProposalBatch, Trade, TradePosted, TradeRequested, TradeRequestedBatch, TradeStatus,
     accounts_client::AccountsClient, agents_client::AgentsClient, get_trade_request::Key, ledger_answer::Answer,
-    ledger_fact, ledger_question::Question, operations_client::OperationsClient, proposal,
-    risk_control_client::RiskControlClient, trading_client::TradingClient,
+    ledger_fact, ledger_question::Question, markets_client::MarketsClient, operations_client::OperationsClient,
+    proposal, risk_control_client::RiskControlClient, trading_client::TradingClient,
 };
 use tragen_domain::{id::AccountId, tier::Tier};
 use tragen_host::{Context, Lifecycle, clock::now_micros, trace::Spans};
@@ -151,6 +151,10 @@ impl Stage {
 
     pub(crate) fn accounts(&self) -> AccountsClient<Channel> {
         AccountsClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn markets(&self) -> MarketsClient<Channel> {
+        MarketsClient::new(self.channel.clone())
     }
 
     pub(crate) fn agents(&self) -> AgentsClient<Channel> {

@@ -57,6 +57,16 @@ impl Valkey {
         Some(String::from_utf8(value).expect("text"))
     }
 
+    /// Stores text without line ends under `key`.
+    pub(crate) async fn set(&self, key: &str, value: &str) {
+        let mut stream = BufReader::new(UnixStream::connect(socket(&self.folder)).await.expect("connected"));
+        let parts = ["SET", key, value].map(|part| format!("${}\r\n{part}\r\n", part.len())).concat();
+        stream.write_all(format!("*3\r\n{parts}").as_bytes()).await.expect("asked");
+        let mut answer = String::new();
+        stream.read_line(&mut answer).await.expect("an answer");
+        assert_eq!(answer, "+OK\r\n");
+    }
+
     async fn wait_ready(&self) {
         let started = Instant::now();
         while UnixStream::connect(socket(&self.folder)).await.is_err() {

@@ -1,6 +1,7 @@
 //! Whole runs: against reference figures from real prices where there are any,
 //! and on small made-up files for everything that must be refused or noticed.
 
+mod bad_input;
 mod made_up;
 mod reference;
 

@@ -56,6 +56,7 @@ impl ReplayArgs {
                     | Stream::Bars
                     | Stream::Usage
                     | Stream::Pools
+                    | Stream::News
                     | Stream::Alerts
                     | Stream::Audit
                     | Stream::Dead => {}

@@ -105,16 +105,19 @@ fn agents_commands(up: &Platform, olga: &str) {
     check(&run(up, olga, "agents put --id s-3 --instrument EURUSD --account fund"), 2, "--strategy");
 
     let file = up.data_dir().join("agents.toml");
+    // As many of each kind: no strategy or timeframe has more than its share.
+    let kinds = [("scalping", "1m"), ("swing", "4h"), ("conservative", "1d"), ("value_bettor", "1h")];
     let many: String = (0..300)
         .map(|n| {
+            let (template, bars) = kinds[n % kinds.len()];
             format!(
-                "[[agent]]\nid = \"many-{n}\"\ntemplate = \"scalping\"\naccount = \"fund\"\ninstruments = [\"GBPUSD\"]\n"
+                "[[agent]]\nid = \"many-{n}\"\ntemplate = \"{template}\"\ntimeframe = \"{bars}\"\naccount = \"fund\"\ninstruments = [\"GBPUSD\"]\n"
             )
         })
         .collect();
     let path = file.to_str().expect("a path");
     std::fs::write(&file, format!("{many}risk_tolerance = 11\n")).expect("a file");
-    check(&run(up, olga, &format!("agents import {path}")), 1, "agents.toml:1501: risk_tolerance: from 1 to 10");
+    check(&run(up, olga, &format!("agents import {path}")), 1, "agents.toml:1801: risk_tolerance: from 1 to 10");
     let count = || json(&run(up, olga, "agents ls -o json"))["agents"].as_array().map(Vec::len);
     assert_eq!(count(), Some(2), "nothing of a bad file is stored");
 

@@ -35,16 +35,21 @@ pub fn rebalance(
     cash: f64,
     position: Quantity,
 ) -> Option<Rebalance> {
-    let wanted = match signal.target {
-        None => 0,
-        Some(Direction::Short) if instrument.settlement.style == SettlementStyle::Spot => 0,
-        Some(Direction::Long) => size(personality, instrument, signal, cash)?.micros(),
-        Some(Direction::Short) => -size(personality, instrument, signal, cash)?.micros(),
-    };
-    let is_on_side = wanted != 0 && wanted.signum() == position.micros().signum();
+    let side = i64::from(signal.direction());
+    let is_on_side = side != 0 && side == position.micros().signum();
     if is_on_side && signal.reason != Some(Reason::Resize) {
         return None;
     }
+    let sized = || size(personality, instrument, signal, cash).map(Quantity::micros);
+    let wanted = match signal.target {
+        None => Some(0),
+        Some(Direction::Short) if instrument.settlement.style == SettlementStyle::Spot => Some(0),
+        Some(Direction::Long) => sized(),
+        Some(Direction::Short) => sized().map(|quantity| -quantity),
+    };
+    // Too little to hold anything on the new side: what is held on the other one is closed all the same.
+    let is_against = side != 0 && side == -position.micros().signum();
+    let wanted = wanted.or_else(|| is_against.then_some(0))?;
     let change = wanted.checked_sub(position.micros())?;
     let quantity = Quantity::from_micros(change.checked_abs()?).floor_to(instrument.lot);
     if quantity < instrument.min_quantity {
@@ -151,6 +156,9 @@ mod tests {
         check(Spot, Some(Short), 1_000.0, "0", None);
         check(Spot, Some(Short), 1_000.0, "7", Some((Sell, "7", true)));
         check(Margined, Some(Long), 0.0, "0", None);
+        // Too little for the other side still closes this one, and keeps what is on the right side.
+        check(Margined, Some(Short), 1.0, "5", Some((Sell, "5", true)));
+        check(Margined, Some(Long), 1.0, "5", None);
         // The largest order of the instrument.
         check(Margined, Some(Long), 1e6, "0", Some((Buy, "1000", false)));
     }

@@ -6,6 +6,7 @@
 
 pub mod capital;
 pub mod line_up;
+pub mod shares;
 
 use crate::time::Timestamp;
 

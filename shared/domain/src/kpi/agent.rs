@@ -2,11 +2,14 @@
 
 use super::{
     ratio::{Calendar, sharpe_of, sortino_of},
-    trades::ClosedTrades,
+    trades::{ClosedFigures, ClosedTrades},
 };
 use crate::{
     money::{Money, Overflow},
-    portfolio::{Confidence, Drawdown, Return, ReturnWindow, ScoreInputs, TailRisk, Undefined, performance_score},
+    portfolio::{
+        Confidence, Drawdown, DrawdownFigures, Return, ReturnWindow, ScoreInputs, TailRisk, Undefined,
+        performance_score,
+    },
 };
 
 /// How many daily returns are kept: a year of a venue that never closes.
@@ -21,7 +24,40 @@ pub struct AgentRecord {
     drawdown: Drawdown,
 }
 
+/// Everything there is to store of an [`AgentRecord`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordFigures {
+    /// Closed trades.
+    pub trades: ClosedFigures,
+    /// Returns of the days kept, oldest first; at most [`DAYS_KEPT`].
+    pub days: Vec<Return>,
+    /// Peak, equity and the worst fall.
+    pub drawdown: DrawdownFigures,
+}
+
 impl AgentRecord {
+    /// As it was when `figures` were stored.
+    ///
+    /// # Errors
+    /// [`Undefined`] when no record had these figures.
+    pub fn restored(figures: &RecordFigures, calendar: Calendar) -> Result<Self, Undefined> {
+        let mut record = Self::new(Money::ZERO, calendar);
+        record.trades = ClosedTrades::restored(&figures.trades).ok_or(Undefined::OutOfRange)?;
+        record.drawdown = Drawdown::restored(figures.drawdown)?;
+        figures.days.iter().for_each(|day| record.end_day(*day));
+        Ok(record)
+    }
+
+    /// What to store for [`AgentRecord::restored`].
+    #[must_use]
+    pub fn figures(&self) -> RecordFigures {
+        RecordFigures {
+            trades: self.trades.figures(),
+            days: self.days.returns().collect(),
+            drawdown: self.drawdown.figures(),
+        }
+    }
+
     /// An agent that starts with `equity`.
     #[must_use]
     pub fn new(equity: Money, calendar: Calendar) -> Self {
@@ -94,6 +130,22 @@ impl AgentRecord {
         self.days.tail(confidence)
     }
 
+    /// Days that ended so far and are kept.
+    #[must_use]
+    pub fn days(&self) -> usize {
+        self.days.len()
+    }
+
+    /// The score in parts per million, rounded down: what is not quite 0.8 is none. 0.8 that came out a little lower
+    /// in the last digit is 0.8.
+    ///
+    /// # Errors
+    /// As [`performance_score`].
+    pub fn score_ppm(&self) -> Result<i64, Undefined> {
+        let ppm = self.score()? * 1e6 + 1e-6;
+        format!("{:.0}", ppm.floor()).parse().map_err(|_| Undefined::OutOfRange)
+    }
+
     /// The score of all of it.
     ///
     /// # Errors
@@ -132,5 +184,7 @@ mod tests {
         assert!((record.max_drawdown() - 0.06).abs() < 1e-15);
         let expected = 0.35 + 0.2 * (2.0 / 3.0 - 0.45) / 0.25 + 0.3 + 0.09;
         assert!((record.score().expect("defined") - expected).abs() < 1e-12);
+        assert_eq!(record.score_ppm(), Ok(913_333), "0.9133333");
+        assert_eq!(record.days(), 20);
     }
 }

@@ -26,7 +26,38 @@ pub struct ClosedTrades {
     lost: Money,
 }
 
+/// Everything there is to store of [`ClosedTrades`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct ClosedFigures {
+    /// Trades that won.
+    pub wins: u64,
+    /// Trades that lost.
+    pub losses: u64,
+    /// Trades that did neither.
+    pub even: u64,
+    /// What the winners won, >= 0.
+    pub won: Money,
+    /// What the losers lost, >= 0.
+    pub lost: Money,
+}
+
 impl ClosedTrades {
+    /// As they were when `figures` were stored; `None` when no trades had these figures.
+    #[must_use]
+    pub fn restored(figures: &ClosedFigures) -> Option<Self> {
+        let ClosedFigures { wins, losses, even, won, lost } = *figures;
+        let is_possible =
+            !won.is_negative() && !lost.is_negative() && wins.checked_add(losses)?.checked_add(even).is_some();
+        is_possible.then_some(Self { wins, losses, even, won, lost })
+    }
+
+    /// What to store for [`ClosedTrades::restored`].
+    #[must_use]
+    pub const fn figures(&self) -> ClosedFigures {
+        let Self { wins, losses, even, won, lost } = *self;
+        ClosedFigures { wins, losses, even, won, lost }
+    }
+
     /// A trade closed with this profit after fees; see [`crate::portfolio::RoundTrip`].
     ///
     /// # Errors

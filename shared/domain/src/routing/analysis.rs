@@ -229,7 +229,7 @@ fn check_news(item: &NewsFields<'_>, found: &mut Found) {
 }
 
 /// A name as people write it: short, and nothing in it that a terminal obeys.
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.trim().is_empty() && !text.chars().any(char::is_control)
 }
 

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use futures::{StreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use tonic::{Code, Status};
 use tragen_contracts::v1;
 
 /// Agents stored at the same time: one fsync of the bus serves several.
@@ -43,7 +44,7 @@ pub(super) async fn import(client: &ClientArgs, file: &Path, dry_run: bool) -> a
         print(&format!("would be {said}"))?;
         return Ok(Verdict::Good);
     }
-    let refused = store(&agents, plan.to_store).await?;
+    let refused = store_all(&agents, plan.to_store).await?;
     anyhow::ensure!(
         refused.is_empty(),
         "{} agents were not stored; repeat the import for them:\n{}",
@@ -81,17 +82,46 @@ fn plan(wanted: Vec<v1::Agent>, stored: &[v1::Agent]) -> Plan {
     plan
 }
 
-/// Stores them, some at a time; returns what was refused, a line each.
-async fn store(agents: &AgentsClient<Authorized>, to_store: Vec<v1::Agent>) -> anyhow::Result<Vec<String>> {
+/// Stores them; returns what was refused, a line each. Which kind is too common depends on who trades already, so
+/// those that are refused for that are tried again for as long as others get in.
+async fn store_all(agents: &AgentsClient<Authorized>, to_store: Vec<v1::Agent>) -> anyhow::Result<Vec<String>> {
+    let mut waiting = to_store;
+    let mut refused = Vec::new();
+    loop {
+        let before = waiting.len();
+        let found = store(agents, waiting).await?;
+        waiting = Vec::new();
+        let mut too_common = Vec::new();
+        for (agent, status) in found {
+            let line = format!("{}: {}", agent.agent_id, explain::sentence(&status.clone().into()));
+            if status.code() == Code::FailedPrecondition {
+                too_common.push(line);
+                waiting.push(agent);
+            } else {
+                refused.push(line);
+            }
+        }
+        if waiting.is_empty() || waiting.len() == before {
+            refused.extend(too_common);
+            return Ok(refused);
+        }
+    }
+}
+
+/// Tries each once, some at a time; returns what was refused.
+async fn store(
+    agents: &AgentsClient<Authorized>,
+    to_store: Vec<v1::Agent>,
+) -> anyhow::Result<Vec<(v1::Agent, Status)>> {
     let bar = ProgressBar::new(u64::try_from(to_store.len()).unwrap_or(u64::MAX));
     bar.set_style(ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} agents, {elapsed}")?);
     bar.enable_steady_tick(Duration::from_millis(100));
     let puts = to_store.into_iter().map(|agent| {
-        let (mut agents, id, bar) = (agents.clone(), agent.agent_id.clone(), bar.clone());
+        let (mut agents, bar) = (agents.clone(), bar.clone());
         async move {
-            let put = agents.put_agent(ask(v1::PutAgentRequest { agent: Some(agent) })).await;
+            let put = agents.put_agent(ask(v1::PutAgentRequest { agent: Some(agent.clone()) })).await;
             bar.inc(1);
-            put.err().map(|status| format!("{id}: {}", explain::sentence(&status.into())))
+            put.err().map(|status| (agent, status))
         }
     });
     let refused = stream::iter(puts).buffer_unordered(STORED_AT_ONCE).filter_map(std::future::ready).collect().await;
