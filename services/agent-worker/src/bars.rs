@@ -153,7 +153,9 @@ pub(crate) fn as_units(micros: i64) -> f64 {
     micros as f64 / 1e6
 }
 
-fn model_bar(bar: &market::Bar) -> Option<bar::Bar> {
+/// A bar as the rules see it; `None` for prices that no market has.
+#[must_use]
+pub fn model_bar(bar: &market::Bar) -> Option<bar::Bar> {
     let ohlc = |side: &market::Ohlc| Ohlc {
         open: as_units(side.open.micros()),
         high: as_units(side.high.micros()),

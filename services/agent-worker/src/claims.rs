@@ -4,6 +4,7 @@
 
 use crate::{
     autonomous::{Desk, age_ms},
+    bar_order::{rationale, request_id},
     bars::Due,
     control::Permission,
     holdings::{self, Holdings},
@@ -37,7 +38,6 @@ use tragen_domain::{
     order::{OrderPrice, OrderTerms, Side, TimeInForce},
 };
 use tragen_host::{clock, retry::Backoff};
-use uuid::{Builder, Uuid};
 
 /// How long a claimed bar may take to be evaluated here as well.
 const EVALUATION_PATIENCE: Duration = Duration::from_secs(2);
@@ -232,7 +232,8 @@ impl Desk {
             timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
         };
-        let decision: Decision = self.parts.proposer.order(&terms, origin, rationale(agent, signal));
+        let decision: Decision =
+            self.parts.proposer.order(&terms, origin, rationale(agent.personality.style(), signal));
         let meta = v1::Meta { event_id: key.request_id.clone(), ..v1::Meta::default() };
         self.parts.proposer.propose(key, &meta, &span, decision).await?;
         counter!(metrics::AGENT_ORDERS).increment(1);
@@ -290,7 +291,7 @@ impl Wishes<'_> {
 
 /// The same bar gives every worker the same request: whoever proposes it a second time changes nothing.
 fn trade_key(agent: &ConfiguredAgent, bar: &Bar) -> v1::TradeKey {
-    let request_id = request_id(agent, bar).to_string();
+    let request_id = request_id(agent.id.as_str(), bar.timeframe, &bar.instrument, bar.start).to_string();
     v1::TradeKey {
         trade_id: trade_id(agent.account.as_str(), &request_id).to_string(),
         request_id,
@@ -299,24 +300,4 @@ fn trade_key(agent: &ConfiguredAgent, bar: &Bar) -> v1::TradeKey {
         payload_hash: bytes::Bytes::new(),
         created_at_micros: clock::now_micros(),
     }
-}
-
-/// A UUIDv7 as of any other request, made at the bar's start; the rest is a hash of agent, timeframe and instrument.
-fn request_id(agent: &ConfiguredAgent, bar: &Bar) -> Uuid {
-    let name = format!("{}-{}-{}", agent.id, bar.timeframe.as_str(), bar.instrument);
-    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).into_bytes();
-    let mut rest = [0; 10];
-    rest.copy_from_slice(&hash[..10]);
-    let millis = u64::try_from(bar.start.micros() / 1_000).unwrap_or(0);
-    Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
-}
-
-fn rationale(agent: &ConfiguredAgent, signal: &Signal) -> String {
-    let target = match signal.target {
-        Some(direction) => format!("{direction:?}").to_lowercase(),
-        None => "flat".to_owned(),
-    };
-    let why = signal.reason.or_else(|| signal.closed.as_ref().map(|closed| closed.reason));
-    let why = why.map_or_else(String::new, |reason| format!(" ({reason:?})"));
-    format!("{:?}: {target} at {:.5}{why}", agent.personality.style(), signal.reference_price)
 }

@@ -7,6 +7,7 @@ pub mod advisor;
 mod alert;
 mod analysis;
 mod autonomous;
+pub mod bar_order;
 pub mod bars;
 mod claims;
 pub mod config;

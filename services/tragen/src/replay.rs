@@ -6,8 +6,10 @@
 //! The guard's own state is replayed and checked by [`tragen_risk_guard::replay`];
 //! this goes on from the orders that are in it.
 
+mod agents;
 mod books;
 
+pub(crate) use agents::{Decisions, MadeAgain};
 use books::{Books, Cash};
 use std::{
     collections::{HashMap, HashSet},

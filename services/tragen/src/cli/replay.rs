@@ -3,7 +3,7 @@
 use crate::{
     Verdict,
     output::{Format, print},
-    replay::Comparison,
+    replay::{Comparison, Decisions, MadeAgain},
 };
 use anyhow::Context as _;
 use clap::Args;
@@ -14,13 +14,17 @@ use tragen_host::{Lifecycle, trace::Spans};
 use tragen_risk_guard::replay::{JournalReader, JournalWriter, Replay};
 
 /// The recordings in a folder.
-const FILES: [(Stream, &str); 3] =
-    [(Stream::Journal, "journal"), (Stream::Executions, "executions"), (Stream::Ledger, "ledger")];
+const FILES: [(Stream, &str); 4] = [
+    (Stream::Journal, "journal"),
+    (Stream::Executions, "executions"),
+    (Stream::Ledger, "ledger"),
+    (Stream::Bars, "bars"),
+];
 
 /// Which day.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  tragen replay --nats nats://127.0.0.1:4222 --save day && tragen replay --journal day\n\nIt replays the guard's state with its hashes, holds every fill against its approval and the fee rule, and books\neverything again by the ledger's rules. Exit code 0: no difference."
+    after_help = "Example:\n  tragen replay --nats nats://127.0.0.1:4222 --save day && tragen replay --journal day\n\nIt replays the guard's state with its hashes, holds every fill against its approval and the fee rule, and books\neverything again by the ledger's rules. What agents\ndecided on bars is decided again where the bars and those before them are still there. Exit code 0: no difference."
 )]
 pub(crate) struct ReplayArgs {
     /// The bus that keeps the day.
@@ -38,22 +42,25 @@ impl ReplayArgs {
     pub(super) async fn run(self, format: Format) -> anyhow::Result<Verdict> {
         let mut replay = Replay::default();
         let mut comparison = Comparison::default();
+        let mut decisions = Decisions::default();
         let mut state_differs = None;
         for (stream, name) in FILES {
             self.read(stream, name, |sequence, payload| {
                 match stream {
                     Stream::Journal => {
-                        comparison.journal(&decode(payload, sequence)?);
+                        let batch = decode(payload, sequence)?;
+                        comparison.journal(&batch);
+                        decisions.journal(&batch);
                         if state_differs.is_none() {
                             state_differs = replay.take(sequence, payload).err();
                         }
                     }
                     Stream::Executions => comparison.executions(&decode(payload, sequence)?),
                     Stream::Ledger => comparison.facts(&decode(payload, sequence)?),
+                    Stream::Bars => decisions.bar(&decode(payload, sequence)?),
                     Stream::Requests
                     | Stream::Proposals
                     | Stream::Market
-                    | Stream::Bars
                     | Stream::Usage
                     | Stream::Pools
                     | Stream::News
@@ -67,7 +74,8 @@ impl ReplayArgs {
             .with_context(|| format!("reading {}", stream.as_str()))?;
         }
         comparison.conclude()?;
-        show(format, &replay, &comparison, state_differs.as_ref())?;
+        let again = decisions.conclude(&mut comparison);
+        show(format, (&replay, again), &comparison, state_differs.as_ref())?;
         Ok(if comparison.count == 0 && state_differs.is_none() { Verdict::Good } else { Verdict::Bad })
     }
 
@@ -79,6 +87,10 @@ impl ReplayArgs {
         mut take: impl FnMut(u64, &[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         if let Some(folder) = &self.journal {
+            // Recordings of earlier versions have no bars.
+            if stream == Stream::Bars && !recording(folder, name).exists() {
+                return Ok(());
+            }
             let mut reader = JournalReader::open(&recording(folder, name))?;
             while let Some((sequence, payload)) = reader.read()? {
                 take(sequence, &payload)?;
@@ -122,7 +134,7 @@ fn decode<T: Message + Default>(payload: &[u8], sequence: u64) -> anyhow::Result
 
 fn show(
     format: Format,
-    replay: &Replay,
+    (replay, again): (&Replay, MadeAgain),
     comparison: &Comparison,
     state_differs: Option<&anyhow::Error>,
 ) -> anyhow::Result<()> {
@@ -140,6 +152,8 @@ fn show(
         "facts": compared.facts,
         "balances": compared.balances,
         "positions": compared.positions,
+        "agent_orders": again.orders,
+        "agent_orders_without_bars": again.without_bars,
         "differences": comparison.count,
         "named": named,
     });
@@ -148,6 +162,7 @@ fn show(
         ("hashes", state.clone().unwrap_or_else(|| format!("{} in the journal, all as replayed", replayed.hashes))),
         ("orders", format!("{} approved, {} fills", compared.approvals, compared.fills)),
         ("ledger", format!("{} facts", compared.facts)),
+        ("agents", format!("{} orders made again, {} without their bars", again.orders, again.without_bars)),
         ("compared", format!("{} balances, {} positions", compared.balances, compared.positions)),
         ("differences", comparison.count.to_string()),
     ];

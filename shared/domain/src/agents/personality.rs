@@ -25,6 +25,9 @@ pub enum AnalysisStyle {
 }
 
 impl AnalysisStyle {
+    /// Every rule set.
+    pub const ALL: [Self; 5] = [Self::Scalper, Self::Swing, Self::Value, Self::Conservative, Self::MarketMaker];
+
     /// Its name; also the pool of agents that name none.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -1,0 +1,33 @@
+//! What an order on a bar is called and how it is explained: functions of agent, bar and signal alone, so every worker
+//! says the same, and a replay says it again.
+
+use tragen_domain::{
+    agents::{personality::AnalysisStyle, signal::Signal},
+    id::InstrumentId,
+    market::Timeframe,
+    time::Timestamp,
+};
+use uuid::{Builder, Uuid};
+
+/// A UUIDv7 as of any other request, made at the bar's start; the rest is a hash of agent, timeframe and instrument.
+#[must_use]
+pub fn request_id(agent: &str, timeframe: Timeframe, instrument: &InstrumentId, start: Timestamp) -> Uuid {
+    let name = format!("{agent}-{}-{instrument}", timeframe.as_str());
+    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).into_bytes();
+    let mut rest = [0; 10];
+    rest.copy_from_slice(&hash[..10]);
+    let millis = u64::try_from(start.micros() / 1_000).unwrap_or(0);
+    Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
+}
+
+/// Why an agent of `style` orders on `signal`, e.g. `Scalper: long at 1.49950 (Entry)`.
+#[must_use]
+pub fn rationale(style: AnalysisStyle, signal: &Signal) -> String {
+    let target = match signal.target {
+        Some(direction) => format!("{direction:?}").to_lowercase(),
+        None => "flat".to_owned(),
+    };
+    let why = signal.reason.or_else(|| signal.closed.as_ref().map(|closed| closed.reason));
+    let why = why.map_or_else(String::new, |reason| format!(" ({reason:?})"));
+    format!("{style:?}: {target} at {:.5}{why}", signal.reference_price)
+}

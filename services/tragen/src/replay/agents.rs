@@ -1,0 +1,210 @@
+//! The decisions of configured agents on bars, made again from BARS: what each order of theirs was called and how it
+//! was explained must come out the same. Sizes follow from cash and positions of the moment, which the books compare.
+
+use super::Comparison;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use tragen_agent_worker::{
+    bar_order::{rationale, request_id},
+    bars::model_bar,
+};
+use tragen_contracts::v1::{self, journal_record};
+use tragen_domain::{
+    agents::{personality::AnalysisStyle, trading::TradingRules},
+    id::InstrumentId,
+    market::{Bar, Timeframe},
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+/// BARS keeps so many bars of each series; one that has them all may have lost its beginning.
+const BARS_KEPT: usize = 500;
+
+type Series = (InstrumentId, Timeframe);
+
+/// The orders of agents, and the bars they were made on.
+#[derive(Debug, Default)]
+pub(crate) struct Decisions {
+    orders: Vec<Order>,
+    bars: HashMap<Series, BTreeMap<Timestamp, Bar>>,
+}
+
+/// An order of a configured agent as the journal has it.
+#[derive(Debug)]
+struct Order {
+    agent: String,
+    request_id: String,
+    series: Series,
+    rationale: String,
+}
+
+/// How many orders of agents were made again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct MadeAgain {
+    /// Compared.
+    pub(crate) orders: u64,
+    /// Not compared: their bar is not there any more, or those before it are not.
+    pub(crate) without_bars: u64,
+}
+
+impl Decisions {
+    /// Takes the agents' orders of a journal message; reductions are nobody's decision.
+    pub(crate) fn journal(&mut self, batch: &v1::JournalBatch) {
+        for record in &batch.records {
+            let Some(journal_record::Kind::Approved(own)) = &record.kind else { continue };
+            let (Some(key), Some(terms)) = (&record.key, &own.terms) else { continue };
+            let is_reduction = !own.reduction_id.is_empty();
+            let Some(timeframe) = Timeframe::parse(&own.timeframe).filter(|_| !is_reduction) else { continue };
+            let Ok(instrument) = InstrumentId::new(&terms.instrument_id) else { continue };
+            if own.agent_id.is_empty() {
+                continue;
+            }
+            self.orders.push(Order {
+                agent: own.agent_id.clone(),
+                request_id: key.request_id.clone(),
+                series: (instrument, timeframe),
+                rationale: own.rationale.clone(),
+            });
+        }
+    }
+
+    /// Takes a bar; the first with its start stands, as for the workers.
+    pub(crate) fn bar(&mut self, bar: &v1::Bar) {
+        if let Ok(bar) = Bar::try_from(bar) {
+            let of_series = self.bars.entry((bar.instrument.clone(), bar.timeframe)).or_default();
+            of_series.entry(bar.start).or_insert(bar);
+        }
+    }
+
+    /// Makes the orders again and says what differs.
+    pub(crate) fn conclude(self, comparison: &mut Comparison) -> MadeAgain {
+        let mut again = MadeAgain::default();
+        let known: HashMap<Series, HashMap<(Timestamp, String), String>> =
+            self.bars.iter().map(|(series, bars)| (series.clone(), words(bars))).collect();
+        let cut: HashSet<&Series> =
+            self.bars.iter().filter(|(_, bars)| bars.len() >= BARS_KEPT).map(|(series, _)| series).collect();
+        for order in &self.orders {
+            let start = start_of(&order.request_id);
+            let style = order.rationale.split(':').next().unwrap_or_default().to_owned();
+            let said = start.and_then(|start| known.get(&order.series)?.get(&(start, style)));
+            let (Some(start), Some(said), false) = (start, said, cut.contains(&order.series)) else {
+                again.without_bars += 1;
+                continue;
+            };
+            again.orders += 1;
+            let at = format!("{} {}", order.agent, order.request_id);
+            let name = request_id(&order.agent, order.series.1, &order.series.0, start).to_string();
+            if name != order.request_id {
+                comparison.differ(&at, "name of the order", &name, &order.request_id);
+            }
+            if *said != order.rationale {
+                comparison.differ(&at, "decision", said, &order.rationale);
+            }
+        }
+        again
+    }
+}
+
+/// What every rule set says at every bar, by the bar's start and the name of its style.
+fn words(bars: &BTreeMap<Timestamp, Bar>) -> HashMap<(Timestamp, String), String> {
+    let mut words = HashMap::new();
+    for style in AnalysisStyle::ALL {
+        let Some(mut rules) = TradingRules::for_style(style) else { continue };
+        // A bar with impossible prices was seen by nobody's rules.
+        for (start, model) in bars.iter().filter_map(|(start, bar)| Some((start, model_bar(bar)?))) {
+            let signal = rules.on_bar(&model);
+            words.insert((*start, format!("{style:?}")), rationale(style, &signal));
+        }
+    }
+    words
+}
+
+/// The bar's start out of the order's name, milliseconds after the epoch.
+fn start_of(request_id: &str) -> Option<Timestamp> {
+    let (seconds, nanos) = Uuid::parse_str(request_id).ok()?.get_timestamp()?.to_unix();
+    let micros = i64::try_from(seconds).ok()?.checked_mul(1_000_000)?.checked_add(i64::from(nanos) / 1_000)?;
+    Some(Timestamp::from_micros(micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tragen_domain::{market::Ohlc, money::Price};
+
+    fn bar(number: i64, close: i64) -> Bar {
+        let side = |close: i64| Ohlc {
+            open: Price::from_micros(close),
+            high: Price::from_micros(close + 50),
+            low: Price::from_micros(close - 50),
+            close: Price::from_micros(close),
+        };
+        Bar {
+            instrument: InstrumentId::new("GBPUSD").expect("an id"),
+            timeframe: Timeframe::Minute1,
+            start: Timestamp::from_micros(number * 60_000_000),
+            bid: side(close),
+            ask: side(close + 10),
+            published_at: Timestamp::from_micros(number * 60_000_000),
+        }
+    }
+
+    /// A market that goes nowhere, then a fall that the scalper fades, in bar 60.
+    fn bars() -> Vec<Bar> {
+        let flat = (0..60).map(|number| bar(number, 1_500_000 + (number % 2) * 200));
+        flat.chain([bar(60, 1_499_500)]).collect()
+    }
+
+    fn approved(request_id: &str, rationale: &str) -> v1::JournalBatch {
+        let terms = v1::OrderTerms { instrument_id: "GBPUSD".into(), ..v1::OrderTerms::default() };
+        let own = v1::OrderApproved {
+            terms: Some(terms),
+            agent_id: "a1".into(),
+            timeframe: "1m".into(),
+            rationale: rationale.into(),
+            ..v1::OrderApproved::default()
+        };
+        let key = v1::TradeKey { request_id: request_id.into(), ..v1::TradeKey::default() };
+        let kind = Some(journal_record::Kind::Approved(own));
+        let record = v1::JournalRecord { key: Some(key), kind, ..v1::JournalRecord::default() };
+        v1::JournalBatch { records: vec![record], ..v1::JournalBatch::default() }
+    }
+
+    /// What comes out otherwise of an order on the bar `number`.
+    fn check(bars: &[Bar], agent: &str, number: i64, rationale: &str) -> (MadeAgain, Vec<&'static str>) {
+        let mut decisions = Decisions::default();
+        bars.iter().for_each(|bar| decisions.bar(&v1::Bar::from(bar)));
+        let of = bar(number, 1);
+        let name = request_id(agent, of.timeframe, &of.instrument, of.start).to_string();
+        decisions.journal(&approved(&name, rationale));
+        let mut comparison = Comparison::default();
+        let again = decisions.conclude(&mut comparison);
+        (again, comparison.differences.iter().map(|own| own.what).collect())
+    }
+
+    /// What the scalper says on the fall.
+    fn said() -> String {
+        let all = bars().into_iter().map(|bar| (bar.start, bar)).collect();
+        words(&all).remove(&(bar(60, 1).start, "Scalper".to_owned())).expect("the fall")
+    }
+
+    #[test]
+    fn an_order_comes_out_the_same_from_its_bars() {
+        let said = said();
+        assert!(said.starts_with("Scalper: long at "), "{said}");
+        let one = MadeAgain { orders: 1, without_bars: 0 };
+        assert_eq!(check(&bars(), "a1", 60, &said), (one, vec![]));
+        assert_eq!(check(&bars(), "a1", 60, &said.replace("long", "short")), (one, vec!["decision"]));
+        assert_eq!(check(&bars(), "a2", 60, &said), (one, vec!["name of the order"]), "another agent's name");
+        let mut other = bars();
+        other[59] = bar(59, 1_480_000);
+        assert_eq!(check(&other, "a1", 60, &said).1, ["decision"], "a bar that was otherwise");
+    }
+
+    #[test]
+    fn orders_without_their_bars_are_counted_and_not_compared() {
+        let none = MadeAgain { orders: 0, without_bars: 1 };
+        assert_eq!(check(&[], "a1", 60, &said()), (none, vec![]));
+        assert_eq!(check(&bars(), "a1", 61, &said()), (none, vec![]));
+        let long: Vec<Bar> = (0..500).map(|number| bar(number, 1_500_000 + (number % 2) * 200)).collect();
+        assert_eq!(check(&long, "a1", 60, &said()), (none, vec![]), "its beginning may be gone");
+    }
+}
