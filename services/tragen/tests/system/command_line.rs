@@ -100,7 +100,7 @@ fn agents_commands(up: &Platform, olga: &str) {
     check(&run(up, olga, "agents disable s-1"), 0, "s-1 is disabled (version 2)");
     check(&run(up, olga, "agents disable s-1"), 0, "s-1 is disabled (version 2)");
     check(&run(up, olga, "agents enable s-1 nobody"), 1, "there is no such agent");
-    let put = "agents put --id s-2 --template swing --risk-tolerance 3 --instrument EURUSD --account fund";
+    let put = "agents put --id s-2 --template swing --risk-tolerance 2 --instrument EURUSD --account fund";
     check(&run(up, olga, put), 0, "4h");
     check(&run(up, olga, "agents put --id s-3 --instrument EURUSD --account fund"), 2, "--strategy");
 
@@ -133,7 +133,7 @@ fn agents_commands(up: &Platform, olga: &str) {
     let exported = run(up, olga, "agents export").stdout;
     std::fs::write(&file, &exported).expect("a file");
     check(&run(up, olga, &format!("agents import {path}")), 0, "0 created, 0 changed, 302 unchanged");
-    std::fs::write(&file, String::from_utf8_lossy(&exported).replace("risk_tolerance = 3", "risk_tolerance = 4"))
+    std::fs::write(&file, String::from_utf8_lossy(&exported).replace("risk_tolerance = 2", "risk_tolerance = 4"))
         .expect("a file");
     check(&run(up, olga, &format!("agents import {path}")), 0, "0 created, 1 changed, 301 unchanged");
     let alice = up.token("alice", Role::Trader);
