@@ -19,7 +19,7 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
 pub(crate) struct Process {
     child: Child,
     folder: PathBuf,
-    /// How long the log was when it was started or woken up.
+    /// How long the log was when it was listened to from.
     heard: usize,
 }
 
@@ -56,7 +56,7 @@ impl Process {
         }
     }
 
-    /// What it has said since it was started or woken up.
+    /// What it has said since it was started, woken up or listened to anew.
     pub(crate) fn said(&self) -> String {
         let log = fs::read(self.folder.join("log")).unwrap_or_default();
         String::from_utf8_lossy(log.get(self.heard..).unwrap_or_default()).into_owned()
@@ -95,10 +95,15 @@ impl Process {
         kill_process(Pid::from_child(&self.child), Signal::STOP).expect("a running process");
     }
 
-    /// SIGCONT.
-    pub(crate) fn wake(&mut self) {
+    /// What it has said so far is not listened to any more.
+    pub(crate) fn hear_from_now(&mut self) {
         let log = fs::metadata(self.folder.join("log")).expect("a log");
         self.heard = usize::try_from(log.len()).expect("fits");
+    }
+
+    /// SIGCONT.
+    pub(crate) fn wake(&mut self) {
+        self.hear_from_now();
         kill_process(Pid::from_child(&self.child), Signal::CONT).expect("a process");
     }
 

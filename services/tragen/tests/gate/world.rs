@@ -94,7 +94,8 @@ impl World {
     }
 
     /// The leader's wire to the bus does this from now on.
-    pub(crate) fn set_leaders_wire(&self, traffic: Traffic) {
+    pub(crate) fn set_leaders_wire(&mut self, traffic: Traffic) {
+        self.guards[self.leader].hear_from_now();
         self.wires[self.leader].set(traffic);
     }
 
