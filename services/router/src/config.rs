@@ -90,9 +90,10 @@ pub struct Config {
     pub result_analysis_age_ms: u64,
     /// How long an answer about results is good in the cache that routers share, milliseconds.
     pub shared_analysis_age_ms: u64,
-    /// Largest share of the enabled agents that one strategy may have, parts per million.
+    /// Largest share of the enabled agents that one strategy may have, parts per million. 1,000,000, the default, lets
+    /// everything into the registry: who of it trades is then a matter of the pools.
     pub strategy_share_max_ppm: u64,
-    /// Largest share of the enabled agents that one timeframe may have, parts per million.
+    /// The same of one timeframe.
     pub timeframe_share_max_ppm: u64,
     /// With fewer enabled agents than this a share says nothing.
     pub shares_from_agents: u64,
@@ -162,8 +163,8 @@ impl Default for Config {
             quote_analysis_age_ms: 1_000,
             result_analysis_age_ms: 60_000,
             shared_analysis_age_ms: 300_000,
-            strategy_share_max_ppm: 300_000,
-            timeframe_share_max_ppm: 400_000,
+            strategy_share_max_ppm: 1_000_000,
+            timeframe_share_max_ppm: 1_000_000,
             shares_from_agents: 10,
             watchers_max: 1_000,
             watchers_per_account_max: 20,

@@ -94,7 +94,9 @@ async fn a_large_registry_is_listed_in_order_and_page_by_page() {
 
 #[tokio::test]
 async fn an_agent_that_would_make_its_kind_too_common_is_refused_with_limit_and_observed_value() {
-    let stage = Stage::start_with(generous(), Backstage::Asleep, 100, Spans::default()).await;
+    let config =
+        tragen_router::Config { strategy_share_max_ppm: 300_000, timeframe_share_max_ppm: 400_000, ..generous() };
+    let stage = Stage::start_with(config, Backstage::Asleep, 100, Spans::default()).await;
     let operator = stage.token("olga", Tier::Standard, Role::Operator);
     let put = async |agent: v1::Agent| {
         let answer = stage.agents().put_agent(with_token(&operator, v1::PutAgentRequest { agent: Some(agent) })).await;
