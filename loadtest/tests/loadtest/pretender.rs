@@ -384,4 +384,8 @@ impl Markets for Pretender {
         let instrument = Self::instrument(&id, v1::SettlementStyle::Prediction, v1::InstrumentStatus::Open);
         Ok(Response::new(v1::GetQuoteResponse { quote: Some(Self::quote()), instrument: Some(instrument) }))
     }
+
+    async fn put_news(&self, _: Request<v1::PutNewsRequest>) -> Result<Response<v1::PutNewsResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
 }

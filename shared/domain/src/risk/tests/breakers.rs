@@ -170,6 +170,10 @@ fn a_pause_denies_what_opens_and_is_looked_at_again_after_its_time() {
     assert!(matches!(extended.as_slice(), [BreakerEvent::Extended(latch)] if latch.until == Some(at(-3_300))));
     // Somebody has tightened the limit meanwhile.
     state.limits_mut().rules.set(LimitName::VenueFailuresPausePpm, "", 90_000).expect("sensible");
+    let at_edge = watch.clone().evaluate(&state, &[failing(90_000)], at(300));
+    assert!(matches!(at_edge.as_slice(), [BreakerEvent::Extended(_)]), "{at_edge:?}");
+    let below = watch.clone().evaluate(&state, &[failing(89_999)], at(300));
+    assert!(matches!(below.as_slice(), [BreakerEvent::Ended(_)]), "{below:?}");
     let extended = watch.evaluate(&state, &[failing(100_000)], at(300));
     assert!(matches!(extended.as_slice(), [BreakerEvent::Extended(latch)] if latch.until == Some(at(600))));
     let newest = |event: &BreakerEvent| match event {
