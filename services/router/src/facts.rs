@@ -36,44 +36,29 @@ const DRAIN_PERIOD: Duration = Duration::from_millis(100);
 /// When the stream cannot be read.
 pub(crate) async fn start(api: &Arc<Api>) -> anyhow::Result<()> {
     let heard = api.bus.listen(&CoreSubject::LedgerFacts).await?;
-    api.context.spawn("heard-facts", hear(Arc::clone(api), heard));
+    let take: fn(&Api, LedgerFactBatch) = |api, batch| batch.facts.into_iter().for_each(|fact| api.on_committed(fact));
+    api.context.spawn("heard-facts", hear(Arc::clone(api), heard, take));
     let denied = api.bus.listen(&CoreSubject::CancelDenied).await?;
-    api.context.spawn("denied-cancels", hear_denied(Arc::clone(api), denied));
+    api.context.spawn("denied-cancels", hear(Arc::clone(api), denied, Api::on_cancel_denied));
     let follower = api.bus.follow(&api.context, Stream::Ledger, "", StartAt::Now).await?;
     api.context.spawn("facts", follow(Arc::clone(api), follower));
     api.context.spawn("lookups", look_up_overdue(Arc::clone(api)));
     Ok(())
 }
 
-async fn hear(
+/// Hands on what is heard, until the stop.
+async fn hear<T>(
     api: Arc<Api>,
-    mut heard: impl futures::Stream<Item = LedgerFactBatch> + Send + Unpin,
+    mut heard: impl futures::Stream<Item = T> + Send + Unpin,
+    take: fn(&Api, T),
 ) -> anyhow::Result<()> {
     let stopped = api.context.stopped();
     tokio::pin!(stopped);
     loop {
         tokio::select! {
             () = &mut stopped => return Ok(()),
-            batch = heard.next() => match batch {
-                Some(batch) => batch.facts.into_iter().for_each(|fact| api.on_committed(fact)),
-                None => return Ok(()),
-            },
-        }
-    }
-}
-
-/// Ends the waits for cancels that the guard does not pass on; the order stays as it is.
-async fn hear_denied(
-    api: Arc<Api>,
-    mut heard: impl futures::Stream<Item = CancelDenied> + Send + Unpin,
-) -> anyhow::Result<()> {
-    let stopped = api.context.stopped();
-    tokio::pin!(stopped);
-    loop {
-        tokio::select! {
-            () = &mut stopped => return Ok(()),
-            denied = heard.next() => match denied {
-                Some(denied) => api.on_cancel_denied(denied),
+            heard = heard.next() => match heard {
+                Some(heard) => take(&api, heard),
                 None => return Ok(()),
             },
         }

@@ -12,6 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long a server may take until it is ready.
+const READY_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long one that was left behind may take to end by itself, and to end at all.
+const ORPHAN_ASKED: Duration = Duration::from_secs(5);
+const ORPHAN_WAIT_MAX: Duration = Duration::from_secs(10);
+
 /// How often the server fsyncs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
@@ -156,7 +162,7 @@ impl NatsServer {
                     return Ok(());
                 }
             }
-            anyhow::ensure!(started.elapsed() < Duration::from_secs(10), "nats-server was not ready within 10 s");
+            anyhow::ensure!(started.elapsed() < READY_WAIT_MAX, "nats-server was not ready within 10 s");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -178,11 +184,11 @@ async fn end_orphan(ports_file: &Path, config: &Path) -> anyhow::Result<()> {
     // The pid may be somebody else's by now.
     while command_of(pid).is_some_and(|command| command.contains(&*config.to_string_lossy())) {
         anyhow::ensure!(
-            started.elapsed() < Duration::from_secs(10),
+            started.elapsed() < ORPHAN_WAIT_MAX,
             "a nats-server of an earlier start (process {}) does not end",
             pid.as_raw_nonzero()
         );
-        if started.elapsed() > Duration::from_secs(5) {
+        if started.elapsed() > ORPHAN_ASKED {
             signal = Signal::KILL;
         }
         // It may have ended by itself since it was looked at.

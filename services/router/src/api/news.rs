@@ -19,7 +19,7 @@ impl Api {
         call: &Call,
         request: v1::PutNewsRequest,
     ) -> Result<v1::PutNewsResponse, Refusal> {
-        let checked = check_report(&fields(&request), Timestamp::from_micros(now_micros()))?;
+        let checked = check_report(&ReportFields::from(&request), Timestamp::from_micros(now_micros()))?;
         let published_at_micros = checked.published_at.micros();
         let named = [&request.match_id, &request.source, &published_at_micros.to_string(), &request.text];
         let name = named.map(|part| format!("{}:{part}", part.len())).concat();
@@ -43,17 +43,5 @@ impl Api {
         let stored = self.bus.publish(&Subject::News(checked.match_id), &event, &options, self.patience(call)).await;
         stored.map_err(|_| Refusal::unavailable("BUS_UNAVAILABLE", "the text could not be stored; repeat it"))?;
         Ok(v1::PutNewsResponse { news_id, expires_at: Some(convert::timestamp(checked.expires_at)), is_suspicious })
-    }
-}
-
-fn fields(request: &v1::PutNewsRequest) -> ReportFields<'_> {
-    ReportFields {
-        match_id: &request.match_id,
-        source: &request.source,
-        text: &request.text,
-        published_at: request.published_at.as_ref().map(|at| (at.seconds, at.nanos)),
-        home_players: &request.home_players,
-        away_players: &request.away_players,
-        valid_hours: request.valid_hours,
     }
 }

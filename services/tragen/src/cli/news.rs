@@ -127,7 +127,7 @@ fn parse(name: &str, text: &str, now: Timestamp) -> Result<Vec<v1::PutNewsReques
         match serde_json::from_str::<v1::PutNewsRequest>(line) {
             Err(error) => faults.push(format!("{at}: {error}")),
             Ok(request) => {
-                let found = check_report(&fields(&request), now).err().unwrap_or_default();
+                let found = check_report(&ReportFields::from(&request), now).err().unwrap_or_default();
                 faults
                     .extend(found.iter().map(|violation| format!("{at}: {}: {}", violation.field, violation.message)));
                 texts.push(request);
@@ -138,18 +138,6 @@ fn parse(name: &str, text: &str, now: Timestamp) -> Result<Vec<v1::PutNewsReques
         faults.push(format!("{name}:1: there is no text in the file"));
     }
     if faults.is_empty() { Ok(texts) } else { Err(faults) }
-}
-
-fn fields(request: &v1::PutNewsRequest) -> ReportFields<'_> {
-    ReportFields {
-        match_id: &request.match_id,
-        source: &request.source,
-        text: &request.text,
-        published_at: request.published_at.as_ref().map(|at| (at.seconds, at.nanos)),
-        home_players: &request.home_players,
-        away_players: &request.away_players,
-        valid_hours: request.valid_hours,
-    }
 }
 
 #[cfg(test)]

@@ -207,14 +207,7 @@ impl Stage {
             confidence_ppm: signal.confidence_ppm,
             reduction_id: String::new(),
         };
-        let key = v1::TradeKey {
-            trade_id: trade_id.clone(),
-            request_id,
-            account_id,
-            tier: v1::Tier::Standard.into(),
-            payload_hash: vec![0; 32].into(),
-            created_at_micros: now,
-        };
+        let key = key_of(&trade_id, (request_id, account_id), now);
         let meta = v1::Meta { event_id: format!("{trade_id}-proposed"), ..v1::Meta::default() };
         let kind = Some(v1::proposal::Kind::Order(proposed));
         let batch = v1::ProposalBatch { proposals: vec![v1::Proposal { meta: Some(meta), key: Some(key), kind }] };
@@ -298,14 +291,7 @@ impl Stage {
             rationale: "drill".to_owned(),
             ..v1::TradeReport::default()
         };
-        let key = v1::TradeKey {
-            trade_id: trade_id.clone(),
-            request_id,
-            account_id,
-            tier: v1::Tier::Standard.into(),
-            payload_hash: vec![0; 32].into(),
-            created_at_micros: now,
-        };
+        let key = key_of(&trade_id, (request_id, account_id), now);
         let meta = v1::Meta { event_id: format!("{trade_id}-told"), ..v1::Meta::default() };
         let kind = Some(v1::execution_report::Kind::Trade(trade));
         let report = v1::ExecutionReport { meta: Some(meta), key: Some(key), kind };
@@ -390,5 +376,17 @@ async fn ready(child: &mut Child, file: &Path, log: &Path) -> anyhow::Result<Rea
         let is_over = child.try_wait()?.is_some() || started.elapsed() > START_WITHIN;
         anyhow::ensure!(!is_over, "it is not ready: {}", fs::read_to_string(log).unwrap_or_default().trim());
         sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The key of a trade that the drill makes up.
+fn key_of(trade_id: &str, (request_id, account_id): (String, String), now: i64) -> v1::TradeKey {
+    v1::TradeKey {
+        trade_id: trade_id.to_owned(),
+        request_id,
+        account_id,
+        tier: v1::Tier::Standard.into(),
+        payload_hash: vec![0; 32].into(),
+        created_at_micros: now,
     }
 }

@@ -6,6 +6,7 @@ use tragen_domain::{
     instrument::{Instrument, InstrumentStatus, Outcome, SettlementStyle, SettlementTerms},
     market::{Bar, Level, Match, MatchStatus, Ohlc, Quote, Timeframe},
     money::{Price, Quantity},
+    routing::ReportFields,
     time::Timestamp,
 };
 
@@ -28,6 +29,21 @@ impl TryFrom<v1::SettlementStyle> for SettlementStyle {
             v1::SettlementStyle::Spot => Ok(Self::Spot),
             v1::SettlementStyle::Margined => Ok(Self::Margined),
             v1::SettlementStyle::Unspecified => Err(unspecified("settlement_style")),
+        }
+    }
+}
+
+/// A text about a match as it was sent, to be checked.
+impl<'a> From<&'a v1::PutNewsRequest> for ReportFields<'a> {
+    fn from(request: &'a v1::PutNewsRequest) -> Self {
+        Self {
+            match_id: &request.match_id,
+            source: &request.source,
+            text: &request.text,
+            published_at: request.published_at.as_ref().map(|at| (at.seconds, at.nanos)),
+            home_players: &request.home_players,
+            away_players: &request.away_players,
+            valid_hours: request.valid_hours,
         }
     }
 }
