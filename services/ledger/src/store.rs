@@ -223,10 +223,9 @@ const WALLETS: Sql = Sql::new(
     "SELECT * FROM wallet WHERE account_id IN (SELECT value FROM json_each($1))",
     "SELECT * FROM wallet WHERE account_id = ANY($1)",
 );
-// Two lists of the same length, side by side.
 const POSITIONS: Sql = Sql::new(
-    "SELECT * FROM json_each($1) AS account JOIN json_each($2) AS instrument ON instrument.key = account.key
-     JOIN position ON position.account_id = account.value AND position.instrument_id = instrument.value",
+    "SELECT * FROM json_each($1) AS wanted
+     JOIN position ON position.account_id = wanted.key AND position.instrument_id = wanted.value",
     "SELECT * FROM UNNEST($1::text[], $2::text[]) AS wanted (account_id, instrument_id)
      JOIN position USING (account_id, instrument_id)",
 );
@@ -585,11 +584,9 @@ async fn around(pool: &Pool, trades: Vec<TradeRow>, cash: Vec<CashRow>, mut keys
         [] => Vec::new(),
         ids => pool.rows(WALLETS, &[Arg::Texts(ids)]).await?,
     };
-    let positions = if keys.positions.is_empty() {
-        Vec::new()
-    } else {
-        let (accounts, instruments): (Vec<_>, Vec<_>) = keys.positions.into_iter().unzip();
-        pool.rows(POSITIONS, &[Arg::Texts(&accounts), Arg::Texts(&instruments)]).await?
+    let positions = match keys.positions.as_slice() {
+        [] => Vec::new(),
+        pairs => pool.rows(POSITIONS, &[Arg::Pairs(pairs)]).await?,
     };
     Ok(Known { shard, trades, executions, drawn, cash, payouts: Vec::new(), wallets, positions })
 }

@@ -177,7 +177,9 @@ pub(crate) struct LastReports {
 
 impl LastReports {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { reports: Arrivals::default(), limit }
+        let mut reports = Arrivals::default();
+        reports.make_room(limit.saturating_add(1));
+        Self { reports, limit }
     }
 
     pub(crate) fn keep(&mut self, trade: TradeId, kept: Kept) {

@@ -158,6 +158,7 @@ async fn lead(
     let journal_end = (rebuilt.replica.place.journal, rebuilt.journal_created_micros);
     let Replica { mut state, tickets, last_reports, untold, place, .. } = rebuilt.replica;
     state.resume_streaks();
+    state.make_room();
     let (control, states) = watch::channel(control::control_state(&state, &leader_id));
     let (workers, slices) = (Workers::new(), Slices::default());
     let mut gate = Gate {

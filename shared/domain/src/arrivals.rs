@@ -5,6 +5,9 @@ use std::{
     hash::Hash,
 };
 
+/// Most entries whose memory is taken before they are there.
+const ROOM_MAX: usize = 1 << 18;
+
 /// Entries by key, oldest first. Whoever wants a bounded one takes the oldest out.
 ///
 /// All entries are read one after the other in memory, without looking any of them up: what is copied for
@@ -72,6 +75,15 @@ impl<K: Clone + Eq + Hash, V> Arrivals<K, V> {
         self.taken += 1;
         self.numbers.remove(&key);
         Some((key, value))
+    }
+
+    /// Takes the memory for `count` entries at once: a table that grows moves everything in it, and whoever
+    /// waits for the one entry that made it grow waits for that too. At most
+    /// 262,144, whatever is asked for.
+    pub fn make_room(&mut self, count: usize) {
+        let missing = count.min(ROOM_MAX).saturating_sub(self.entries.len());
+        self.entries.reserve(missing);
+        self.numbers.reserve(missing);
     }
 
     /// Every entry, the oldest first.

@@ -37,8 +37,13 @@ fn pool(connections_max: u32, wait: Duration) -> PgPoolOptions {
     PgPoolOptions::new().max_connections(connections_max).acquire_timeout(wait)
 }
 
+/// All that is read or written while work goes on is found by its keys: a plan made for small tables must not
+/// last, and a list of a thousand keys is no reason to read all of a million rows.
+const BY_KEYS: [(&str, &str); 4] =
+    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("jit", "off")];
+
 fn reading(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([("default_transaction_read_only", "on"), ("statement_timeout", "5000")])
+    options.options([("default_transaction_read_only", "on"), ("statement_timeout", "5000")]).options(BY_KEYS)
 }
 
 pub(super) async fn update_tables(url: &str, shard: u16, wait: Duration) -> anyhow::Result<()> {
@@ -107,19 +112,15 @@ pub(super) async fn open_writer(url: &str, shard: u16, wait: Duration) -> Result
 }
 
 fn writing(url: &str, shard: u16) -> Result<PgConnectOptions, StoreError> {
-    Ok(options(url, shard).map_err(StoreError::unavailable)?.options([
+    let options = options(url, shard).map_err(StoreError::unavailable)?.options([
         // A commit is answered only when it is on disk, whatever the server's default.
         ("synchronous_commit", "on"),
         // A writer that hangs between two statements must not keep the shard row.
         ("idle_in_transaction_session_timeout", "2000"),
         ("lock_timeout", "2000"),
         ("statement_timeout", "15000"),
-        // All its statements find few rows by their keys: a plan made for small tables must not last.
-        ("enable_seqscan", "off"),
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
-        ("jit", "off"),
-    ]))
+    ]);
+    Ok(options.options(BY_KEYS))
 }
 
 /// Connections for turns beside the writer.

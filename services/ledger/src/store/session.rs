@@ -60,6 +60,9 @@ pub(crate) enum Arg<'a> {
     Bytes(&'a [u8]),
     /// Many texts: an array for PostgreSQL, a JSON array for SQLite.
     Texts(&'a [String]),
+    /// Many pairs of texts: two arrays, so two parameters, for PostgreSQL; a JSON object for SQLite, where a key may
+    /// come more than once.
+    Pairs(&'a [(String, String)]),
     /// Many ids: an array for PostgreSQL, a JSON array of hex digits for SQLite (read with `unhex`).
     Uuids(&'a [Uuid]),
 }
@@ -140,6 +143,7 @@ fn sqlite_query<'q, T: Record>(
         Arg::Uuid(uuid) => query.bind(*uuid),
         Arg::Bytes(bytes) => query.bind(bytes.to_vec()),
         Arg::Texts(texts) => query.bind(serde_json::Value::from(texts.to_vec()).to_string()),
+        Arg::Pairs(pairs) => query.bind(object(pairs)),
         Arg::Uuids(uuids) => {
             let hex: Vec<String> = uuids.iter().map(|uuid| uuid.simple().to_string()).collect();
             query.bind(serde_json::Value::from(hex).to_string())
@@ -157,6 +161,32 @@ fn postgres_query<'q, T: Record>(
         Arg::Uuid(uuid) => query.bind(*uuid),
         Arg::Bytes(bytes) => query.bind(*bytes),
         Arg::Texts(texts) => query.bind(*texts),
+        Arg::Pairs(pairs) => {
+            let (first, second): (Vec<_>, Vec<_>) = pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())).unzip();
+            query.bind(first).bind(second)
+        }
         Arg::Uuids(uuids) => query.bind(*uuids),
     })
+}
+
+/// `{"a":"b","a":"c"}`: `json_each` gives each pair as a key and a value, in one pass. Two arrays joined by their places
+/// would be read through once for every pair.
+fn object(pairs: &[(String, String)]) -> String {
+    let text = |text: &String| serde_json::Value::from(text.as_str()).to_string();
+    let pairs: Vec<String> = pairs.iter().map(|(a, b)| format!("{}:{}", text(a), text(b))).collect();
+    format!("{{{}}}", pairs.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_comes_back_as_it_was_also_those_with_the_same_first() {
+        let pairs = [("a", "x"), ("a", "y"), ("b", "x"), ("q\"", "\\")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        let connection = rusqlite::Connection::open_in_memory().expect("a database");
+        let mut statement = connection.prepare("SELECT key, value FROM json_each($1)").expect("a statement");
+        let rows = statement.query_map([object(&pairs)], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        assert_eq!(rows.collect::<Result<Vec<(String, String)>, _>>().expect("rows"), pairs);
+    }
 }

@@ -36,6 +36,11 @@ impl Known {
         self.0.set(trade, known);
     }
 
+    /// Takes the memory for `limit` trades and the one that drives the oldest out.
+    pub(super) fn make_room(&mut self, limit: usize) {
+        self.0.make_room(limit.saturating_add(1));
+    }
+
     pub(super) fn set(&mut self, trade: TradeId, known: KnownTrade, limit: usize) {
         if !self.0.set(trade, known) {
             return;

@@ -101,6 +101,13 @@ impl State {
         Self { limits, known_max, ..Self::default() }
     }
 
+    /// Takes the memory for all trades that are remembered at once, for whoever decides from now on: no
+    /// decision waits for a table that grows. What the state says does not change.
+    pub fn make_room(&mut self) {
+        self.known.make_room(self.known_max);
+        self.told.make_room(self.known_max);
+    }
+
     /// The thresholds.
     #[must_use]
     pub const fn limits(&self) -> &Limits {

@@ -12,6 +12,9 @@ use tragen_domain::{
     time::Timestamp,
 };
 
+/// Most orders whose memory is taken before they are there: a table that grows keeps those waiting who order.
+const ROOM_MAX: usize = 1 << 18;
+
 /// Every order the venue remembers and what each quote has left.
 #[derive(Debug)]
 pub(super) struct Books {
@@ -37,8 +40,8 @@ struct Book {
 impl Books {
     pub(super) fn new(finished_max: usize) -> Self {
         Self {
-            entries: HashMap::new(),
-            finished: VecDeque::new(),
+            entries: HashMap::with_capacity(finished_max.min(ROOM_MAX)),
+            finished: VecDeque::with_capacity(finished_max.min(ROOM_MAX)),
             finished_max,
             books: HashMap::new(),
             changed: Vec::new(),
