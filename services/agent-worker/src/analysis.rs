@@ -3,6 +3,7 @@
 //! because nothing here can become an order.
 
 mod calibration;
+mod closing_values;
 mod figures;
 mod live;
 mod mandate_inputs;
@@ -26,7 +27,6 @@ use models::Models;
 use opentelemetry::trace::SpanKind;
 use refused::Refused;
 use results::Results;
-use sentiment::NewsSources;
 use sources::Sources;
 use std::{
     sync::Arc,
@@ -39,6 +39,7 @@ use tragen_bus::{
 use tragen_contracts::v1::{
     self, analyze_request::Kind, analyze_response::Result as Finding, worker_answer::Answer, worker_question::Question,
 };
+use tragen_domain::agents::news::ListedSources;
 use tragen_host::{Context, clock};
 
 /// Who asks.
@@ -57,7 +58,7 @@ pub(crate) struct Desk {
     results: Results,
     models: Models,
     live: LiveDesk,
-    news: NewsSources,
+    listed: ListedSources,
     board: NewsBoard,
     usage: Usage,
 }
@@ -86,7 +87,7 @@ impl Desk {
             results: Results::new(),
             models: Models::new(),
             live: LiveDesk::default(),
-            news: NewsSources::new(&config.news_sources_ppm),
+            listed: ListedSources::new(&config.news_sources_ppm),
             board: NewsBoard::new(&config.news_sources_ppm),
             usage: usage.clone(),
         }
@@ -139,7 +140,7 @@ impl Desk {
             Kind::WhatIf(asked) => what_if::analyze(self, caller, asked).await,
             Kind::Portfolio(asked) => portfolio::analyze(self, caller, &asked).await,
             Kind::Scan(asked) => scan::analyze(self, caller, &asked).await,
-            Kind::Sentiment(asked) => sentiment::analyze(&self.news, &asked),
+            Kind::Sentiment(asked) => sentiment::analyze(&self.listed, &self.board, &asked),
             Kind::Calibration(asked) => calibration::analyze(self, &asked).await,
         }
     }

@@ -20,12 +20,16 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
+use tracing::warn;
 use tragen_bus::{
     Bus, BusError, Followed, StartAt, Stream,
     usage::{Usage, Work},
 };
 use tragen_contracts::v1;
-use tragen_domain::{market::Bar, time::Timestamp};
+use tragen_domain::{
+    market::{Bar, check_published},
+    time::Timestamp,
+};
 use tragen_host::{Context, clock};
 
 /// What autonomous trading needs of the rest of the worker.
@@ -95,6 +99,11 @@ impl Desk {
             counter!(metrics::MALFORMED, "kind" => "bar").increment(1);
             return;
         };
+        if let Err(error) = check_published(bar.published_at, now()) {
+            counter!(metrics::MALFORMED, "kind" => "bar_from_the_future").increment(1);
+            warn!("a bar of {} is not taken: {error}", bar.instrument);
+            return;
+        }
         let audiences = self.parts.registry.on_series(&(bar.instrument.clone(), bar.timeframe));
         let is_live =
             age_ms(&bar) <= self.config.bar_age_ms_max && self.parts.control.permission() == Permission::Granted;
@@ -116,5 +125,10 @@ impl Desk {
 
 /// How long ago the bar was published, milliseconds of the wall clock.
 pub(crate) fn age_ms(bar: &Bar) -> i64 {
-    (clock::now_micros() - bar.published_at.micros()) / 1_000
+    now().millis_since(bar.published_at)
+}
+
+/// The wall clock.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_micros(clock::now_micros())
 }

@@ -3,7 +3,7 @@
 //! The trade id is derived from agent and bar: whatever is proposed a second time changes nothing.
 
 use crate::{
-    autonomous::{Desk, age_ms},
+    autonomous::{Desk, age_ms, now},
     bar_order::{rationale, request_id},
     bars::Due,
     control::Permission,
@@ -33,7 +33,7 @@ use tragen_domain::{
     },
     id::AccountId,
     instrument::Instrument,
-    market::Bar,
+    market::{Bar, check_published},
     money::Quantity,
     order::{OrderPrice, OrderTerms, Side, TimeInForce},
 };
@@ -97,8 +97,11 @@ async fn work(desk: &Arc<Desk>, bars: &mut Puller<v1::Bar>, slots: &Arc<Semaphor
 impl Desk {
     /// Works on a claimed bar; the bus hears that somebody does.
     async fn settle(&self, claim: &Delivery<v1::Bar>) {
-        // The follower counts what is malformed.
-        let Ok(bar) = Bar::try_from(&claim.message) else { return claim.ack().await };
+        // The follower counts what is malformed or from the future.
+        let bar = Bar::try_from(&claim.message).ok();
+        let Some(bar) = bar.filter(|bar| check_published(bar.published_at, now()).is_ok()) else {
+            return claim.ack().await;
+        };
         let work = self.act_on(&bar);
         tokio::pin!(work);
         let mut progress = tokio::time::interval_at(tokio::time::Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);

@@ -5,7 +5,10 @@ use tragen_contracts::{
     convert::{self, InvalidField},
     v1,
 };
-use tragen_domain::{agents::mandate::MandateAgent, order::OrderTerms};
+use tragen_domain::{
+    agents::mandate::MandateAgent,
+    order::{OrderTerms, PLACED_BY_USER},
+};
 
 /// Routes orders on instruments with bars.
 pub(crate) const TRADING_AGENT: &str = "tradingAgent";
@@ -31,7 +34,7 @@ pub(crate) fn route(proposer: &Proposer, key: &v1::TradeKey, intent: &v1::OrderI
     match terms(key, intent) {
         Ok(terms) => {
             let origin = Origin { agent, pool: USER_POOL.to_owned(), ..Origin::default() };
-            proposer.order(&terms, origin, "placed by the user".to_owned())
+            proposer.order(&terms, origin, PLACED_BY_USER.to_owned())
         }
         Err(error) => Decision::denied(agent, v1::DenialCode::UnknownInstrument, error.to_string()),
     }

@@ -49,8 +49,10 @@ pub struct Config {
     pub shares_from_agents: u64,
     /// Configured agents whose record is kept.
     pub scored_agents_max: usize,
-    /// How often records that have changed are stored, milliseconds.
+    /// How often records and bets that have changed are stored, milliseconds.
     pub scores_interval_ms: u64,
+    /// Matches whose bets are kept; the one that began first makes room.
+    pub bet_matches_max: usize,
 }
 
 /// One pool that grows and shrinks.
@@ -110,6 +112,7 @@ impl Default for Config {
             shares_from_agents: 10,
             scored_agents_max: 10_000,
             scores_interval_ms: 60_000,
+            bet_matches_max: 2_000,
         }
     }
 }
@@ -150,6 +153,7 @@ impl Config {
             ("shares_from_agents", self.shares_from_agents <= 10_000, "at most 10000"),
             ("scored_agents_max", self.scored_agents_max <= 100_000, "at most 100000"),
             ("scores_interval_ms", (50..=3_600_000).contains(&self.scores_interval_ms), "50 to 3600000"),
+            ("bet_matches_max", (1..=20_000).contains(&self.bet_matches_max), "1 to 20000"),
             ("pools", self.pools.iter().all(|pool| pool.sized().is_some()), POOLS),
             ("pools", self.are_pools_unique(), "of different names"),
             ("pools", self.places() <= u64::from(self.pool_agents_max), "of at most pool_agents_max places together"),

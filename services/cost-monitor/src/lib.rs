@@ -1,12 +1,13 @@
 //! The cost monitor: gathers what every service reports of its work and what
 //! became of the trades, answers what the agents cost, keeps the record of every
-//! configured agent, and sizes the pools of agents. It raises facts and never stops
+//! configured agent and what agents bet on matches, and sizes the pools of agents. It raises facts and never stops
 //! anything itself.
 //!
 //! The costs live in memory and start from nothing with the process, which the
 //! answer says (`since_micros`). Run one instance: several would each know a part.
 
 mod answer;
+mod bets;
 mod config;
 mod metrics;
 mod pools;
@@ -17,10 +18,17 @@ mod usage;
 
 pub use config::{Config, InvalidConfig, PoolConfig, PoolFigure};
 
+use ::metrics::counter;
 use anyhow::Context as _;
+use prost::Message as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tragen_bus::{Ask, Bus, Consumer};
-use tragen_domain::cost::{AgentName, Costs};
+use tragen_bus::{Ask, Bus, Consumer, Followed};
+use tragen_contracts::v1;
+use tragen_domain::{
+    cost::{AgentName, Costs},
+    market::{Bar, check_published},
+    time::Timestamp,
+};
 use tragen_host::{Context, clock};
 
 /// What an unnamed agent is called outside.
@@ -49,7 +57,8 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
     let reports = bus.pull(&context, Consumer::CostUsage);
     context.spawn("count-usage", usage::count(reports, costs.clone(), config.clone()));
     let outcomes = bus.pull(&context, Consumer::CostExecutions);
-    let scores = scores::start(&context, &bus, &config).await.context("scoring the agents")?;
+    let bets = bets::start(&context, &bus, &config).await.context("keeping the agents' bets")?;
+    let scores = scores::start(&context, &bus, &config, bets).await.context("scoring the agents")?;
     pools::start(&context, &bus, (&config, scores)).await.context("sizing the pools")?;
     context.spawn("count-trades", trades::count(outcomes, costs, context.spans.clone(), config));
     context.set_ready();
@@ -59,4 +68,21 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
 /// The agent called `name` on the wire; `None` is the platform.
 fn agent_named(name: &str) -> Result<Option<AgentName>, tragen_domain::id::IdError> {
     if name.is_empty() || name == PLATFORM { Ok(None) } else { AgentName::new(name).map(Some) }
+}
+
+/// The bar of a message; what is none, or is from the future, is counted and not taken.
+fn bar_of(message: &Followed) -> Option<Bar> {
+    let bar = v1::Bar::decode(message.payload.clone()).ok().and_then(|bar| Bar::try_from(&bar).ok());
+    let Some(bar) = bar else {
+        counter!(metrics::MALFORMED, "kind" => "bar").increment(1);
+        return None;
+    };
+    match check_published(bar.published_at, Timestamp::from_micros(clock::now_micros())) {
+        Ok(()) => Some(bar),
+        Err(error) => {
+            counter!(metrics::MALFORMED, "kind" => "bar_from_the_future").increment(1);
+            tracing::warn!("a bar of {} is not taken: {error}", bar.instrument);
+            None
+        }
+    }
 }

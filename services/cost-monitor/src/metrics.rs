@@ -18,6 +18,8 @@ const FILLED_TRADES: &str = "cost_monitor_filled_trades_total";
 pub(crate) const POOL_AGENTS: &str = "cost_monitor_pool_agents";
 /// Configured agents with a record.
 pub(crate) const SCORED_AGENTS: &str = "cost_monitor_scored_agents";
+/// Matches with bets of agents that are kept.
+pub(crate) const BET_MATCHES: &str = "cost_monitor_bet_matches";
 /// Items seen before and not counted again, by kind.
 pub(crate) const DUPLICATES: &str = "cost_monitor_duplicates_total";
 /// Messages set aside because something in them made no sense, by kind.
@@ -32,6 +34,7 @@ pub(crate) fn describe() {
     describe_counter!(FILLED_TRADES, Unit::Count, "trades filled, at least in part");
     describe_gauge!(POOL_AGENTS, Unit::Count, "places of a pool");
     describe_gauge!(SCORED_AGENTS, Unit::Count, "configured agents with a record");
+    describe_gauge!(BET_MATCHES, Unit::Count, "matches with bets of agents that are kept");
     describe_counter!(DUPLICATES, Unit::Count, "items seen before and not counted again, by kind");
     describe_counter!(MALFORMED, Unit::Count, "messages set aside because something made no sense, by kind");
 }

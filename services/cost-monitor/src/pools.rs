@@ -102,8 +102,7 @@ struct Sizer {
 
 impl Sizer {
     fn take_bar(&mut self, fact: &Followed) {
-        let bar = v1::Bar::decode(fact.payload.clone()).ok().and_then(|bar| (&bar).try_into().ok());
-        if let Some(bar) = bar {
+        if let Some(bar) = crate::bar_of(fact) {
             self.known.take_bar(&bar);
         }
     }

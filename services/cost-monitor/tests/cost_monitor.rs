@@ -1,5 +1,7 @@
 //! The promises of the cost monitor, on a real bus.
 
+#[path = "cost_monitor/bets.rs"]
+mod bets;
 #[path = "cost_monitor/costs.rs"]
 mod costs;
 #[path = "cost_monitor/pools.rs"]

@@ -284,7 +284,7 @@ impl Gate {
     }
 
     async fn on_market(&mut self, fact: &Followed) -> Result<(), Ended> {
-        let Some(record) = market::record(fact) else { return Ok(()) };
+        let Some(record) = market::record(fact, now()) else { return Ok(()) };
         if let Record::Quote(quote) = &record {
             self.note_jump(quote);
             let reports = self.venue.on_quote(quote);

@@ -21,6 +21,7 @@ pub(crate) const ANOMALIES: &str = "risk_guard_venue_anomalies_total";
 pub(crate) const VENUE_FAILURES: &str = "risk_guard_venue_failures_total";
 pub(crate) const REPEATED_ORDERS: &str = "risk_guard_repeated_orders_total";
 
+pub(crate) const BAD_TICKS: &str = "risk_guard_bad_ticks_total";
 pub(crate) const ORPHANS: &str = "risk_guard_orphans_total";
 pub(crate) const BREAKERS: &str = "risk_guard_breaker_events_total";
 pub(crate) const LOSS_PPM: &str = "risk_guard_house_loss_ppm";
@@ -44,6 +45,7 @@ pub(crate) fn describe() {
     describe_counter!(BROKEN_INVARIANTS, "Checks that found the state to contradict itself; each halts everything");
     describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Hashing the state into the journal and taking a snapshot");
     describe_counter!(ANOMALIES, "What the venue should not do, by kind");
+    describe_counter!(BAD_TICKS, "Quotes and definitions that were not taken: malformed, or from the future");
     describe_counter!(ORPHANS, "Orders of a lost journal that were brought to an end");
     describe_counter!(VENUE_FAILURES, "Calls of the venue without an answer");
 }

@@ -109,6 +109,8 @@ pub enum Ask {
     Market,
     /// The cost monitor: [`tragen_contracts::v1::GetCostsRequest`].
     Cost,
+    /// The cost monitor, what agents bought before kick-offs: [`tragen_contracts::v1::BetsQuestion`].
+    Bets,
     /// Any agent worker: [`tragen_contracts::v1::WorkerQuestion`].
     Worker,
 }
@@ -215,6 +217,7 @@ impl Ask {
             Self::Risk => "risk".into(),
             Self::Market => "market".into(),
             Self::Cost => "cost".into(),
+            Self::Bets => "bets".into(),
             Self::Worker => "worker".into(),
         }
     }

@@ -80,6 +80,8 @@ pub enum Bucket {
     Pools,
     /// What agents have shown, by agent id.
     Scores,
+    /// What agents have bought before kick-offs, by match id.
+    Bets,
     /// Worker presence by instance; entries end 5 s after the last beat.
     Workers,
 }
@@ -293,7 +295,8 @@ impl Consumer {
 
 impl Bucket {
     /// Every bucket.
-    pub const ALL: [Self; 6] = [Self::Control, Self::Lease, Self::Agents, Self::Pools, Self::Scores, Self::Workers];
+    pub const ALL: [Self; 7] =
+        [Self::Control, Self::Lease, Self::Agents, Self::Pools, Self::Scores, Self::Bets, Self::Workers];
 
     /// Its name on the server.
     #[must_use]
@@ -304,6 +307,7 @@ impl Bucket {
             Self::Agents => "agents",
             Self::Pools => "pools",
             Self::Scores => "scores",
+            Self::Bets => "bets",
             Self::Workers => "workers",
         }
     }
@@ -312,7 +316,7 @@ impl Bucket {
         let base = kv::Config { bucket: self.as_str().to_owned(), history: 1, ..kv::Config::default() };
         match self {
             Self::Control | Self::Agents => kv::Config { history: 5, ..base },
-            Self::Pools | Self::Scores => base,
+            Self::Pools | Self::Scores | Self::Bets => base,
             Self::Lease => kv::Config { max_age: Duration::from_secs(2), storage: StorageType::Memory, ..base },
             Self::Workers => kv::Config { max_age: Duration::from_secs(5), storage: StorageType::Memory, ..base },
         }

@@ -7,6 +7,7 @@ mod market;
 mod orders;
 
 pub use agents::{agent_fields, strategy_of, style_of};
+pub use market::{outcome, outcome_text};
 
 use tragen_domain::{
     id::{Id, IdError, Kind},

@@ -60,6 +60,7 @@ pub mod live_trading;
 pub mod mandate;
 pub mod market_maker;
 pub mod nearest;
+pub mod news;
 mod newton;
 mod outlier;
 pub mod personality;

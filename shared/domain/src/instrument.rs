@@ -40,7 +40,7 @@ pub enum InstrumentStatus {
 }
 
 /// Which result of a match a prediction pays for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
     /// The home team wins.
     Home,

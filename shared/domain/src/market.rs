@@ -7,6 +7,38 @@ use crate::{
     time::Timestamp,
 };
 
+/// How far a publisher's clock may be ahead of the reader's, milliseconds: what machines with synchronized clocks are
+/// never apart.
+pub const AHEAD_MS_MAX: i64 = 5_000;
+
+/// A price that was not published yet by the reader's clock: one of the clocks is wrong, or somebody invents prices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("BAD_TICK: dated {ahead_ms} ms ahead of the clock, at most {AHEAD_MS_MAX} ms are taken")]
+pub struct FromTheFuture {
+    /// How far ahead, milliseconds, rounded up.
+    pub ahead_ms: i64,
+}
+
+/// Checks the moment of publication of a quote or bar before anything is done with it: it would be fresh for as long as
+/// it is ahead, and what is really new would look older.
+///
+/// ```
+/// use tragen_domain::{market::{FromTheFuture, check_published}, time::Timestamp};
+/// let (now, hour) = (Timestamp::from_micros(1_700_000_000_000_000), 3_600_000);
+/// assert_eq!(check_published(now.plus_millis(-hour), now), Ok(()));
+/// assert_eq!(check_published(now.plus_millis(hour), now), Err(FromTheFuture { ahead_ms: hour }));
+/// ```
+///
+/// # Errors
+/// [`FromTheFuture`] when it is more than [`AHEAD_MS_MAX`] ahead of `now`.
+pub const fn check_published(published_at: Timestamp, now: Timestamp) -> Result<(), FromTheFuture> {
+    let ahead = published_at.micros().saturating_sub(now.micros());
+    if ahead > AHEAD_MS_MAX * 1_000 {
+        return Err(FromTheFuture { ahead_ms: ahead.saturating_add(999) / 1_000 });
+    }
+    Ok(())
+}
+
 /// Best prices of one instrument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quote {
@@ -158,4 +190,27 @@ pub struct Match {
     pub reds: (u8, u8),
     /// Wall clock at publication.
     pub published_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_published_yet_is_refused() {
+        let now = Timestamp::from_micros(1_700_000_000_000_000);
+        let check = |ahead_micros: i64, expected: Result<(), FromTheFuture>| {
+            let published_at = Timestamp::from_micros(now.micros().saturating_add(ahead_micros));
+            assert_eq!(check_published(published_at, now), expected, "{ahead_micros}");
+        };
+        let limit = AHEAD_MS_MAX * 1_000;
+        check(3_600_000_000, Err(FromTheFuture { ahead_ms: 3_600_000 }));
+        check(0, Ok(()));
+        check(limit, Ok(()));
+        check(limit + 1, Err(FromTheFuture { ahead_ms: AHEAD_MS_MAX + 1 }));
+        check(-i64::MAX, Ok(()));
+        check(i64::MAX, Err(FromTheFuture { ahead_ms: (i64::MAX - now.micros()) / 1_000 + 1 }));
+        let text = FromTheFuture { ahead_ms: 3_600_000 }.to_string();
+        assert_eq!(text, "BAD_TICK: dated 3600000 ms ahead of the clock, at most 5000 ms are taken");
+    }
 }

@@ -6,6 +6,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// The rationale of an order that a user has decided. An agent only routes it, so no agent is judged by it.
+pub const PLACED_BY_USER: &str = "placed by the user";
+
 /// Which way an order changes the position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {

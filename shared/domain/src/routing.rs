@@ -19,7 +19,7 @@ pub use account::{
     AccountFields, CashFields, Period, StatementFields, check_account, check_cash, check_sending, check_statement,
 };
 pub use agent::{AgentFields, check_agent};
-pub use analysis::{AnalysisFields, NewsFields, check_analysis, check_match};
+pub use analysis::{AnalysisFields, ITEMS_MAX, NewsFields, check_analysis, check_match};
 pub use lane::LaneScheduler;
 pub use news::{CheckedReport, ReportFields, check_report};
 pub use rate::{RateDecision, SlidingLog};

@@ -1,8 +1,9 @@
-//! researchAgent: how good were a model's forecasts, each made from earlier results only?
+//! researchAgent: how good were a model's forecasts, each made from earlier results only, and what the agents bought?
 //! A season is refitted before each of its days, so it runs off the trading path and once.
 
 use super::{
     Desk, Finding, Said,
+    closing_values::{closing_values, fair},
     figures::{count, micros, ppm, share_ppm},
     refused::Refused,
     results::Known,
@@ -10,7 +11,6 @@ use super::{
 use std::sync::Arc;
 use tragen_contracts::{convert, v1};
 use tragen_domain::agents::{
-    devig::{DevigMethod, devig},
     evaluation::{
         calibration::{Called, calibration_bins, recalibrate},
         drift::{DriftRules, drift},
@@ -24,6 +24,8 @@ use tragen_domain::agents::{
 const AGENT: &str = "researchAgent";
 /// Version of the arithmetic; it changes when equal data would give other numbers.
 const MODEL_VERSION: &str = "forecast-evaluation-1";
+
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// The models whose forecasts can be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +48,18 @@ pub(super) async fn analyze(desk: &Desk, asked: &v1::CalibrationRequest) -> Said
         at.map(MatchDay::of).ok_or_else(|| Refused::Unpriceable("the period has no beginning or no end".to_owned()))
     };
     let period = (day(&asked.from)?, day(&asked.to)?);
+    // A cost monitor that is silent takes nothing from what is said of the model.
+    let bets = desk.sources.bets(midnight(period.0), midnight(period.1)).await;
+    let agents_unknown = bets.as_ref().err().map(ToString::to_string).unwrap_or_default();
     let own = Arc::clone(&known);
-    let judging = tokio::task::spawn_blocking(move || judged(&own, model, period));
+    let judging = tokio::task::spawn_blocking(move || {
+        let agents = closing_values(&own, &bets.unwrap_or_default());
+        judged(&own, model, period).map(|result| v1::CalibrationResult { agents, ..result })
+    });
     let result = v1::CalibrationResult {
         model: asked.model.clone(),
         data_version: known.history.version().to_string(),
+        agents_unknown,
         ..judging.await.map_err(|_| Refused::Broken)??
     };
     let (used, skipped) = (result.matches, result.skipped);
@@ -66,6 +75,11 @@ pub(super) async fn analyze(desk: &Desk, asked: &v1::CalibrationRequest) -> Said
         explanation: explanation(&result),
     };
     Ok((info, Finding::Calibration(result)))
+}
+
+/// The first moment of a day, microseconds since the epoch.
+fn midnight(day: MatchDay) -> i64 {
+    i64::from(day.days()).saturating_mul(DAY_MICROS)
 }
 
 fn explanation(result: &v1::CalibrationResult) -> String {
@@ -139,8 +153,7 @@ fn dixon_coles(history: &History, from: MatchDay, to: MatchDay) -> Vec<Option<[f
 /// What the last odds before the kick-off said, without the margin.
 fn closing_line(known: &Known, played: &Match) -> Option<[f64; 3]> {
     let history = &known.history;
-    let odds = known.closing_odds(played.day, history.name(played.home), history.name(played.away))?;
-    devig(DevigMethod::Shin, &odds).ok()?.probabilities.as_slice().try_into().ok()
+    fair(&known.closing_odds(played.day, history.name(played.home), history.name(played.away))?)
 }
 
 fn judge(probabilities: [f64; 3], played: &Match) -> Option<Judged> {

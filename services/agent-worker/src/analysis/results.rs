@@ -100,6 +100,13 @@ impl Known {
         convert::timestamp(Timestamp::from_micros(i64::from(self.today.days()).saturating_mul(86_400_000_000)))
     }
 
+    /// The last odds before the kick-off of every match that is over, by the id it was traded by: home, draw, away.
+    pub(super) fn closing_odds_by_id(&self) -> BTreeMap<&str, [f64; 3]> {
+        let closed = |row: &'_ v1::HistoryRow| <[i64; 3]>::try_from(row.closing_odds_micros.as_slice()).ok();
+        let rows = self.rows.values().filter(|row| !row.match_id.is_empty());
+        rows.filter_map(|row| Some((row.match_id.as_str(), closed(row)?.map(as_units)))).collect()
+    }
+
     /// The last odds before the kick-off of a match that is over: home, draw, away.
     pub(super) fn closing_odds(&self, day: MatchDay, home: &str, away: &str) -> Option<[f64; 3]> {
         let row = self.rows.get(&(day.days(), home.to_owned(), away.to_owned()))?;

@@ -1,14 +1,21 @@
 //! Where the agents' inputs come from: questions to market-data, the guard and the ledger.
 
 use super::{Caller, refused::Refused};
+use crate::metrics;
+use ::metrics::counter;
 use std::time::Duration;
+use tracing::warn;
 use tragen_bus::{Ask, Bus, ask::NoAnswer};
 use tragen_contracts::v1::{
     self, ledger_answer, ledger_question, market_answer, market_question::Question, risk_answer, risk_question,
 };
+use tragen_domain::{market::check_published, time::Timestamp};
+use tragen_host::clock;
 
 /// Pages of matches that are asked for at most: a thousand matches.
 const MATCH_PAGES_MAX: usize = 20;
+/// Pages of bets that are asked for at most: more than the cost monitor keeps.
+const BET_PAGES_MAX: usize = 300;
 /// Positions looked at, of one account.
 const POSITIONS_MAX: i32 = 500;
 
@@ -30,7 +37,7 @@ impl Sources {
         let market_answer::Answer::MatchSnapshot(snapshot) = self.market(asked, traceparent).await? else {
             return Err(silent("market-data"));
         };
-        Ok(snapshot)
+        Ok(without_future(snapshot))
     }
 
     /// All matches that are not over, sorted by id.
@@ -41,7 +48,7 @@ impl Sources {
             let market_answer::Answer::Matches(page) = self.market(asked, traceparent).await? else {
                 return Err(silent("market-data"));
             };
-            matches.extend(page.matches);
+            matches.extend(page.matches.into_iter().map(without_future));
             after_match_id = page.next_match_id;
             if after_match_id.is_empty() {
                 break;
@@ -57,6 +64,22 @@ impl Sources {
             return Err(silent("market-data"));
         };
         Ok(page)
+    }
+
+    /// What agents have bought of the matches that kick off from `from_micros` to before `to_micros`.
+    pub(super) async fn bets(&self, from_micros: i64, to_micros: i64) -> Result<Vec<v1::MatchBets>, Refused> {
+        let (mut matches, mut after_match_id) = (Vec::new(), String::new());
+        for _ in 0..BET_PAGES_MAX {
+            let question = v1::BetsQuestion { from_micros, to_micros, after_match_id };
+            let page: Result<v1::BetsAnswer, NoAnswer> = self.bus.ask(Ask::Bets, &question, self.timeout).await;
+            let page = page.map_err(|_| silent("cost-monitor"))?;
+            matches.extend(page.matches);
+            after_match_id = page.next_match_id;
+            if after_match_id.is_empty() {
+                break;
+            }
+        }
+        Ok(matches)
     }
 
     /// What the guard would say to an order of the caller.
@@ -117,6 +140,52 @@ impl Sources {
     }
 }
 
+/// The snapshot without quotes that are not published yet by the clock here; a score that is not is stale.
+fn without_future(mut snapshot: v1::MatchSnapshot) -> v1::MatchSnapshot {
+    let now = Timestamp::from_micros(clock::now_micros());
+    let is_published = |micros: i64| match check_published(Timestamp::from_micros(micros), now) {
+        Ok(()) => true,
+        Err(error) => {
+            counter!(metrics::MALFORMED, "kind" => "quote_from_the_future").increment(1);
+            warn!("a price of a match is not taken: {error}");
+            false
+        }
+    };
+    snapshot.quotes.retain(|quote| is_published(quote.published_at_micros));
+    if let Some(of) = &mut snapshot.r#match
+        && !is_published(of.published_at_micros)
+    {
+        of.published_at_micros = 0;
+    }
+    snapshot
+}
+
 const fn silent(part: &'static str) -> Refused {
     Refused::Silent { part }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_from_the_future_is_not_there_and_such_a_score_is_stale() {
+        let now = clock::now_micros();
+        let hour = 3_600_000_000;
+        let quote = |instrument_id: &str, published_at_micros| v1::Quote {
+            instrument_id: instrument_id.into(),
+            published_at_micros,
+            ..v1::Quote::default()
+        };
+        let of = |published_at_micros| Some(v1::Match { published_at_micros, ..v1::Match::default() });
+        let snapshot = |published_at_micros| v1::MatchSnapshot {
+            r#match: of(published_at_micros),
+            quotes: vec![quote("NEW", now), quote("BAD", now + hour), quote("OLD", now - hour)],
+            ..v1::MatchSnapshot::default()
+        };
+        let seen = without_future(snapshot(now + hour));
+        let ids: Vec<&str> = seen.quotes.iter().map(|quote| quote.instrument_id.as_str()).collect();
+        assert_eq!((ids, seen.r#match), (vec!["NEW", "OLD"], of(0)));
+        assert_eq!(without_future(snapshot(now)).r#match, of(now));
+    }
 }

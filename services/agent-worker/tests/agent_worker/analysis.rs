@@ -8,6 +8,7 @@ use tragen_contracts::v1::{
     self, analyze_request::Kind, analyze_response::Result as Finding, market_question, worker_answer::Answer,
     worker_question::Question,
 };
+use tragen_domain::agents::devig::{DevigMethod, devig};
 use tragen_host::clock;
 
 /// The match of [`MATCH`], being played: 1-0 after an hour.
@@ -31,6 +32,8 @@ const TEAMS: [&str; 12] = [
 /// The day it is in the made-up market.
 const TODAY: i32 = 20_000;
 const DAY_MICROS: i64 = 86_400_000_000;
+/// The last odds of home, draw and away, tenths.
+const CLOSING_ODDS: [i64; 3] = [20, 36, 42];
 
 /// `snapshot` of [`MATCH`] as another match.
 pub(super) fn other_match(match_id: &str, snapshot: &v1::MatchSnapshot) -> Option<v1::MatchSnapshot> {
@@ -95,7 +98,8 @@ fn history(asked: &v1::HistoryQuestion) -> v1::HistoryPage {
                     is_played: true,
                     home_goals: goals(home, away),
                     away_goals: goals(away, home) / 2,
-                    closing_odds_micros: vec![2_000_000, 3_600_000, 4_200_000],
+                    closing_odds_micros: CLOSING_ODDS.map(|odds| odds * 100_000).to_vec(),
+                    match_id: format!("EPL-{season}-{round}-{pair}"),
                 });
             }
         }
@@ -204,6 +208,73 @@ async fn forecasts_are_judged_next_to_the_closing_line() {
     let nothing = refused(&rig, calibration("elo", TODAY + 1, TODAY + 2)).await;
     assert_eq!(nothing.reason, "UNPRICEABLE");
     rig.stop().await;
+}
+
+fn bets_on(match_id: &str, bets: &[(&str, &str, i64)]) -> v1::MatchBets {
+    let bet = |(agent, agent_id, paid_micros): &(&str, &str, i64)| v1::AgentBet {
+        agent: (*agent).into(),
+        agent_id: (*agent_id).into(),
+        outcome: "HOME".into(),
+        trades: 1,
+        quantity_micros: 10_000_000,
+        paid_micros: *paid_micros,
+    };
+    v1::MatchBets { match_id: match_id.into(), bets: bets.iter().map(bet).collect(), ..v1::MatchBets::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_agents_paid_is_judged_by_the_closing_line() {
+    let rig = rig(1).await;
+    let day = |days: i32| Some(pbjson_types::Timestamp { seconds: i64::from(days) * 86_400, nanos: 0 });
+    let season = v1::CalibrationRequest { model: "closing-line".into(), from: day(TODAY - 350), to: day(TODAY) };
+    let ask_for_it = async || match ask(&rig, Kind::Calibration(season.clone())).await {
+        (_, Finding::Calibration(said)) => said,
+        other => panic!("{other:?}"),
+    };
+    let alone = ask_for_it().await;
+    assert!(alone.agents.is_empty() && alone.agents_unknown.contains("cost-monitor"), "{alone:?}");
+    assert_eq!(alone.matches, 132, "the model is judged all the same");
+
+    let bets = |asked: v1::BetsQuestion| {
+        let first = [
+            bets_on("EPL-1-3-0", &[("eplScoutAgent", "", 4_500_000)]),
+            bets_on("EPL-1-4-1", &[("eplScoutAgent", "", 5_000_000), ("eplTradingAgent", "", 4_500_000)]),
+        ];
+        let mut never =
+            bets_on("EPL-1-99-0", &[("eplScoutAgent", "", 3_000_000), ("eplScoutAgent", "seven", 3_000_000)]);
+        never.late = vec![v1::LatePurchases { agent: "eplScoutAgent".into(), trades: 2, ..Default::default() }];
+        assert_eq!((asked.from_micros, asked.to_micros), (days_micros(TODAY - 350), days_micros(TODAY)));
+        let (matches, next_match_id) = if asked.after_match_id.is_empty() {
+            (first.to_vec(), "EPL-1-4-1".into())
+        } else {
+            (vec![never], String::new())
+        };
+        std::future::ready(v1::BetsAnswer { matches, next_match_id }).boxed()
+    };
+    rig.world.bus.answer(&rig.world.context, Ask::Bets, bets).await.expect("listening");
+    let told = ask_for_it().await;
+    assert_eq!(told.agents_unknown, "");
+    let names: Vec<(&str, &str)> = told.agents.iter().map(|own| (own.agent.as_str(), own.agent_id.as_str())).collect();
+    assert_eq!(names, [("eplScoutAgent", ""), ("eplScoutAgent", "seven"), ("eplTradingAgent", "")]);
+    let [scout, seven, trading] = told.agents.as_slice() else { panic!("{told:?}") };
+    let fair = devig(DevigMethod::Shin, &[2.0, 3.6, 4.2]).expect("odds").probabilities[0];
+    assert!((fair - 0.494_07).abs() < 1e-5, "{fair}");
+    let is_near = |ppm: Option<i64>, expected: f64| {
+        let ppm = ppm.and_then(|ppm| i32::try_from(ppm).ok()).map(f64::from).expect("a mean");
+        assert!((ppm / 1e6 - expected).abs() < 1e-6, "{ppm} {expected}");
+    };
+    assert_eq!((scout.bets, scout.without_closing_line, scout.late_trades), (3, 1, 2));
+    is_near(scout.mean_ppm, (fair / 0.45 + fair / 0.5) / 2.0 - 1.0);
+    assert!(scout.t_micros.is_some() && scout.why_none.is_empty());
+    is_near(trading.mean_ppm, fair / 0.45 - 1.0);
+    assert_eq!(trading.t_micros, None, "one bet says nothing of luck");
+    assert_eq!((seven.bets, seven.mean_ppm), (1, None));
+    assert_eq!(seven.why_none, "none of 1 bets has a closing line yet");
+    rig.stop().await;
+}
+
+fn days_micros(days: i32) -> i64 {
+    i64::from(days) * DAY_MICROS
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Keeps the records up: reads what was stored, follows facts and bars, stores what has changed.
 
 use super::SharedScores;
-use crate::{config::Config, metrics as names};
+use crate::{bar_of, bets::SharedBets, config::Config, metrics as names};
 use futures::{StreamExt as _, stream};
 use metrics::{counter, gauge};
 use prost::Message as _;
@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::warn;
 use tragen_bus::{Bucket, Bus, Followed, StartAt, Stream};
 use tragen_contracts::v1;
-use tragen_domain::{market::Bar, time::Timestamp};
+use tragen_domain::time::Timestamp;
 use tragen_host::{Context, clock};
 
 /// Records stored at the same time: one fsync of the bus serves several.
@@ -18,11 +18,16 @@ const STORED_AT_ONCE: usize = 32;
 /// How long storing everything may take while the process stops.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Reads the records and keeps them up until the process stops.
+/// Reads the records and keeps them up until the process stops; `bets` gets the same facts.
 ///
 /// # Errors
 /// When the bucket, the facts or the bars cannot be read.
-pub(crate) async fn start(context: &Context, bus: &Bus, config: &Config) -> anyhow::Result<SharedScores> {
+pub(crate) async fn start(
+    context: &Context,
+    bus: &Bus,
+    config: &Config,
+    bets: SharedBets,
+) -> anyhow::Result<SharedScores> {
     let scores = SharedScores::new(config.scored_agents_max);
     read_stored(bus, &scores).await?;
     // From the first fact there is: what is in a record already is passed over.
@@ -38,7 +43,7 @@ pub(crate) async fn start(context: &Context, bus: &Bus, config: &Config) -> anyh
         loop {
             tokio::select! {
                 () = &mut stopped => break,
-                Some(fact) = facts.next() => take_facts(&kept, &fact),
+                Some(fact) = facts.next() => take_facts(&kept, &bets, &fact),
                 Some(bar) = bars.next() => take_bar(&kept, &bar),
                 _ = turn.tick() => {
                     kept.lock().pass(now());
@@ -80,7 +85,7 @@ async fn read_stored(bus: &Bus, scores: &SharedScores) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn take_facts(scores: &SharedScores, message: &Followed) {
+fn take_facts(scores: &SharedScores, bets: &SharedBets, message: &Followed) {
     let shard = message.subject.rsplit('.').next().and_then(|shard| shard.parse::<u16>().ok());
     let (Some(shard), Ok(batch)) = (shard, v1::LedgerFactBatch::decode(message.payload.clone())) else {
         counter!(names::MALFORMED, "kind" => "facts").increment(1);
@@ -93,11 +98,18 @@ fn take_facts(scores: &SharedScores, message: &Followed) {
             warn!("fact {} of shard {shard} is not counted: {error}", fact.sequence);
         }
     }
+    drop(scores);
+    let mut bets = bets.lock();
+    for fact in &batch.facts {
+        if let Err(error) = bets.take_fact(shard, fact) {
+            counter!(names::MALFORMED, "kind" => "fact").increment(1);
+            warn!("fact {} of shard {shard} is no bet that can be counted: {error}", fact.sequence);
+        }
+    }
 }
 
 fn take_bar(scores: &SharedScores, message: &Followed) {
-    let bar = v1::Bar::decode(message.payload.clone()).ok().and_then(|bar| Bar::try_from(&bar).ok());
-    if let Some(bar) = bar {
+    if let Some(bar) = bar_of(message) {
         // Bars of the past are played as if they were of now; facts are always of now.
         scores.lock().take_bar(&bar, now());
     }

@@ -401,6 +401,7 @@ impl MatchRow {
             home_goals: goals(self.goals.0),
             away_goals: goals(self.goals.1),
             closing_odds_micros: odds.map(Vec::from).unwrap_or_default(),
+            match_id: self.id.to_string(),
         }
     }
 

@@ -15,12 +15,12 @@ use futures::FutureExt as _;
 use std::collections::HashMap;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
-use tragen_domain::{id::OrderId, risk::JOURNAL_LOST, time::Timestamp};
+use tragen_domain::{
+    id::OrderId,
+    risk::{asked_again_until, is_asked_again},
+    time::Timestamp,
+};
 use tragen_venue::VenueReport;
-
-/// How long after the loss of the journal an order that is asked for once more may be at the venue already,
-/// milliseconds: longer than any caller goes on asking.
-const REMEMBERED_MS: i64 = 3_600_000;
 
 /// The orphans of a term.
 #[derive(Debug, Default)]
@@ -45,9 +45,7 @@ impl Gate {
     /// # Errors
     /// When the ledger does not answer.
     pub(crate) async fn find_orphans(&mut self) -> anyhow::Result<usize> {
-        let mut losses = self.state.changes().filter(|change| change.reason == JOURNAL_LOST);
-        let until = losses.next().map(|change| change.changed_at.plus_millis(REMEMBERED_MS));
-        let until = until.filter(|until| now() <= *until);
+        let until = asked_again_until(self.state.changes(), now());
         if until.is_some() {
             let found = orphans::of_the_books(&self.bus, &self.config, &self.state).await?;
             self.work.orphans.orders = found.into_iter().map(|orphan| (orphan.order.clone(), orphan)).collect();
@@ -81,7 +79,7 @@ impl Gate {
     /// Whether the venue may have executed an order that the lost journal had approved; one that it cannot be asked
     /// about is not there.
     pub(crate) fn is_at_venue(&self, order: &OrderId) -> bool {
-        let is_asked = self.work.orphans.asked_again_until.is_some_and(|until| now() <= until);
+        let is_asked = is_asked_again(self.work.orphans.asked_again_until, now());
         is_asked && self.venue.order_status(order).is_ok_and(|stand| stand.is_some())
     }
 

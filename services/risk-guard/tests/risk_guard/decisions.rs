@@ -5,6 +5,7 @@ use futures::StreamExt as _;
 use std::{collections::BTreeMap, time::Duration};
 use tragen_bus::CoreSubject;
 use tragen_contracts::v1;
+use tragen_host::clock;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_is_approved_executed_reported_and_its_hold_becomes_money_spent() {
@@ -23,6 +24,42 @@ async fn an_order_is_approved_executed_reported_and_its_hold_becomes_money_spent
     eventually("the ledger books it", async || rig.ledger.cash("alice") == 1_000 * ONE - spent).await;
     eventually("nothing is held", async || rig.risk_state().await.held_micros == 0).await;
     assert_eq!(rig.ledger.contracts("alice", HOME), 10);
+    guard.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quote_from_the_future_is_not_taken() {
+    let mut rig = Rig::start().await;
+    // The newest the bus has when the guard starts, so the guard has nothing else to decide by.
+    rig.quote_at((300_000, 320_000), 1_000_000, clock::now_micros() + 3_600_000_000).await;
+    let guard = rig.guard().await;
+    let early = buy("r-1", 10, 550_000);
+    let trade = trade_of(&early);
+    rig.propose(vec![early]).await;
+    let denial = rig.outcomes.of(&trade).await.denial.expect("denied");
+    assert_eq!(denial.code(), v1::DenialCode::NoReferencePrice, "{denial:?}");
+    rig.quote(500_000, 520_000, 1_000_000).await;
+    rig.quote_at((300_000, 320_000), 1_000_000, clock::now_micros() + 3_600_000_000).await;
+    // One more of now: when a trade fills at its ask, all before it were read.
+    rig.quote(500_000, 530_000, 1_000_000).await;
+    let filled = async |number: u32, rig: &mut Rig| {
+        let proposed = buy(&format!("r-2-{number}"), 1, 550_000);
+        let trade = trade_of(&proposed);
+        rig.propose(vec![proposed]).await;
+        let report = rig.outcomes.of(&trade).await;
+        report.fills.first().map(|fill| fill.price_micros)
+    };
+    let mut prices = Vec::new();
+    for number in 0..1_000 {
+        let price = filled(number, &mut rig).await;
+        prices.extend(price);
+        if price == Some(530_000) {
+            break;
+        }
+    }
+    assert_eq!(prices.last(), Some(&530_000));
+    assert!(prices.iter().all(|price| [520_000, 530_000].contains(price)), "never at its 0.32: {prices:?}");
     guard.stop().await;
     rig.stop().await;
 }

@@ -143,6 +143,11 @@ impl Rig {
 
     /// Bid, ask and the contracts at each.
     pub(crate) async fn quote(&self, bid: i64, ask: i64, contracts: i64) {
+        self.quote_at((bid, ask), contracts, clock::now_micros()).await;
+    }
+
+    /// Bid and ask, the contracts at each, and when they were published by their own word.
+    pub(crate) async fn quote_at(&self, (bid, ask): (i64, i64), contracts: i64, published_at_micros: i64) {
         let quote = v1::Quote {
             instrument_id: HOME.into(),
             bid_price_micros: bid,
@@ -150,8 +155,8 @@ impl Rig {
             ask_price_micros: ask,
             ask_quantity_micros: contracts * ONE,
             last_price_micros: 0,
-            event_time_micros: clock::now_micros(),
-            published_at_micros: clock::now_micros(),
+            event_time_micros: published_at_micros,
+            published_at_micros,
         };
         let subject = Subject::Quote(InstrumentId::new(HOME).expect("an id"));
         self.bus.publish(&subject, &quote, &PublishOptions::default(), PATIENCE).await.expect("stored");

@@ -40,7 +40,7 @@ enum Reach {
     Results,
     /// The caller alone.
     Account,
-    /// The caller's own texts: nobody else asks the same.
+    /// Texts: nobody else has the same, or they change at any time.
     Once,
 }
 
@@ -163,7 +163,8 @@ fn fields(request: &AnalyzeRequest) -> AnalysisFields<'_> {
             limit: asked.limit,
         },
         Some(Kind::Sentiment(asked)) => {
-            AnalysisFields::Sentiment { entities: &asked.entities, items: asked.items.len() }
+            let (entities, items) = (&asked.entities, asked.items.len());
+            AnalysisFields::Sentiment { entities, items, match_id: &asked.match_id }
         }
     }
 }

@@ -167,7 +167,8 @@ async fn a_malformed_question_reaches_nobody() {
     };
     let sentiment = |items: usize, text: &str| {
         let item = v1::SentimentText { source: "bbc".to_owned(), text: text.to_owned(), published_at: day(1) };
-        Kind::Sentiment(v1::SentimentRequest { items: vec![item; items], entities: vec!["Arsenal".to_owned()] })
+        let entities = vec!["Arsenal".to_owned()];
+        Kind::Sentiment(v1::SentimentRequest { items: vec![item; items], entities, match_id: String::new() })
     };
     let edge = Kind::Scout(v1::ScoutRequest { match_id: MATCH.to_owned(), min_edge_bps: -1 });
     let gtd = Kind::WhatIf(v1::WhatIfRequest {
@@ -198,7 +199,6 @@ async fn a_malformed_question_reaches_nobody() {
         ("a century", calibration("elo", day(1), day(36_500)), "PERIOD_TOO_LONG"),
         ("negative liquidity", scan(-1, 0), "FILTER_OUT_OF_BOUNDS"),
         ("too many findings", scan(0, 501), "FILTER_OUT_OF_BOUNDS"),
-        ("no text", sentiment(0, "x"), "ITEMS_OUT_OF_BOUNDS"),
         ("too many texts", sentiment(101, "x"), "ITEMS_OUT_OF_BOUNDS"),
         ("an empty text", sentiment(1, " "), "TEXT_INVALID"),
         ("a book", sentiment(1, &"x".repeat(2_001)), "TEXT_INVALID"),

@@ -85,17 +85,20 @@ pub(crate) enum AnalyzeCommand {
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=500))]
         limit: i32,
     },
-    /// What do texts say of teams or players? The file has one JSON object a line.
+    /// What do texts, or the news that are held, say of teams or players? The file has one JSON object a line.
     #[command(
-        after_help = "Example:\n  tragen analyze sentiment --about Arsenal --file news.jsonl\n\nA line: {\"source\": \"bbc\", \"text\": \"Saka is fit\", \"published_at\": \"2026-08-22T08:00:00Z\"}"
+        after_help = "Example:\n  tragen analyze sentiment --about Arsenal\n  tragen analyze sentiment --about Arsenal --file news.jsonl\n\nA line: {\"source\": \"bbc\", \"text\": \"Saka is fit\", \"published_at\": \"2026-08-22T08:00:00Z\"}"
     )]
     Sentiment {
         /// A team or player; may be given again.
         #[arg(long, value_name = "NAME", required = true)]
         about: Vec<String>,
-        /// The texts.
+        /// The texts; without it what was put by `tragen news` and still counts.
         #[arg(long)]
-        file: PathBuf,
+        file: Option<PathBuf>,
+        /// Only held news about this match.
+        #[arg(long = "match", value_name = "MATCH", default_value = "", conflicts_with = "file")]
+        match_id: String,
     },
 }
 
@@ -162,9 +165,11 @@ impl AnalyzeCommand {
                 min_liquidity_micros: min_liquidity.map_or(0, Money::micros),
                 limit,
             }),
-            Self::Sentiment { about, file } => {
-                Kind::Sentiment(v1::SentimentRequest { items: texts(&file)?, entities: about })
-            }
+            Self::Sentiment { about, file, match_id } => Kind::Sentiment(v1::SentimentRequest {
+                items: file.map(|file| texts(&file)).transpose()?.unwrap_or_default(),
+                entities: about,
+                match_id,
+            }),
         })
     }
 }

@@ -74,11 +74,25 @@ impl TryFrom<&v1::SettlementTerms> for SettlementTerms {
 }
 
 /// The outcome as written on the wire: HOME, DRAW or AWAY.
-const fn outcome_text(outcome: Outcome) -> &'static str {
+#[must_use]
+pub const fn outcome_text(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Home => "HOME",
         Outcome::Draw => "DRAW",
         Outcome::Away => "AWAY",
+    }
+}
+
+/// The outcome in `field`, written as by [`outcome_text`].
+///
+/// # Errors
+/// [`InvalidField`] for any other text.
+pub fn outcome(field: &str, text: &str) -> Result<Outcome, InvalidField> {
+    match text {
+        "HOME" => Ok(Outcome::Home),
+        "DRAW" => Ok(Outcome::Draw),
+        "AWAY" => Ok(Outcome::Away),
+        other => Err(InvalidField::new(field, "OUTCOME_UNKNOWN", format!("{other:?} is not an outcome"))),
     }
 }
 
@@ -135,12 +149,7 @@ impl TryFrom<&v1::Instrument> for Instrument {
         };
         let prediction = match (instrument.match_id.as_str(), instrument.outcome.as_str()) {
             ("", "") => None,
-            (match_id, "HOME") => Some((id("match_id", match_id)?, Outcome::Home)),
-            (match_id, "DRAW") => Some((id("match_id", match_id)?, Outcome::Draw)),
-            (match_id, "AWAY") => Some((id("match_id", match_id)?, Outcome::Away)),
-            (_, other) => {
-                return Err(InvalidField::new("outcome", "OUTCOME_UNKNOWN", format!("{other:?} is not an outcome")));
-            }
+            (match_id, text) => Some((id("match_id", match_id)?, outcome("outcome", text)?)),
         };
         let settlement = v1::SettlementTerms {
             style: instrument.settlement_style,

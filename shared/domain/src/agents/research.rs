@@ -99,8 +99,16 @@ pub struct BetsReport {
     pub agent: String,
     /// How many bets, with and without a closing line.
     pub bets: usize,
-    /// Mean value against the closing line with its t; None without a closing line.
-    pub closing_line_value: Option<MeanWithT>,
+    /// Mean value against the closing line with its t, of the bets that have one; or why there is none.
+    pub closing_line_value: Result<MeanWithT, NoClosingLine>,
+}
+
+/// Why bets have no value against the closing line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("none of {bets} bets has a closing line yet")]
+pub struct NoClosingLine {
+    /// How many bets there are.
+    pub bets: usize,
 }
 
 /// What an agent's trades are worth in one number.
@@ -268,7 +276,7 @@ fn bets(bets: &[LoggedBet<'_>], skipped: &mut Vec<(Entry, EntryFault)>) -> Vec<B
     let report = |(agent, (bets, values)): (&str, (usize, Vec<f64>))| BetsReport {
         agent: agent.to_owned(),
         bets,
-        closing_line_value: mean_with_t(&values),
+        closing_line_value: mean_with_t(&values).ok_or(NoClosingLine { bets }),
     };
     by_agent.into_iter().map(report).collect()
 }

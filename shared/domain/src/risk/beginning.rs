@@ -1,10 +1,14 @@
 //! How a gate begins that finds nothing in its journal: either nothing ever happened, or the journal is lost.
 
-use super::{Scope, ScopeState, TradingState};
+use super::{Change, Scope, ScopeState, TradingState};
 use crate::time::Timestamp;
 
 /// Why everything is halted after the loss of the journal; also how a later gate knows of it.
 pub const JOURNAL_LOST: &str = "the journal is lost: there was trading before it";
+
+/// How long after the loss of the journal an order that is asked for once more may be at the venue already,
+/// milliseconds: longer than any caller goes on asking.
+pub const REMEMBERED_MS: i64 = 3_600_000;
 
 /// What a gate without a journal finds elsewhere.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,9 +50,60 @@ pub fn first_state(traces: Traces, now: Timestamp) -> ScopeState {
     }
 }
 
+/// Until when an order that is asked for once more may be at the venue already, by the newest loss of the journal among
+/// `changes` (newest first): [`REMEMBERED_MS`] after it, that moment included. None when no journal was lost, or so long
+/// ago that nobody asks for such an order any more.
+pub fn asked_again_until<'a>(changes: impl Iterator<Item = &'a Change>, now: Timestamp) -> Option<Timestamp> {
+    let mut losses = changes.filter(|change| change.reason == JOURNAL_LOST);
+    let until = losses.next().map(|change| change.changed_at.plus_millis(REMEMBERED_MS));
+    until.filter(|until| is_asked_again(Some(*until), now))
+}
+
+/// Whether at `now` an order may still be one of before the loss; `until` is of [`asked_again_until`].
+#[must_use]
+pub fn is_asked_again(until: Option<Timestamp>, now: Timestamp) -> bool {
+    until.is_some_and(|until| now <= until)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn change(reason: &str, millis: i64) -> Change {
+        Change {
+            epoch: 1,
+            scope: Scope::Global,
+            state: Some(TradingState::Halted),
+            reduction: None,
+            changed_by: "risk-guard".to_owned(),
+            reason: reason.to_owned(),
+            changed_at: Timestamp::from_micros(millis * 1_000),
+        }
+    }
+
+    #[test]
+    fn an_order_may_be_of_before_the_loss_for_an_hour() {
+        let check = |changes: &[Change], now_millis: i64, expected: Option<i64>| {
+            let now = Timestamp::from_micros(now_millis * 1_000);
+            let until = asked_again_until(changes.iter(), now);
+            assert_eq!(until.map(|until| until.micros() / 1_000), expected, "{now_millis}");
+            assert_eq!(is_asked_again(until, now), expected.is_some());
+        };
+        let lost = change(JOURNAL_LOST, 1_000);
+        let once = std::slice::from_ref(&lost);
+        check(&[], 0, None);
+        check(&[change("an operator", 1_000)], 1_000, None);
+        check(once, 1_000, Some(1_000 + REMEMBERED_MS));
+        check(once, 1_000 + REMEMBERED_MS, Some(1_000 + REMEMBERED_MS));
+        check(once, 1_001 + REMEMBERED_MS, None);
+        // A clock that was set back: still within the hour.
+        check(once, 0, Some(1_000 + REMEMBERED_MS));
+        // The newest loss counts, whatever came after it.
+        let again = change(JOURNAL_LOST, 9_000);
+        check(&[change("resumed", 9_500), again, lost.clone()], 10_000, Some(9_000 + REMEMBERED_MS));
+        let later = asked_again_until([change(JOURNAL_LOST, 0)].iter(), Timestamp::from_micros(0));
+        assert!(!is_asked_again(later, Timestamp::from_micros((REMEMBERED_MS + 1) * 1_000)));
+    }
 
     #[test]
     fn a_lost_journal_begins_halted_and_above_every_epoch() {

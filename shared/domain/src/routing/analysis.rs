@@ -72,8 +72,10 @@ pub enum AnalysisFields<'a> {
     Sentiment {
         /// Teams or players.
         entities: &'a [String],
-        /// How many texts there are.
+        /// How many texts there are; none for the news that are held.
         items: usize,
+        /// Held news of this match only; empty for all, and when there are texts.
+        match_id: &'a str,
     },
 }
 
@@ -131,8 +133,14 @@ pub fn check_analysis<'a>(
                 found.add("scan.limit", Reason::FilterOutOfBounds, "the limit must be from 0 to 500");
             }
         }
-        AnalysisFields::Sentiment { entities, items } => {
+        AnalysisFields::Sentiment { entities, items, match_id } => {
             check_sentiment(entities, items, &mut found);
+            if items > 0 && !match_id.is_empty() {
+                let message = "a match is only for held news: give texts or a match";
+                found.add("sentiment.match_id", Reason::MatchNotExpected, message);
+            } else if !match_id.is_empty() {
+                found.keep(check_match("sentiment.match_id", match_id));
+            }
             news.take(ITEMS_MAX).for_each(|item| check_news(&item, &mut found));
         }
     }
@@ -197,8 +205,8 @@ fn check_calibration(model: &str, from: Option<(i64, i32)>, to: Option<(i64, i32
 }
 
 fn check_sentiment(entities: &[String], items: usize, found: &mut Found) {
-    if !(1..=ITEMS_MAX).contains(&items) {
-        found.add("sentiment.items", Reason::ItemsOutOfBounds, format!("1 to {ITEMS_MAX} texts are read at once"));
+    if items > ITEMS_MAX {
+        found.add("sentiment.items", Reason::ItemsOutOfBounds, format!("at most {ITEMS_MAX} texts are read at once"));
     }
     if !(1..=ENTITIES_MAX).contains(&entities.len()) {
         let message = format!("1 to {ENTITIES_MAX} teams or players are looked for at once");
@@ -321,10 +329,15 @@ mod tests {
         );
         check(AnalysisFields::Portfolio { currency: "U$" }, &[], &[("portfolio.currency", Reason::CurrencyInvalid)]);
         let entities = ["Arsenal".to_owned()];
-        let sentiment = |items| AnalysisFields::Sentiment { entities: &entities, items };
+        let sentiment = |items| AnalysisFields::Sentiment { entities: &entities, items, match_id: "" };
         let good = NewsFields { source: "bbc", text: "Saka is fit", published_at: Some((1, 0)) };
         check(sentiment(1), &[good], &[]);
-        check(sentiment(0), &[], &[("sentiment.items", Reason::ItemsOutOfBounds)]);
+        check(sentiment(0), &[], &[]);
+        check(sentiment(ITEMS_MAX + 1), &[], &[("sentiment.items", Reason::ItemsOutOfBounds)]);
+        let of_match = |items, match_id| AnalysisFields::Sentiment { entities: &entities, items, match_id };
+        check(of_match(0, "EPL-2026-ARS-MCI"), &[], &[]);
+        check(of_match(0, "a b"), &[], &[("sentiment.match_id", Reason::MatchBadCharset)]);
+        check(of_match(1, "M"), &[good], &[("sentiment.match_id", Reason::MatchNotExpected)]);
         let long = "x".repeat(TEXT_BYTES_MAX + 1);
         check(sentiment(1), &[NewsFields { text: &long, ..good }], &[("sentiment.items.text", Reason::TextInvalid)]);
         let bad = NewsFields { source: "", published_at: None, ..good };
@@ -337,7 +350,7 @@ mod tests {
             ],
         );
         check(
-            AnalysisFields::Sentiment { entities: &[], items: 1 },
+            AnalysisFields::Sentiment { entities: &[], items: 1, match_id: "" },
             &[good],
             &[("sentiment.entities", Reason::ItemsOutOfBounds)],
         );

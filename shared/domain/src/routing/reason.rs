@@ -107,6 +107,8 @@ pub enum Reason {
     KindMissing,
     /// Neither a match nor two teams, or both.
     TeamsOrMatch,
+    /// A match where none can be named.
+    MatchNotExpected,
     /// Not the name of a team.
     TeamInvalid,
     /// Not the name of a model.
@@ -115,7 +117,7 @@ pub enum Reason {
     PeriodTooLong,
     /// A negative bound, or more than may be listed.
     FilterOutOfBounds,
-    /// No text, or more than an agent reads at once.
+    /// More than an agent reads at once, or nothing where something must be named.
     ItemsOutOfBounds,
     /// A text without words, or one that is too long.
     TextInvalid,
@@ -201,6 +203,7 @@ impl Reason {
             Self::InstrumentsTooMany => "INSTRUMENTS_TOO_MANY",
             Self::KindMissing => "KIND_MISSING",
             Self::TeamsOrMatch => "TEAMS_OR_MATCH",
+            Self::MatchNotExpected => "MATCH_NOT_EXPECTED",
             Self::TeamInvalid => "TEAM_INVALID",
             Self::ModelUnknown => "MODEL_UNKNOWN",
             Self::PeriodTooLong => "PERIOD_TOO_LONG",

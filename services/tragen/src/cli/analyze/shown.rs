@@ -62,6 +62,7 @@ fn list(format: Format, result: &Finding) -> anyhow::Result<()> {
             })
         }
         Finding::Calibration(own) => {
+            closing_values(format, own)?;
             let headers = ["FROM", "TO", "FORECASTS", "CALLED", "HAPPENED"];
             format.list("bins", &own.bins, &headers, |bin| {
                 let shares = [bin.low_ppm, bin.high_ppm].map(percent);
@@ -83,6 +84,31 @@ fn list(format: Format, result: &Finding) -> anyhow::Result<()> {
             })
         }
     }
+}
+
+/// Beside the table of forecasts, for people: JSON has it in the answer, and CSV is one table.
+fn closing_values(format: Format, own: &v1::CalibrationResult) -> anyhow::Result<()> {
+    match format {
+        Format::Json | Format::Csv => return Ok(()),
+        Format::Table => {}
+    }
+    if !own.agents_unknown.is_empty() {
+        return print(&format!("What the agents bought is not known: {}.", own.agents_unknown));
+    }
+    let headers = ["AGENT", "FOR", "BETS", "NO LINE", "LATE", "CLV", "T", "WHY NONE"];
+    format.list_or("No agent bought anything before these kick-offs.", "agents", &own.agents, &headers, |own| {
+        let ratio = |micros: Option<i64>| micros.map(decimal).unwrap_or_default();
+        vec![
+            own.agent.clone(),
+            own.agent_id.clone(),
+            own.bets.to_string(),
+            own.without_closing_line.to_string(),
+            own.late_trades.to_string(),
+            ratio(own.mean_ppm),
+            ratio(own.t_micros),
+            own.why_none.clone(),
+        ]
+    })
 }
 
 fn opportunity(own: &v1::ScoutOpportunity) -> Vec<String> {

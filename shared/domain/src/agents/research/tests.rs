@@ -68,7 +68,7 @@ fn bets_scores_and_markets_are_told_by_name() {
     let log = DecisionsLog { bets: &bets, agents: &agents, markets: &markets, ..DecisionsLog::default() };
     let findings = look_back(&log, &DriftRules::default()).expect("a log");
     let [a, b] = findings.bets.as_slice() else { panic!("{findings:?}") };
-    assert_eq!((a.bets, a.closing_line_value, b.bets), (1, None, 2));
+    assert_eq!((a.bets, a.closing_line_value, b.bets), (1, Err(NoClosingLine { bets: 1 }), 2));
     assert!((b.closing_line_value.expect("closed").mean - 0.035).abs() < 1e-12);
     let scores: Vec<(&str, Standing)> = findings.agents.iter().map(|a| (a.agent.as_str(), a.standing)).collect();
     assert_eq!(scores, [("y", Standing::HighPerformer), ("z", Standing::Testing)]);
