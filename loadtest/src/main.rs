@@ -4,6 +4,10 @@ use clap::Parser as _;
 use std::process::ExitCode;
 use tragen_loadtest::cli::Cli;
 
+// What the load test costs, the platform beside it lacks.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match Cli::parse().run().await {

@@ -1,5 +1,6 @@
-//! What a person sees: every trade on a line as it happens, and every few
-//! seconds what the agents' accounts are worth. All of it through the public API.
+//! What a person sees: every trade on a line as it happens, as long as a person can
+//! follow, and every few seconds what the agents' accounts are worth. All of it
+//! through the public API.
 
 use super::equity::{Marked, equity, mark};
 use crate::{
@@ -11,7 +12,7 @@ use anyhow::Context as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::time::{MissedTickBehavior, interval_at};
 use tonic::Request;
@@ -30,7 +31,11 @@ const EQUITY_EVERY: Duration = Duration::from_secs(5);
 /// Most agent accounts shown.
 const ACCOUNTS_MAX: usize = 20;
 
-/// Prints every change of every trade until the process stops.
+/// Most lines about trades within [`PACE_OVER`]: more nobody reads, and each costs the platform.
+const LINES_MAX: u64 = 50;
+const PACE_OVER: Duration = Duration::from_secs(1);
+
+/// Prints every change of every trade, as far as a person can follow, until the process stops.
 pub(super) async fn trades(context: Context, api: Api) -> anyhow::Result<()> {
     let stopped = context.stopped();
     let watching = async {
@@ -52,12 +57,37 @@ pub(super) async fn trades(context: Context, api: Api) -> anyhow::Result<()> {
 async fn watch(api: &Api) -> anyhow::Result<()> {
     let question = v1::WatchTradesRequest { is_all_accounts: true };
     let mut changes = api.trading().watch_trades(Request::new(question)).await?.into_inner();
+    let mut pace = Pace { since: Instant::now(), lines: 0 };
     while let Some(change) = changes.message().await? {
-        if let Some(trade) = change.trade {
+        let Some(trade) = change.trade else { continue };
+        let (is_shown, hidden) = pace.next(Instant::now());
+        if hidden > 0 {
+            print(&format!("... and {hidden} more changes of trades in a second"))?;
+        }
+        if is_shown {
             print(&trade_line(&trade))?;
         }
     }
     Ok(())
+}
+
+/// How many lines there were since when.
+struct Pace {
+    since: Instant,
+    lines: u64,
+}
+
+impl Pace {
+    /// Whether the line of `now` is shown, and how many before it were not and are to be spoken of.
+    fn next(&mut self, now: Instant) -> (bool, u64) {
+        let mut hidden = 0;
+        if now.saturating_duration_since(self.since) >= PACE_OVER {
+            hidden = self.lines.saturating_sub(LINES_MAX);
+            *self = Self { since: now, lines: 0 };
+        }
+        self.lines += 1;
+        (self.lines <= LINES_MAX, hidden)
+    }
 }
 
 /// Prints what the agents' accounts are worth every few seconds until the process stops.
@@ -136,4 +166,19 @@ fn cents(money: Money) -> String {
     let hundredths = money.floor_to(Money::from_micros(10_000)).micros() / 10_000;
     let (sign, size) = (if hundredths < 0 { "-" } else { "" }, hundredths.unsigned_abs());
     format!("{sign}{}.{:02}", size / 100, size % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_lines_than_a_person_reads_are_counted_and_spoken_of_in_the_next_second() {
+        let since = Instant::now();
+        let mut pace = Pace { since, lines: 0 };
+        assert!((0..LINES_MAX).all(|_| pace.next(since) == (true, 0)));
+        assert!((0..7).all(|_| pace.next(since) == (false, 0)));
+        assert_eq!(pace.next(since + PACE_OVER), (true, 7));
+        assert_eq!(pace.next(since + PACE_OVER + PACE_OVER), (true, 0));
+    }
 }
