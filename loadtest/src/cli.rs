@@ -1,6 +1,7 @@
 //! The command line: one module for each command.
 
 mod chaos;
+mod fairness;
 mod plan;
 mod run;
 mod sweep;
@@ -17,10 +18,11 @@ Examples:
   tragen-loadtest run --signing-key data/keys/token.pkcs8 --scenario loadtest/scenarios/spike.toml --html spike.html
   tragen-loadtest matrix --tokens tokens.txt --seconds 20
   tragen-loadtest sweep --tokens tokens.txt --from 500 --to 20000
+  tragen-loadtest fairness --signing-key data/keys/token.pkcs8 --seconds 20
   tragen-loadtest plan --users 1000000 --requests-per-user-day 20
   tragen-loadtest chaos --seed 7 --minutes 5 --folder /tmp/chaos
 
-The exit code is 1 when the audit or the proof finds a broken promise, when a goal of the scenario is missed,
+The exit code is 1 when the audit or the proof finds a broken promise, when a goal of the scenario or a claim of fairness is missed,
 when the load cannot be run, and with --fail-on-error also when any operation failed.";
 
 /// Places trades through the public API as fast as asked, measures, and audits the result.
@@ -42,6 +44,9 @@ enum Command {
     /// The highest rate that is sustained with p99 within a limit and without errors
     #[command(after_help = EXAMPLES)]
     Sweep(Box<sweep::SweepArgs>),
+    /// Premium beside free users who ask for more than there is, and a quiet user beside a noisy one
+    #[command(after_help = EXAMPLES)]
+    Fairness(Box<fairness::FairnessArgs>),
     /// What measured figures mean for so many users: servers, memory, storage, dollars, the next bottleneck
     #[command(after_help = EXAMPLES)]
     Plan(plan::PlanArgs),
@@ -69,6 +74,7 @@ impl Cli {
             Command::Run(args) => args.run().await,
             Command::Matrix(args) => args.run().await,
             Command::Sweep(args) => args.run().await,
+            Command::Fairness(args) => args.run().await,
             Command::Plan(args) => args.run(),
             Command::Chaos(args) => args.run().await,
         }
@@ -104,6 +110,8 @@ mod tests {
             "matrix",
             "matrix --tokens f --in-flight 1,0",
             "sweep --tokens f --from 0",
+            "fairness",
+            "fairness --signing-key k --rate 0",
             "plan --users 0",
             "chaos --minutes 0",
         ] {

@@ -68,7 +68,7 @@ enum Activity {
 #[derive(Debug)]
 enum Tokens {
     Listed(Vec<Account>),
-    Issued { issuer: Issuer, prefix: String, kept: Mutex<HashMap<usize, (Account, Instant)>> },
+    Issued { issuer: Issuer, prefix: String, tier: Option<Tier>, kept: Mutex<HashMap<usize, (Account, Instant)>> },
 }
 
 /// The accounts that act.
@@ -102,8 +102,18 @@ impl Crowd {
     /// `count` accounts named `prefix` and a number from 0, whose tokens `issuer` signs; tiers as in [`Tier::of`].
     #[must_use]
     pub fn issued(issuer: Issuer, prefix: &str, count: usize) -> Self {
-        let tokens = Tokens::Issued { issuer, prefix: prefix.to_owned(), kept: Mutex::default() };
+        let tokens = Tokens::Issued { issuer, prefix: prefix.to_owned(), tier: None, kept: Mutex::default() };
         Self { tokens, count, activity: Activity::InTurn, seed: 0 }
+    }
+
+    /// The same accounts, all of one tier; accounts whose tokens are listed have theirs already.
+    #[must_use]
+    pub fn with_tier(mut self, all: Tier) -> Self {
+        match &mut self.tokens {
+            Tokens::Listed(_) => {}
+            Tokens::Issued { tier, .. } => *tier = Some(all),
+        }
+        self
     }
 
     /// The same accounts, chosen by chance: the activity of account n is 1 / (n + 1)^`exponent`.
@@ -138,7 +148,7 @@ impl Crowd {
     pub(crate) fn account(&self, number: usize) -> anyhow::Result<Account> {
         let (issuer, prefix, kept) = match &self.tokens {
             Tokens::Listed(accounts) => return Ok(accounts[number].clone()),
-            Tokens::Issued { issuer, prefix, kept } => (issuer, prefix, kept),
+            Tokens::Issued { issuer, prefix, kept, .. } => (issuer, prefix, kept),
         };
         let lock = || kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((account, until)) = lock().get(&number)
@@ -147,7 +157,7 @@ impl Crowd {
             return Ok(account.clone());
         }
         let name = format!("{prefix}{number}");
-        let token = issuer.issue(&name, Tier::of(number), Role::Trader)?;
+        let token = issuer.issue(&name, self.tier(number), Role::Trader)?;
         let account = Account::new(&name, &token)?;
         lock().insert(number, (account.clone(), Instant::now() + Issuer::RENEW_AFTER));
         Ok(account)
@@ -165,7 +175,8 @@ impl Crowd {
     pub(crate) const fn tier(&self, number: usize) -> Tier {
         match self.tokens {
             Tokens::Listed(_) => Tier::Unknown,
-            Tokens::Issued { .. } => Tier::of(number),
+            Tokens::Issued { tier: Some(tier), .. } => tier,
+            Tokens::Issued { tier: None, .. } => Tier::of(number),
         }
     }
 

@@ -5,7 +5,8 @@
 //!
 //! [`Session::open`] connects and deposits, [`Session::run`] is one measured run,
 //! [`Session::prove`] proves the record of all of them. [`sweep`] looks for the highest
-//! rate, [`Plan`] says what figures mean for many users, [`chaos`](fn@chaos) breaks things.
+//! rate, [`Plan`] says what figures mean for many users, [`fairness`](fn@fairness) holds crowds side by side,
+//! [`chaos`](fn@chaos) breaks things.
 
 mod audit;
 mod book;
@@ -13,6 +14,7 @@ mod chaos;
 pub mod cli;
 mod crowd;
 mod dice;
+mod fairness;
 mod figures;
 mod halt;
 mod html;
@@ -40,6 +42,7 @@ pub use chaos::{
     Chaos, ChaosReport, Fault, Healed, Invariant, Part as ChaosPart, Server, Traffic, Trouble, chaos, repository_tools,
 };
 pub use crowd::{Crowd, Issuer, Role, Tier};
+pub use fairness::{Claim, Crowding, Fairness, fairness};
 pub use figures::{BUCKET_ENDS_MICROS, Latency, Part, Second};
 pub use halt::Halted;
 pub use html::page;
