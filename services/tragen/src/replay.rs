@@ -8,6 +8,7 @@
 
 mod agents;
 mod books;
+mod unmatched;
 
 pub(crate) use agents::{Decisions, MadeAgain};
 use books::{Books, Cash};
@@ -22,6 +23,7 @@ use tragen_domain::{
     money::Quantity,
     order::{OrderPrice, OrderTerms, Side},
 };
+pub(crate) use unmatched::Unmatched;
 
 /// Differences that are named; the rest is counted.
 const NAMED_MAX: usize = 1_000;

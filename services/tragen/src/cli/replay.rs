@@ -3,7 +3,7 @@
 use crate::{
     Verdict,
     output::{Format, print},
-    replay::{Comparison, Decisions, MadeAgain},
+    replay::{Comparison, Decisions, MadeAgain, Unmatched},
 };
 use anyhow::Context as _;
 use clap::Args;
@@ -24,7 +24,7 @@ const FILES: [(Stream, &str); 4] = [
 /// Which day.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  tragen replay --nats nats://127.0.0.1:4222 --save day && tragen replay --journal day\n\nIt replays the guard's state with its hashes, holds every fill against its approval and the fee rule, and books\neverything again by the ledger's rules. What agents\ndecided on bars is decided again where the bars and those before them are still there. Exit code 0: no difference."
+    after_help = "Example:\n  tragen replay --nats nats://127.0.0.1:4222 --save day && tragen replay --journal day\n\nIt replays the guard's state with its hashes, holds every fill against its approval and the fee rule, and books\neverything again by the ledger's rules. What agents\ndecided on bars is decided again where the bars and those before them are still there. Orders that only the bars ask\nfor (missing) or only the journal has (unexpected) are shown as doubts: who was enabled is not in the journal.\nExit code 0: no difference."
 )]
 pub(crate) struct ReplayArgs {
     /// The bus that keeps the day.
@@ -55,7 +55,11 @@ impl ReplayArgs {
                             state_differs = replay.take(sequence, payload).err();
                         }
                     }
-                    Stream::Executions => comparison.executions(&decode(payload, sequence)?),
+                    Stream::Executions => {
+                        let batch = decode(payload, sequence)?;
+                        comparison.executions(&batch);
+                        decisions.executions(&batch);
+                    }
                     Stream::Ledger => comparison.facts(&decode(payload, sequence)?),
                     Stream::Bars => decisions.bar(&decode(payload, sequence)?),
                     Stream::Requests
@@ -75,7 +79,7 @@ impl ReplayArgs {
         }
         comparison.conclude()?;
         let again = decisions.conclude(&mut comparison);
-        show(format, (&replay, again), &comparison, state_differs.as_ref())?;
+        show(format, (&replay, &again), &comparison, state_differs.as_ref())?;
         Ok(if comparison.count == 0 && state_differs.is_none() { Verdict::Good } else { Verdict::Bad })
     }
 
@@ -134,7 +138,7 @@ fn decode<T: Message + Default>(payload: &[u8], sequence: u64) -> anyhow::Result
 
 fn show(
     format: Format,
-    (replay, again): (&Replay, MadeAgain),
+    (replay, (again, unmatched)): (&Replay, &(MadeAgain, Unmatched)),
     comparison: &Comparison,
     state_differs: Option<&anyhow::Error>,
 ) -> anyhow::Result<()> {
@@ -154,6 +158,9 @@ fn show(
         "positions": compared.positions,
         "agent_orders": again.orders,
         "agent_orders_without_bars": again.without_bars,
+        "agent_orders_missing": unmatched.missing,
+        "agent_orders_unexpected": unmatched.unexpected,
+        "doubts": unmatched.named,
         "differences": comparison.count,
         "named": named,
     });
@@ -163,12 +170,13 @@ fn show(
         ("orders", format!("{} approved, {} fills", compared.approvals, compared.fills)),
         ("ledger", format!("{} facts", compared.facts)),
         ("agents", format!("{} orders made again, {} without their bars", again.orders, again.without_bars)),
+        ("doubts", format!("{} orders of agents missing, {} unexpected", unmatched.missing, unmatched.unexpected)),
         ("compared", format!("{} balances, {} positions", compared.balances, compared.positions)),
         ("differences", comparison.count.to_string()),
     ];
     format.record(&message, &fields)?;
     if format == Format::Table {
-        named.iter().try_for_each(|line| print(line))?;
+        named.iter().chain(&unmatched.named).try_for_each(|line| print(line))?;
     }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! The decisions of configured agents on bars, made again from BARS: what each order of theirs was called and how it
 //! was explained must come out the same. Sizes follow from cash and positions of the moment, which the books compare.
 
-use super::Comparison;
+use super::{
+    Comparison,
+    unmatched::{Held, Said, Unmatched, Watch},
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use tragen_agent_worker::{
     bar_order::{rationale, request_id},
@@ -25,6 +28,9 @@ type Series = (InstrumentId, Timeframe);
 #[derive(Debug, Default)]
 pub(crate) struct Decisions {
     orders: Vec<Order>,
+    /// Bars that an agent has decided on, with an order or a denied one.
+    decided: BTreeMap<Watch, Vec<Timestamp>>,
+    held: Held,
     bars: HashMap<Series, BTreeMap<Timestamp, Bar>>,
 }
 
@@ -50,6 +56,7 @@ impl Decisions {
     /// Takes the agents' orders of a journal message; reductions are nobody's decision.
     pub(crate) fn journal(&mut self, batch: &v1::JournalBatch) {
         for record in &batch.records {
+            self.note(record);
             let Some(journal_record::Kind::Approved(own)) = &record.kind else { continue };
             let (Some(key), Some(terms)) = (&record.key, &own.terms) else { continue };
             let is_reduction = !own.reduction_id.is_empty();
@@ -67,6 +74,35 @@ impl Decisions {
         }
     }
 
+    /// Notes that an agent has decided on a bar.
+    fn note(&mut self, record: &v1::JournalRecord) -> Option<()> {
+        let key = record.key.as_ref()?;
+        let (agent, timeframe, instrument, rationale) =
+            if let journal_record::Kind::Approved(own) = record.kind.as_ref()? {
+                let terms = own.terms.as_ref().filter(|_| own.reduction_id.is_empty())?;
+                (&own.agent_id, &own.timeframe, &terms.instrument_id, &own.rationale)
+            } else if let journal_record::Kind::Refused(own) = record.kind.as_ref()? {
+                let (report, proposed) = (own.report.as_ref()?, own.proposed.as_ref()?);
+                (&report.agent_id, &proposed.timeframe, &report.terms.as_ref()?.instrument_id, &report.rationale)
+            } else {
+                return None;
+            };
+        let watch = Watch {
+            agent: Some(agent).filter(|agent| !agent.is_empty())?.clone(),
+            account: key.account_id.clone(),
+            instrument: InstrumentId::new(instrument).ok()?,
+            timeframe: Timeframe::parse(timeframe)?,
+            style: style_of(rationale).to_owned(),
+        };
+        self.decided.entry(watch).or_default().push(start_of(&key.request_id)?);
+        Some(())
+    }
+
+    /// Takes what the venue reported: what agents held when a bar came.
+    pub(crate) fn executions(&mut self, batch: &v1::ExecutionBatch) {
+        self.held.executions(batch);
+    }
+
     /// Takes a bar; the first with its start stands, as for the workers.
     pub(crate) fn bar(&mut self, bar: &v1::Bar) {
         if let Ok(bar) = Bar::try_from(bar) {
@@ -75,17 +111,16 @@ impl Decisions {
         }
     }
 
-    /// Makes the orders again and says what differs.
-    pub(crate) fn conclude(self, comparison: &mut Comparison) -> MadeAgain {
+    /// Makes the orders again and says what differs, and which orders only one side has.
+    pub(crate) fn conclude(self, comparison: &mut Comparison) -> (MadeAgain, Unmatched) {
         let mut again = MadeAgain::default();
-        let known: HashMap<Series, HashMap<(Timestamp, String), String>> =
+        let known: HashMap<Series, HashMap<String, BTreeMap<Timestamp, Said>>> =
             self.bars.iter().map(|(series, bars)| (series.clone(), words(bars))).collect();
         let cut: HashSet<&Series> =
             self.bars.iter().filter(|(_, bars)| bars.len() >= BARS_KEPT).map(|(series, _)| series).collect();
         for order in &self.orders {
             let start = start_of(&order.request_id);
-            let style = order.rationale.split(':').next().unwrap_or_default().to_owned();
-            let said = start.and_then(|start| known.get(&order.series)?.get(&(start, style)));
+            let said = start.and_then(|start| known.get(&order.series)?.get(style_of(&order.rationale))?.get(&start));
             let (Some(start), Some(said), false) = (start, said, cut.contains(&order.series)) else {
                 again.without_bars += 1;
                 continue;
@@ -96,23 +131,43 @@ impl Decisions {
             if name != order.request_id {
                 comparison.differ(&at, "name of the order", &name, &order.request_id);
             }
-            if *said != order.rationale {
-                comparison.differ(&at, "decision", said, &order.rationale);
+            if said.rationale != order.rationale {
+                comparison.differ(&at, "decision", &said.rationale, &order.rationale);
             }
         }
-        again
+        let mut unmatched = Unmatched::default();
+        for (watch, decided) in &self.decided {
+            let series = (watch.instrument.clone(), watch.timeframe);
+            let said = known.get(&series).and_then(|styles| styles.get(&watch.style));
+            if let Some(said) = said.filter(|_| !cut.contains(&series)) {
+                unmatched.compare(watch, said, decided, &self.held);
+            }
+        }
+        (again, unmatched)
     }
 }
 
-/// What every rule set says at every bar, by the bar's start and the name of its style.
-fn words(bars: &BTreeMap<Timestamp, Bar>) -> HashMap<(Timestamp, String), String> {
-    let mut words = HashMap::new();
+/// The rule set's name out of an order's explanation.
+fn style_of(rationale: &str) -> &str {
+    rationale.split(':').next().unwrap_or_default()
+}
+
+/// What every rule set says at every bar, by the name of its style.
+fn words(bars: &BTreeMap<Timestamp, Bar>) -> HashMap<String, BTreeMap<Timestamp, Said>> {
+    let mut words: HashMap<String, BTreeMap<Timestamp, Said>> = HashMap::new();
     for style in AnalysisStyle::ALL {
         let Some(mut rules) = TradingRules::for_style(style) else { continue };
+        let of_style = words.entry(format!("{style:?}")).or_default();
         // A bar with impossible prices was seen by nobody's rules.
-        for (start, model) in bars.iter().filter_map(|(start, bar)| Some((start, model_bar(bar)?))) {
+        for (start, bar, model) in bars.iter().filter_map(|(start, bar)| Some((start, bar, model_bar(bar)?))) {
             let signal = rules.on_bar(&model);
-            words.insert((*start, format!("{style:?}")), rationale(style, &signal));
+            let said = Said {
+                published_at: bar.published_at.micros(),
+                is_change: signal.changed() || signal.closed.is_some(),
+                direction: signal.direction(),
+                rationale: rationale(style, &signal),
+            };
+            of_style.insert(*start, said);
         }
     }
     words
@@ -176,14 +231,15 @@ mod tests {
         let name = request_id(agent, of.timeframe, &of.instrument, of.start).to_string();
         decisions.journal(&approved(&name, rationale));
         let mut comparison = Comparison::default();
-        let again = decisions.conclude(&mut comparison);
+        let (again, unmatched) = decisions.conclude(&mut comparison);
+        assert_eq!(unmatched, Unmatched::default());
         (again, comparison.differences.iter().map(|own| own.what).collect())
     }
 
     /// What the scalper says on the fall.
     fn said() -> String {
         let all = bars().into_iter().map(|bar| (bar.start, bar)).collect();
-        words(&all).remove(&(bar(60, 1).start, "Scalper".to_owned())).expect("the fall")
+        words(&all)["Scalper"][&bar(60, 1).start].rationale.clone()
     }
 
     #[test]
@@ -197,6 +253,41 @@ mod tests {
         let mut other = bars();
         other[59] = bar(59, 1_480_000);
         assert_eq!(check(&other, "a1", 60, &said).1, ["decision"], "a bar that was otherwise");
+    }
+
+    #[test]
+    fn an_order_that_is_nowhere_is_missing() {
+        let more = (61..100).map(|number| bar(number, 1_500_100));
+        let all: Vec<Bar> = bars().into_iter().chain(more).chain([bar(100, 1_499_400)]).collect();
+        let by_start = all.iter().map(|bar| (bar.start, bar.clone())).collect();
+        let said = words(&by_start).remove("Scalper").expect("its words");
+        let changes: Vec<i64> =
+            said.iter().filter(|(_, own)| own.is_change).map(|(start, _)| start.micros() / 60_000_000).collect();
+        let [60, closed, .., last] = changes[..] else { panic!("{changes:?}") };
+        let mut decisions = Decisions::default();
+        all.iter().for_each(|bar| decisions.bar(&v1::Bar::from(bar)));
+        for number in [60, last] {
+            let of = bar(number, 1);
+            let name = request_id("a1", of.timeframe, &of.instrument, of.start).to_string();
+            decisions.journal(&approved(&name, &said[&of.start].rationale));
+        }
+        let terms =
+            v1::OrderTerms { instrument_id: "GBPUSD".into(), side: v1::Side::Buy.into(), ..v1::OrderTerms::default() };
+        let fill = v1::Fill { execution_id: "x".into(), quantity_micros: 5, ..v1::Fill::default() };
+        let report = v1::TradeReport { terms: Some(terms), fills: vec![fill], ..v1::TradeReport::default() };
+        decisions.executions(&v1::ExecutionBatch {
+            reports: vec![v1::ExecutionReport {
+                meta: Some(v1::Meta { occurred_at_micros: bar(60, 1).published_at.micros(), ..v1::Meta::default() }),
+                key: Some(v1::TradeKey::default()),
+                kind: Some(v1::execution_report::Kind::Trade(report)),
+            }],
+        });
+        let mut comparison = Comparison::default();
+        let (again, unmatched) = decisions.conclude(&mut comparison);
+        assert_eq!((again.orders, comparison.count, unmatched.unexpected), (2, 0, 0));
+        assert!(unmatched.missing >= 1, "{unmatched:?}");
+        let expected = format!("a1 GBPUSD 1m bar of {} s: missing: Scalper: flat", closed * 60);
+        assert!(unmatched.named[0].starts_with(&expected), "{unmatched:?}");
     }
 
     #[test]
