@@ -1,5 +1,5 @@
 //! Money on its way between shards: what a shard has sent and the other one does
-//! not have is handed on again. So the loss of the bus loses no money, and a
+//! not have is handed on again, once the receiver's slot is at rest. So the loss of the bus loses no money, and a
 //! receiver that has it already changes nothing.
 
 use crate::{
@@ -139,8 +139,11 @@ impl Arrivals {
     }
 
     async fn hand_on(&self, missing: Vec<CashRow>, handed_on: &mut HashMap<Uuid, Again>) {
-        let is_due =
-            |row: &CashRow| handed_on.get(&row.trade_id).is_none_or(|again| again.at.elapsed() > again.patience);
+        // Where a slot is leaving, what was handed on waits already: once more would only be more that waits.
+        let is_due = |row: &CashRow| {
+            let is_patient = handed_on.get(&row.trade_id).is_some_and(|again| again.at.elapsed() <= again.patience);
+            !is_patient && self.directory.is_at_rest(&row.counterparty_account_id)
+        };
         let due: Vec<CashRow> = missing.into_iter().filter(is_due).collect();
         if due.is_empty() {
             return;

@@ -11,7 +11,7 @@ use crate::{
     publish::{Limits, Publisher},
     slot::Directory,
     store::{Books, Store, lease::Leases, rows::SettlementRow},
-    writer::{Ended, Writer, until_stopped},
+    writer::{Ended, Waiting, Writer, until_stopped},
 };
 use metrics::gauge;
 use std::{
@@ -291,6 +291,7 @@ impl Shard {
             commits,
             batch_items_max: self.config.batch_items_max,
             held: VecDeque::new(),
+            waiting: Waiting::new(self.config.fact_message_bytes_max),
             heard_at: Instant::now(),
         };
         let owned = self.owned.enter(&context, &self.bus, shard, deposit_sender, committed_count).await?;

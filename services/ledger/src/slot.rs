@@ -126,6 +126,11 @@ impl Directory {
         self.0.borrow().get(usize::from(slot_of(account_id))).map_or(0, |home| home.shard)
     }
 
+    /// Whether the account's slot was seen in a shard that is not letting it go: what is sent to it is booked there.
+    pub(crate) fn is_at_rest(&self, account_id: &str) -> bool {
+        self.0.borrow().get(usize::from(slot_of(account_id))).is_some_and(|home| home.is_settled)
+    }
+
     /// Every shard that keeps or has kept an account, ascending: what happened to it is spread over them.
     pub(crate) fn shards_of(&self, account_id: &str) -> Vec<u16> {
         let homes = self.0.borrow();
@@ -172,6 +177,7 @@ mod tests {
         let (slot, account) = (slot_of("alice"), "alice");
         let begins = directory.shard_of(account);
         let row = |state, peer_shard| SlotRow { slot: slot.into(), state, peer_shard, came_from: -1, changed_at: 7 };
+        assert!(!directory.is_at_rest(account), "nobody was asked");
         let gone = Slots::new(&[row(SlotRow::GONE, 3)]);
         assert_eq!(gone.place(account), Place::Gone { to: 3, at: 7 });
         assert!(!directory.learn(begins, &gone));
@@ -181,7 +187,12 @@ mod tests {
         assert_eq!(directory.shards_of(account), [begins, 3]);
         let leaving = Slots::new(&[row(SlotRow::LEAVING, 3)]);
         assert!(!directory.learn(begins, &leaving), "the shard it goes to has it already");
+        assert!(directory.is_at_rest(account));
         assert_eq!(here.place(account), Place::Here);
+        assert!(!directory.learn(3, &Slots::new(&[row(SlotRow::LEAVING, 1)])), "it is still there");
+        assert!(!directory.is_at_rest(account));
+        assert!(directory.learn(1, &here));
+        assert!(directory.is_at_rest(account));
         assert_eq!(Slots::new(&[row(SlotRow::LEAVING, 1)]).place(account), Place::Leaving { to: 1 });
         assert_eq!(Slots::new(&[]).place(account), Place::Elsewhere);
     }

@@ -7,6 +7,7 @@
 //! that commit fails, nothing of the next one has happened and it is decided anew.
 
 mod settle;
+mod waiting;
 mod work;
 
 use crate::{
@@ -33,6 +34,7 @@ use tracing::warn;
 use tragen_bus::{Delivery, Puller};
 use tragen_contracts::v1;
 use tragen_host::{Context, clock::now_micros, retry::Backoff, trace::ActiveSpan};
+pub(crate) use waiting::Waiting;
 pub(crate) use work::DepositCommand;
 use work::{Work, answer, report};
 
@@ -66,6 +68,8 @@ pub(crate) struct Writer {
     pub(crate) batch_items_max: usize,
     /// Pulled but not yet in a batch.
     pub(crate) held: VecDeque<Delivery<v1::ExecutionBatch>>,
+    /// What is for slots on their way out.
+    pub(crate) waiting: Waiting,
     /// When the bus last heard that everything pulled is in hand.
     pub(crate) heard_at: Instant,
 }
@@ -123,6 +127,7 @@ impl Writer {
         // Committed or not, everything is safe to be delivered again: first it goes back, so that
         // whoever has the shard now need not wait for a database that hangs.
         self.held.extend(next.deliveries);
+        self.held.extend(self.waiting.take());
         let committing = flight.map(|flight| {
             self.held.extend(flight.work.deliveries);
             flight.committing
@@ -259,7 +264,9 @@ impl Writer {
             match self.held.pop_front().or_else(|| self.reports.try_next()) {
                 Some(delivery) => {
                     let own = self.store.books.shard;
-                    work.reports(delivery, &self.slots, (own, &self.directory)).await;
+                    if let Some(waits) = work.reports(delivery, &self.slots, (own, &self.directory)).await {
+                        self.waiting.keep(waits, (own, &mut *work)).await;
+                    }
                 }
                 None => break,
             }
@@ -370,14 +377,14 @@ impl Writer {
         let mut backoff = Backoff::new(Duration::from_millis(10), RETRY_DELAY_MAX);
         let context = self.context.clone();
         while let Some(part) = parts.pop() {
-            let held = std::mem::take(&mut self.held);
+            let (held, waiting) = (std::mem::take(&mut self.held), self.waiting.lend());
             let attempted = tokio::select! {
                 biased;
                 attempted = self.attempt(&mut work.items[part.clone()]) => Some(attempted),
                 () = context.stopped() => None,
-                () = keep_in_progress(work.deliveries.iter().chain(&held)) => None,
+                () = keep_in_progress(work.deliveries.iter().chain(&held).chain(waiting.iter())) => None,
             };
-            self.held = held;
+            (self.held, self.waiting) = (held, waiting);
             let Some(attempted) = attempted else { return Ok(None) };
             match attempted {
                 Ok(done) => {
@@ -489,7 +496,7 @@ impl Writer {
             }
         }
         let flying = flight.iter().flat_map(|flight| &flight.work.deliveries);
-        for delivery in work.deliveries.iter().chain(&self.held).chain(flying) {
+        for delivery in work.deliveries.iter().chain(&self.held).chain(self.waiting.iter()).chain(flying) {
             delivery.in_progress().await;
         }
         self.heard_at = Instant::now();

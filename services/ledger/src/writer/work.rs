@@ -1,6 +1,6 @@
 //! What one transaction is made of, and how it is answered.
 
-use super::{busy, set_aside_alert};
+use super::{busy, set_aside_alert, waiting::back_to_the_bus};
 use crate::{
     batch::Outcome,
     intake::{Action, Item},
@@ -9,7 +9,6 @@ use crate::{
     slot::{Directory, Place, Slots},
 };
 use metrics::counter;
-use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
 use tragen_bus::Delivery;
@@ -17,10 +16,6 @@ use tragen_contracts::v1;
 use tragen_domain::ledger::ResultCode;
 use tragen_host::trace::trace_id_of;
 
-/// How long a report for a slot that is leaving waits before it comes again; longer with every time.
-const LEAVING_DELAY: Duration = Duration::from_millis(200);
-/// The delay grows up to this many times: a move that was cut short may take hours to be finished.
-const LEAVING_DELAYS_MAX: u64 = 25;
 /// A message taken in by the bus later than this after a slot has gone was seen by its new
 /// keeper: clocks of two machines differ by less.
 const GONE_MARGIN_MICROS: i64 = 60_000_000;
@@ -65,29 +60,30 @@ impl Work {
         }
     }
 
-    /// Takes what is for the shard `own` out of a message. What is for a slot on its way out waits
-    /// on the bus in a message of its own, so that no other account waits with it.
+    /// Takes what is for the shard `own` out of a message. What is for a slot on its way out gets a message of its own,
+    /// so that no other account waits with it; a message that must wait is given back.
     pub(super) async fn reports(
         &mut self,
         mut delivery: Delivery<v1::ExecutionBatch>,
         slots: &Slots,
         (own, directory): (u16, &Directory),
-    ) {
-        let subject = delivery.subject().strip_prefix("exec.").unwrap_or_default();
-        // `exec.<venue>` is seen by every shard; what was handed on is seen by this one only, and must not be lost.
-        let (venue, is_handed_on) = match subject.split_once('.') {
-            Some((venue, _)) => (venue.to_owned(), true),
-            None => (subject.to_owned(), false),
-        };
-        let must_wait = |report: &v1::ExecutionReport| match slots.place(account_of(report)) {
-            Place::Leaving { .. } => true,
-            Place::Elsewhere => directory.shard_of(account_of(report)) == own,
-            Place::Here | Place::Gone { .. } => false,
-        };
-        if is_handed_on && delivery.message.reports.iter().any(must_wait) {
-            let times = u32::try_from(delivery.deliveries.clamp(1, LEAVING_DELAYS_MAX)).unwrap_or(1);
-            delivery.retry(LEAVING_DELAY * times).await;
-            return;
+    ) -> Option<Delivery<v1::ExecutionBatch>> {
+        let (venue, is_handed_on) = origin_of(&delivery);
+        if is_handed_on {
+            let places = delivery.message.reports.iter().map(|report| (slots.place(account_of(report)), report));
+            let (mut is_leaving, mut is_coming) = (false, false);
+            for (place, report) in places {
+                is_leaving |= matches!(place, Place::Leaving { .. });
+                // The slot has just come: the next term has it.
+                is_coming |= place == Place::Elsewhere && directory.shard_of(account_of(report)) == own;
+            }
+            if is_leaving {
+                return Some(delivery);
+            }
+            if is_coming {
+                back_to_the_bus(&delivery).await;
+                return None;
+            }
         }
         for report in std::mem::take(&mut delivery.message.reports) {
             if is_settlement(&report) {
@@ -113,6 +109,25 @@ impl Work {
             self.handed_on.push((to, venue.clone(), report));
         }
         self.deliveries.push(delivery);
+        None
+    }
+
+    /// Sends what a message has to the shard `own` once more, together with what else goes there.
+    pub(super) fn send_anew(&mut self, own: u16, mut delivery: Delivery<v1::ExecutionBatch>) {
+        let (venue, _) = origin_of(&delivery);
+        let reports = std::mem::take(&mut delivery.message.reports);
+        self.handed_on.extend(reports.into_iter().map(|report| (own, venue.clone(), report)));
+        self.deliveries.push(delivery);
+    }
+}
+
+/// The venue that a message is from; and whether a shard has handed it on. `exec.<venue>` is seen by every shard, what
+/// was handed on by this one only, so it must not be lost.
+fn origin_of(delivery: &Delivery<v1::ExecutionBatch>) -> (String, bool) {
+    let subject = delivery.subject().strip_prefix("exec.").unwrap_or_default();
+    match subject.split_once('.') {
+        Some((venue, _)) => (venue.to_owned(), true),
+        None => (subject.to_owned(), false),
     }
 }
 

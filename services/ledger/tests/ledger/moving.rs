@@ -175,6 +175,36 @@ async fn a_slot_that_left_is_read_and_waits_and_can_be_taken_back() {
     }
 }
 
+/// More than the bus hands out unacked.
+const WAITING: usize = 1_300;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_leaves_for_long_keeps_nobody_else_waiting() {
+    for kinds in [[Kind::Sqlite, Kind::Postgres], [Kind::Postgres, Kind::Sqlite]] {
+        let mut pair = Pair::started(kinds).await;
+        let (own, other) = (account_in(SLOT, 0), account_in(100, 0));
+        pair.funded(&[own.clone(), other.clone()], "fund", 10_000 * USD).await;
+        assert!(pair.cut_short(SLOT, 1, |step| step == MoveProgress::Left).await);
+        let waiting = (0..WAITING).map(|number| bought(&own, &format!("w{number}")));
+        pair.rig.hand_on(0, waiting.collect()).await;
+        pair.rig.report(vec![bought(&other, "a")]).await;
+        pair.wait_for(POSTED, 1).await;
+        // Whoever has the shard next waits with as many, and books each of them once.
+        pair.kill();
+        pair.start().await;
+        pair.rig.report(vec![bought(&other, "b")]).await;
+        pair.wait_for(POSTED, 2).await;
+        assert!(pair.moved(SLOT, 1).await.is_some());
+        pair.wait_for(POSTED, i64::try_from(WAITING).expect("small") + 2).await;
+        pair.all_acked().await;
+        assert_eq!(pair.number("SELECT COUNT(*) FROM rejected_report").await, 0);
+        let spent = i64::try_from(WAITING).expect("small") * USD;
+        assert_eq!(pair.rig.account(&own).await.cash_micros, 10_000 * USD - spent, "{kinds:?}");
+        pair.balanced().await;
+        pair.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_new_shard_passed_over_is_handed_on_by_the_old_one() {
     for kinds in [[Kind::Sqlite, Kind::Postgres], [Kind::Postgres, Kind::Postgres]] {

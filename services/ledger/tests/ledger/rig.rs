@@ -1,5 +1,6 @@
 //! A private bus, a private store and a running ledger.
 
+use futures::StreamExt as _;
 use prost::Message as _;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use std::{
@@ -111,6 +112,18 @@ impl Rig {
         let batch = v1::ExecutionBatch { reports };
         let subject = Subject::Executions("paper");
         self.bus.publish(&subject, &batch, &PublishOptions::default(), PATIENCE).await.expect("published");
+    }
+
+    /// Hands each report on to `shard` in a message of its own, as another shard does.
+    pub(crate) async fn hand_on(&self, shard: u16, reports: Vec<v1::ExecutionReport>) {
+        let subject = Subject::ExecutionsFor { venue: "paper".to_owned(), shard };
+        let options = PublishOptions::default();
+        let (bus, subject, options) = (&self.bus, &subject, &options);
+        let sending = reports.into_iter().map(|report| async move {
+            let batch = v1::ExecutionBatch { reports: vec![report] };
+            bus.publish(subject, &batch, options, PATIENCE).await.expect("published")
+        });
+        futures::stream::iter(sending).buffer_unordered(64).collect::<Vec<_>>().await;
     }
 
     /// Waits for the next fact.
