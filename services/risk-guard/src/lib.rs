@@ -30,6 +30,7 @@ mod reports;
 mod resume;
 mod snapshot;
 mod term;
+mod told;
 mod wire;
 mod workers;
 

@@ -8,6 +8,7 @@ use crate::{
     orphans,
     replica::{Place, Replica},
     snapshot::{self, Loaded},
+    told::{Told, ToldFile},
     wire::snapshot_records,
 };
 use anyhow::Context as _;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use tragen_bus::{Ask, Bus, Follower, StartAt, Stream};
 use tragen_contracts::v1;
-use tragen_domain::risk::{ScopeState, Traces, check_listed, check_touched, first_state};
+use tragen_domain::risk::{ScopeState, Traces, check_listed, check_touched, first_state, kept_states};
 use tragen_host::Context;
 
 /// Most trades in one question about outcomes.
@@ -178,7 +179,7 @@ impl Rebuilt {
     }
 }
 
-/// The first state of a journal that has none; `None` if it has one. `seen_epoch` is the highest one that this process
+/// The first state of a journal that has none, and what a lost one had tightened; `None` if it has one. `seen_epoch` is the highest one that this process
 /// knows of.
 ///
 /// # Errors
@@ -188,11 +189,12 @@ pub(crate) async fn begun(
     bus: &Bus,
     config: &Config,
     seen_epoch: i64,
-) -> anyhow::Result<Option<ScopeState>> {
+) -> anyhow::Result<Option<(ScopeState, Vec<ScopeState>)>> {
     if replica.state.epoch() > 0 {
         return Ok(None);
     }
-    let stored = stored_state(bus).await?.map_or(0, |stored| stored.epoch);
+    let stored = stored_state(bus).await?.map(|stored| Told::read(&stored)).unwrap_or_default();
+    let told = stored.newer(ToldFile::new(config.snapshot_folder.clone()).read().await?);
     let folder = config.snapshot_folder.clone();
     // Of a journal that is no more: this one has nothing that a snapshot could be of.
     let snapshots =
@@ -203,8 +205,10 @@ pub(crate) async fn begun(
         .accounts()
         .any(|(_, account)| account.holdings().any(|(_, holding)| !holding.position().quantity.is_zero()));
     let has_traded = has_positions || orphans::has_trades(bus, config).await?;
-    let traces = Traces { epoch: stored.max(snapshots).max(seen_epoch), has_traded };
-    Ok(Some(first_state(traces, now())))
+    let traces = Traces { epoch: told.epoch.max(snapshots).max(seen_epoch), has_traded };
+    let first = first_state(traces, now());
+    let kept = kept_states(&told.scopes, &first);
+    Ok(Some((first, kept)))
 }
 
 /// The next message after `seen`, with its sequence and subject.

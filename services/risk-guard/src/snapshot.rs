@@ -3,7 +3,7 @@
 //!
 //! A file is a mark of 8 bytes, a version (4 bytes, little endian), the length of the body
 //! (8), SHA-256 of the body (32), and the body: a `SnapshotHeader` and `SnapshotEntry`s, each
-//! with its length before it.
+//! with its length before it. The told states ([`crate::told`]) are in a file of the same form.
 
 use crate::{
     replica::{Place, Replica},
@@ -80,18 +80,7 @@ impl Snapshot {
     pub(crate) fn write(&self, folder: &Path) -> io::Result<PathBuf> {
         let mut body = self.header.encode_length_delimited_to_vec();
         write_entries(&self.entries, &mut body);
-        let path = folder.join(format!("{NAME}{:020}", self.header.journal_sequence));
-        let fresh = path.with_extension("new");
-        fs::create_dir_all(folder)?;
-        let mut file = File::create(&fresh)?;
-        file.write_all(MARK)?;
-        file.write_all(&VERSION.to_le_bytes())?;
-        file.write_all(&u64::try_from(body.len()).unwrap_or(u64::MAX).to_le_bytes())?;
-        file.write_all(&Sha256::digest(&body))?;
-        file.write_all(&body)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)?;
-        File::open(folder)?.sync_all()?;
+        let path = write_whole(folder, &format!("{NAME}{:020}", self.header.journal_sequence), (MARK, &body))?;
         for old in names(folder)?.into_iter().skip(KEPT) {
             fs::remove_file(old)?;
         }
@@ -117,12 +106,45 @@ pub(crate) fn load_all(folder: &Path) -> Vec<Loaded> {
 /// # Errors
 /// [`SnapshotError`].
 pub(crate) fn load(path: &Path) -> Result<Loaded, SnapshotError> {
+    let body = read_whole(path, MARK)?;
+    let mut rest = body.as_slice();
+    let header = v1::SnapshotHeader::decode_length_delimited(&mut rest)?;
+    let rest = rest.to_vec();
+    Ok(Loaded { path: path.to_owned(), header, body: rest })
+}
+
+/// Writes `body` beside the file `name` of `folder` and renames that; the path.
+///
+/// # Errors
+/// [`io::Error`].
+pub(crate) fn write_whole(folder: &Path, name: &str, (mark, body): (&[u8; 8], &[u8])) -> io::Result<PathBuf> {
+    let path = folder.join(name);
+    // Guards of one machine may share the folder.
+    let fresh = path.with_extension(format!("{}.new", std::process::id()));
+    fs::create_dir_all(folder)?;
+    let mut file = File::create(&fresh)?;
+    file.write_all(mark)?;
+    file.write_all(&VERSION.to_le_bytes())?;
+    file.write_all(&u64::try_from(body.len()).unwrap_or(u64::MAX).to_le_bytes())?;
+    file.write_all(&Sha256::digest(body))?;
+    file.write_all(body)?;
+    file.sync_all()?;
+    fs::rename(&fresh, &path)?;
+    File::open(folder)?.sync_all()?;
+    Ok(path)
+}
+
+/// The body of a file that was written whole, with that mark.
+///
+/// # Errors
+/// [`SnapshotError`].
+pub(crate) fn read_whole(path: &Path, mark: &[u8; 8]) -> Result<Vec<u8>, SnapshotError> {
     let bytes = fs::read(path)?;
     let (head, body) = bytes.split_at_checked(HEAD_BYTES).ok_or(SnapshotError::Damaged)?;
-    let (mark, head) = head.split_at(MARK.len());
+    let (found, head) = head.split_at(mark.len());
     let (version, head) = head.split_first_chunk::<4>().ok_or(SnapshotError::Damaged)?;
     let (length, checksum) = head.split_first_chunk::<8>().ok_or(SnapshotError::Damaged)?;
-    if mark != MARK {
+    if found != mark {
         return Err(SnapshotError::Damaged);
     }
     let found = u32::from_le_bytes(*version);
@@ -133,9 +155,7 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, SnapshotError> {
     if !is_whole || Sha256::digest(body)[..] != *checksum {
         return Err(SnapshotError::Damaged);
     }
-    let mut rest = body;
-    let header = v1::SnapshotHeader::decode_length_delimited(&mut rest)?;
-    Ok(Loaded { path: path.to_owned(), header, body: rest.to_vec() })
+    Ok(body.to_vec())
 }
 
 impl Loaded {

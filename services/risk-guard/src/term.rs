@@ -16,6 +16,7 @@ use crate::{
     reductions::Slices,
     replica::{Replica, StateDiffers},
     reports::Reports,
+    told::ToldFile,
     workers::Workers,
 };
 use ::metrics::gauge;
@@ -106,6 +107,7 @@ async fn stand_by(
     config: &Config,
 ) -> Result<Option<(Rebuilt, Lease)>, StateDiffers> {
     context.set_not_ready("rebuilding the state");
+    let mut told = ToldFile::new(config.snapshot_folder.clone());
     let mut poll = tokio::time::interval(Duration::from_millis(config.lease_poll_ms));
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -121,7 +123,7 @@ async fn stand_by(
             };
             match (caught_up, lease) {
                 (Ok(()), Some(lease)) => return Ok(Some((rebuilt, lease))),
-                (Ok(()), None) => {}
+                (Ok(()), None) => told.keep_state(&rebuilt.replica.state).await,
                 (Err(failure), lease) => {
                     if let Some(lease) = lease {
                         lease.release(bus).await;
@@ -224,13 +226,19 @@ async fn lead(
 ///
 /// # Errors
 /// When the ledger does not answer.
-async fn begin(gate: &mut Gate, first: Option<ScopeState>) -> anyhow::Result<Option<Ended>> {
-    if let Some(first) = first {
-        info!("{} begins {:?}: {}", first.scope, first.state, first.reason);
-        if let Err(ended) = gate.change_state(first).await {
+async fn begin(gate: &mut Gate, first: Option<(ScopeState, Vec<ScopeState>)>) -> anyhow::Result<Option<Ended>> {
+    for state in first.into_iter().flat_map(|(first, kept)| std::iter::once(first).chain(kept)) {
+        info!("{} begins {:?}: {}", state.scope, state.state, state.reason);
+        if let Err(ended) = gate.change_state(state).await {
             return Ok(Some(ended));
         }
     }
+    // Before anybody can be told of anything tighter.
+    let mut told = ToldFile::new(gate.config.snapshot_folder.clone());
+    let states = gate.control.subscribe();
+    let now_told = states.borrow().clone();
+    told.keep(&now_told).await;
+    told.follow(&gate.context, states);
     let orphans = gate.find_orphans().await.context("asking the ledger for the trades that work")?;
     if orphans > 0 {
         warn!("the journal is lost: {orphans} trades that work in the books are brought to an end");

@@ -19,7 +19,8 @@ pub(crate) use order::{
 };
 pub(crate) use reduction::{driver, ended_record, ordered_record};
 pub(crate) use scope::{
-    parse_scope, parse_state, risk_change, scope, scope_state, state_change, state_record, trading_state,
+    parse_scope, parse_state, read_scope_state, risk_change, scope, scope_state, state_change, state_record,
+    trading_state,
 };
 pub(crate) use snapshot::{Entries, read_entries, write_entries};
 

@@ -109,8 +109,13 @@ pub(crate) fn read_change(change: &v1::RiskChange) -> Result<Change, InvalidFiel
 
 /// A journaled change of a scope.
 pub(crate) fn state_change(state: &v1::ScopeState) -> Result<Record, InvalidField> {
+    read_scope_state(state).map(Record::ScopeChanged)
+}
+
+/// A scope's state as it was told.
+pub(crate) fn read_scope_state(state: &v1::ScopeState) -> Result<ScopeState, InvalidField> {
     let unset = || InvalidField::new("state", "ENUM_UNSPECIFIED", "must be set");
-    Ok(Record::ScopeChanged(ScopeState {
+    Ok(ScopeState {
         scope: parse_scope(state.scope.as_ref())?,
         state: parse_state(state.state)?.ok_or_else(unset)?,
         epoch: state.epoch,
@@ -119,5 +124,5 @@ pub(crate) fn state_change(state: &v1::ScopeState) -> Result<Record, InvalidFiel
         changed_at: Timestamp::from_micros(state.changed_at_micros),
         // Older journals do not know it.
         resume_from: Timestamp::from_micros(state.resume_from_micros.max(state.changed_at_micros)),
-    }))
+    })
 }

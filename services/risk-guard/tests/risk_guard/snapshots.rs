@@ -17,7 +17,8 @@ fn often(rig: &Rig) -> Config {
 fn snapshots(rig: &Rig) -> Vec<PathBuf> {
     let entries = fs::read_dir(rig.config().snapshot_folder).into_iter().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    paths.retain(|path| path.extension().is_none());
+    // What workers were told is kept there too.
+    paths.retain(|path| path.extension().is_none() && !path.ends_with("told"));
     paths.sort();
     paths
 }

@@ -104,10 +104,14 @@ async fn epochs_grow_over_a_wipe_whatever_is_left() {
     let guard = rig.standby(Config { snapshot_records: 1, tick_ms: 20, ..rig.config() });
     guard.wait_ready().await;
     let folder = rig.config().snapshot_folder;
-    let is_there = || std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+    let is_there = || {
+        let names = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.into_iter().any(|name| name.to_string_lossy().starts_with("snapshot-"))
+    };
     newest = newest.max(halt(&rig).await);
     eventually("a snapshot is written", async || is_there()).await;
     guard.kill();
+    std::fs::remove_file(folder.join("told")).expect("removed");
     rig.wipe().await;
     let guard = rig.guard().await;
     let state = rig.risk_state().await;
@@ -123,6 +127,48 @@ async fn epochs_grow_over_a_wipe_whatever_is_left() {
     rig.outcomes.of(&trade).await;
     eventually("it is booked", async || rig.ledger.status(&trade).is_some()).await;
     guard.kill();
+    rig.wipe().await;
+    let guard = rig.guard().await;
+    let state = rig.risk_state().await;
+    assert!(state.epoch > newest && state.global_state() == TradingState::Halted, "{state:?} after {newest}");
+    guard.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_halt_survives_a_wipe_although_nothing_was_ever_traded() {
+    let mut rig = Rig::start().await;
+    let guard = rig.guard().await;
+    let state = rig.risk_state().await;
+    assert_eq!(state.global_state(), TradingState::Active, "a new system");
+    let agent = v1::Scope { kind: v1::ScopeKind::Agent.into(), id: "scalper-1".into() };
+    let halt = v1::HaltRequest { reason: "a test".into(), scope: Some(agent.clone()), wait_ms: 10 };
+    let Answer::Halt(halted) = rig.ask("olga", Question::Halt(halt)).await else { panic!("refused") };
+    let told = rig.config().snapshot_folder.join("told");
+    eventually("it is in the file", async || {
+        std::fs::read(&told).is_ok_and(|file| file.windows(9).any(|part| part == b"scalper-1"))
+    })
+    .await;
+    guard.kill();
+
+    // Another process, no snapshot, and books without a trade.
+    rig.wipe().await;
+    let guard = rig.guard().await;
+    let state = rig.risk_state().await;
+    assert_eq!(state.global_state(), TradingState::Halted);
+    assert!(state.epoch > halted.epoch, "{state:?}");
+    let of = |state: &v1::GetRiskStateResponse, scope: &v1::Scope| {
+        let found = state.scopes.iter().find(|own| own.scope.as_ref() == Some(scope));
+        found.map(|own| (own.state(), own.reason.clone(), own.changed_by.clone()))
+    };
+    assert_eq!(of(&state, &agent), Some((TradingState::Halted, "a test".into(), "olga".into())));
+    let everything = v1::Scope { kind: v1::ScopeKind::Global.into(), id: String::new() };
+    assert_eq!(of(&state, &everything).map(|(_, reason, _)| reason).as_deref(), Some(JOURNAL_LOST));
+    let newest = state.epoch;
+    guard.kill();
+
+    // A file that cannot be read says at least that there was something.
+    std::fs::write(&told, b"nonsense").expect("written");
     rig.wipe().await;
     let guard = rig.guard().await;
     let state = rig.risk_state().await;

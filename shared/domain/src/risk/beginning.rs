@@ -65,9 +65,30 @@ pub fn is_asked_again(until: Option<Timestamp>, now: Timestamp) -> bool {
     until.is_some_and(|until| now <= until)
 }
 
+/// The states that a lost journal had tightened, to be set again after the `first` one: each with an epoch of its own,
+/// by the one and for the reason that it was, and not resumed earlier. `known` is what was told last; everything
+/// together is the first state's business.
+///
+/// Nothing is set again in a new system.
+#[must_use]
+pub fn kept_states(known: &[ScopeState], first: &ScopeState) -> Vec<ScopeState> {
+    if first.state == TradingState::Active {
+        return Vec::new();
+    }
+    let tightened = known.iter().filter(|own| own.scope != Scope::Global && own.state > TradingState::Active);
+    let again = (1..).zip(tightened).map(|(after, own)| ScopeState {
+        epoch: first.epoch.saturating_add(after),
+        changed_at: first.changed_at,
+        resume_from: own.resume_from.max(first.resume_from),
+        ..own.clone()
+    });
+    again.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{AgentId, InstrumentId, PoolId};
 
     fn change(reason: &str, millis: i64) -> Change {
         Change {
@@ -128,5 +149,35 @@ mod tests {
         let changed = first.epoch + 6_000;
         let again = first_state(Traces::default(), Timestamp::from_micros(1_060_000_000));
         assert!(again.epoch > changed);
+    }
+
+    #[test]
+    fn what_was_tightened_is_tightened_again_unless_nothing_was_lost() {
+        let at = |secs: i64| Timestamp::from_micros(secs * 1_000_000);
+        let agent = Scope::Agent(AgentId::new("scalper-1").expect("an id"));
+        let market = Scope::Instrument(InstrumentId::new("GBPUSD").expect("an id"));
+        let pool = Scope::Pool(PoolId::new("swing").expect("an id"));
+        let own = |scope: &Scope, state, resume_from| ScopeState {
+            scope: scope.clone(),
+            state,
+            epoch: 9,
+            changed_by: "olga".to_owned(),
+            reason: "a loss".to_owned(),
+            changed_at: at(10),
+            resume_from,
+        };
+        let known = [
+            own(&Scope::Global, TradingState::Reducing, at(10)),
+            own(&agent, TradingState::Halted, at(3_600)),
+            own(&pool, TradingState::Active, at(10)),
+            own(&market, TradingState::Reducing, at(20)),
+        ];
+        let lost = first_state(Traces { epoch: 9, has_traded: false }, at(100));
+        let expected = [
+            ScopeState { epoch: 100_002, changed_at: at(100), ..own(&agent, TradingState::Halted, at(3_600)) },
+            ScopeState { epoch: 100_003, changed_at: at(100), ..own(&market, TradingState::Reducing, at(100)) },
+        ];
+        assert_eq!((lost.epoch, kept_states(&known, &lost)), (100_001, expected.to_vec()));
+        assert_eq!(kept_states(&known, &first_state(Traces::default(), at(100))), []);
     }
 }
