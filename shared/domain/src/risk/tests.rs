@@ -2,6 +2,7 @@
 
 mod breakers;
 mod commands;
+mod edges;
 mod inspect;
 mod limits;
 mod obeyed;

@@ -64,3 +64,28 @@ impl VenueCalls {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_counts_for_a_minute_in_the_second_it_ended() {
+        let mut calls = VenueCalls::default();
+        let ended = [
+            (100, CallOutcome::Answered),
+            (100, CallOutcome::Failed),
+            (101, CallOutcome::Failed),
+            (159, CallOutcome::Answered),
+        ];
+        for (at, outcome) in ended {
+            calls.record(at, outcome);
+        }
+        let counts = |calls: &VenueCalls, now| (calls.counts(now).calls, calls.counts(now).failures);
+        assert_eq!(calls.seconds.len(), 3, "one entry a second");
+        assert_eq!([159, 160, 161, 218, 219].map(|now| counts(&calls, now)), [(4, 2), (2, 1), (1, 0), (1, 0), (0, 0)]);
+        // What counts no more is forgotten, what still counts is not.
+        calls.record(160, CallOutcome::Answered);
+        assert_eq!((calls.seconds.len(), counts(&calls, 160)), (3, (3, 1)));
+    }
+}

@@ -93,3 +93,34 @@ fn company_of_the_agent_is_told() {
     );
     assert!(of(None).pairs.is_empty() && of(Some("c")).pairs.is_empty());
 }
+
+#[test]
+fn what_passes_is_an_order_of_one_lot_at_least() {
+    let scaled = |ppm: i64| {
+        let state = limited(|limits| {
+            limits.rules.set_all([("trade_max_ppm", ppm)].into_iter()).expect("sensible");
+        });
+        asked(&state, &named("t", "H", Side::Buy, "0.5", "300")).advice
+    };
+    assert_eq!(scaled(500), Advice::Scale { quantity: micros("1") });
+    assert_eq!(scaled(499), Advice::Reject);
+}
+
+#[test]
+fn what_is_held_counts_before_the_order_and_its_fee_only_after_it() {
+    let mut state = trade_of_a_twentieth();
+    let own = state.instrument(&id("H")).expect("listed").clone();
+    state.apply(Record::Instrument(Box::new(Instrument { taker_fee_ppm: 20_000, ..own }))).expect("fits");
+    let fixture = state.instrument(&id("H")).and_then(|own| own.prediction.clone()).expect("a prediction").0;
+    let chances = BTreeMap::from([(fixture, [0.6, 0.25, 0.15])]);
+    let prospects = Prospects { chances: Some(&chances), agents: None };
+    let expected = |state: &State| {
+        let order = named("t", "H", Side::Buy, "0.5", "100");
+        let outlook = what_if(state, &order, &prospects, NOW).expect("fits").outlook;
+        [outlook.before, outlook.after].map(|risk| risk.map(|risk| risk.at_95.expected.to_string()))
+    };
+    // 60 of 100 for 50; the fee is 2 % of 100 x 0.5 x 0.5.
+    assert_eq!(expected(&state), [None, Some("9.5".to_owned())]);
+    state.apply(posted("900", 2, &[("H", "200")])).expect("fits");
+    assert_eq!(expected(&state), [Some("20".to_owned()), Some("29.5".to_owned())]);
+}
