@@ -3,6 +3,7 @@
 //! platform are checked from outside: API, database and bus.
 
 mod bus;
+mod clock;
 mod fault;
 mod operators;
 mod probe;
@@ -11,13 +12,14 @@ mod verdict;
 mod wire;
 mod world;
 
-pub use fault::{Fault, Part, Server, Trouble};
+pub use fault::{Fault, Jump, Part, Server, Trouble};
 pub use verdict::{ChaosReport, Healed, Invariant};
 pub use wire::Traffic;
 
 use crate::{Crowd, Issuer, Load, Mix, Run, Session, Setup};
 use anyhow::Context as _;
 use bus::Bus;
+use clock::Clocks;
 use operators::Operators;
 use probe::Probe;
 use std::{
@@ -69,11 +71,15 @@ pub struct Chaos {
 /// # Errors
 /// When the platform cannot be started, or cannot be asked any more in the end.
 pub async fn chaos(chaos: &Chaos, progress: impl Fn(&str)) -> anyhow::Result<ChaosReport> {
-    let clock = world::ClockTrick::find();
-    let troubles = fault::kinds(&clock, &chaos.only);
+    let folder = std::path::absolute(&chaos.folder).context("finding the folder")?;
+    let clocks = Clocks::of(&chaos.program, &folder)?;
+    if !clocks.can_jump() {
+        progress("a release build has the machine's clock: no clock jumps");
+    }
+    let troubles = fault::kinds(&clocks, &chaos.only);
     anyhow::ensure!(!troubles.is_empty(), "no fault is called {:?}", chaos.only);
     let faults = fault::schedule(chaos.seed, (chaos.length, chaos.every), &troubles);
-    let mut world = World::start(chaos, clock).await.context("starting the platform")?;
+    let mut world = World::start(chaos, clocks).await.context("starting the platform")?;
     let issuer = Issuer::read(&world.signing_key())?;
     let operators = Operators::new(world.endpoint(), issuer.clone())?;
     let session = Session::open(setup(chaos, &world, &issuer)).await.context("opening the load")?;

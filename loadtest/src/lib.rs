@@ -39,7 +39,8 @@ mod trader;
 
 pub use audit::Audit;
 pub use chaos::{
-    Chaos, ChaosReport, Fault, Healed, Invariant, Part as ChaosPart, Server, Traffic, Trouble, chaos, repository_tools,
+    Chaos, ChaosReport, Fault, Healed, Invariant, Jump as ClockJump, Part as ChaosPart, Server, Traffic, Trouble,
+    chaos, repository_tools,
 };
 pub use crowd::{Crowd, Issuer, Role, Tier};
 pub use fairness::{Claim, Crowding, Fairness, fairness};

@@ -1,6 +1,6 @@
 //! The faults, and the schedule that a seed makes of them.
 
-use super::{wire::Traffic, world::ClockTrick};
+use super::{clock::Clocks, wire::Traffic};
 use crate::dice::Dice;
 use serde::Serialize;
 use std::{fmt, time::Duration};
@@ -86,10 +86,29 @@ pub enum Trouble {
     WipeBus,
     /// Reports of executions are delivered once more, with other message ids.
     DeliverAgain,
-    /// The bus may not write to its disk for a while.
-    FillBusDisk,
-    /// A service starts again with a clock that is an hour ahead, and again with the right one.
-    ClockAhead(Part),
+    /// A server may not write to its disk for a while.
+    FillDisk(Server),
+    /// The wall clock of a service jumps, and back when it ends.
+    ClockJump(Part, Jump),
+}
+
+/// Where a clock jumps to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Jump {
+    /// An hour ahead.
+    Ahead,
+    /// An hour back.
+    Back,
+}
+
+impl fmt::Display for Jump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ahead => "ahead",
+            Self::Back => "back",
+        })
+    }
 }
 
 /// One trouble at its time.
@@ -114,8 +133,8 @@ impl fmt::Display for Trouble {
             Self::FreezeServer(server) => write!(f, "freeze {}", server.name()),
             Self::WipeBus => write!(f, "wipe nats"),
             Self::DeliverAgain => write!(f, "deliver executions again"),
-            Self::FillBusDisk => write!(f, "fill the disk of nats"),
-            Self::ClockAhead(part) => write!(f, "clock an hour ahead in {}", part.name()),
+            Self::FillDisk(server) => write!(f, "fill the disk of {}", server.name()),
+            Self::ClockJump(part, jump) => write!(f, "clock an hour {jump} in {}", part.name()),
         }
     }
 }
@@ -127,7 +146,7 @@ impl fmt::Display for Fault {
 }
 
 /// Every trouble that can be made here and whose text contains `only`.
-pub(super) fn kinds(clock: &ClockTrick, only: &str) -> Vec<Trouble> {
+pub(super) fn kinds(clocks: &Clocks, only: &str) -> Vec<Trouble> {
     let mut kinds: Vec<Trouble> = Part::ALL.map(Trouble::Kill).to_vec();
     let frozen = [Part::Router, Part::AgentWorker, Part::RiskGuard, Part::Ledger];
     kinds.extend(frozen.map(Trouble::Freeze));
@@ -149,10 +168,14 @@ pub(super) fn kinds(clock: &ClockTrick, only: &str) -> Vec<Trouble> {
         Trouble::FreezeServer(Server::Valkey),
         Trouble::WipeBus,
         Trouble::DeliverAgain,
-        Trouble::FillBusDisk,
+        Trouble::FillDisk(Server::Nats),
+        Trouble::FillDisk(Server::Postgres),
     ]);
-    if clock.is_known() {
-        kinds.extend([Part::RiskGuard, Part::Ledger, Part::AgentWorker].map(Trouble::ClockAhead));
+    if clocks.can_jump() {
+        kinds.extend(
+            [Part::RiskGuard, Part::Ledger, Part::AgentWorker].map(|part| Trouble::ClockJump(part, Jump::Ahead)),
+        );
+        kinds.extend([Part::RiskGuard, Part::Ledger].map(|part| Trouble::ClockJump(part, Jump::Back)));
     }
     kinds.retain(|kind| kind.to_string().contains(only));
     kinds
@@ -185,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_seed_plays_the_same_faults_and_each_kind_before_any_twice() {
-        let kinds = kinds(&ClockTrick::default(), "");
+        let kinds = kinds(&Clocks::default(), "");
         let minute = Duration::from_secs(60);
         let hour = |seed| schedule(seed, (60 * minute, minute), &kinds);
         assert_eq!(hour(7), hour(7));
@@ -201,7 +224,7 @@ mod tests {
 
     #[test]
     fn faults_are_chosen_by_their_text() {
-        let only = |text: &str| super::kinds(&ClockTrick::default(), text).len();
-        assert_eq!((only("wipe"), only("ledger"), only("nonsense")), (1, 7, 0));
+        let only = |text: &str| super::kinds(&Clocks::default(), text).len();
+        assert_eq!((only("wipe"), only("ledger"), only("disk"), only("clock"), only("nonsense")), (1, 7, 2, 0, 0));
     }
 }

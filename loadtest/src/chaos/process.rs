@@ -114,12 +114,17 @@ impl Process {
         self.is_frozen = false;
     }
 
-    /// Largest file that it may write, bytes; `None` for what we may ourselves.
+    /// Largest file that it and what it has started may write, bytes; `None` for what we may ourselves.
     pub(super) fn limit_files(&self, bytes: Option<u64>) {
         let own = getrlimit(Resource::Fsize);
         let limit = Rlimit { current: bytes.or(own.current), maximum: own.maximum };
+        let Some(pid) = self.pid else { return };
         // One that has ended in the meantime needs no limit.
-        let _ = prlimit(self.pid, Resource::Fsize, limit);
+        let _ = prlimit(Some(pid), Resource::Fsize, limit);
+        // Looked for only now: what is started meanwhile has the limit already.
+        for child in children(pid) {
+            let _ = prlimit(Some(child), Resource::Fsize, limit);
+        }
     }
 
     /// Whether it has ended.
@@ -147,6 +152,18 @@ impl Drop for Process {
         }
         let _ = self.child.wait();
     }
+}
+
+/// What a process has started.
+fn children(of: Pid) -> Vec<Pid> {
+    let parent = format!("PPid:\t{}", of.as_raw_nonzero());
+    let is_child = |pid: &Pid| {
+        let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
+        status.is_ok_and(|status| status.lines().any(|line| line == parent))
+    };
+    let numbers = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = numbers.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    pids.filter(is_child).collect()
 }
 
 /// A port that was free a moment ago, for what must come back at the same address.

@@ -3,6 +3,7 @@
 use super::{
     Chaos, Fault,
     bus::Bus,
+    clock::Clocks,
     fault::{Part, Server, Trouble},
     process::{Process, Recipe, argument, free_port},
     wire::{Traffic, Wire},
@@ -17,13 +18,6 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// Where libfaketime is looked for, if TRAGEN_FAKETIME names none.
-const CLOCK_TRICKS: [&str; 4] = [
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib64/faketime/libfaketimeMT.so.1",
-    "/usr/lib/faketime/libfaketimeMT.so.1",
-];
 /// Limits on how often a user may ask are another test's promise.
 const LIMITS: [(&str, &str); 5] = [
     ("TRAGEN__ROUTER__FREE_TRADES_PER_MINUTE", "100000"),
@@ -33,31 +27,6 @@ const LIMITS: [(&str, &str); 5] = [
     ("TRAGEN__ROUTER__CANCELS_PER_MINUTE", "100000"),
 ];
 
-/// A library that tells one process another time.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ClockTrick(Option<PathBuf>);
-
-impl ClockTrick {
-    /// The one of this machine, if there is one.
-    pub(super) fn find() -> Self {
-        let named = std::env::var_os("TRAGEN_FAKETIME").map(PathBuf::from);
-        let known = CLOCK_TRICKS.iter().map(PathBuf::from);
-        Self(named.into_iter().chain(known).find(|path| path.exists()))
-    }
-
-    pub(super) const fn is_known(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Variables for a process whose clock is an hour ahead; lives are measured on other clocks.
-    fn ahead(&self) -> Vec<(String, String)> {
-        let Some(library) = &self.0 else { return Vec::new() };
-        let pairs = [("LD_PRELOAD", argument(library)), ("FAKETIME", "+3600s".to_owned())];
-        let more = [("DONT_FAKE_MONOTONIC", "1".to_owned()), ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned())];
-        pairs.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value)).collect()
-    }
-}
-
 /// The running platform.
 #[derive(Debug)]
 pub(super) struct World {
@@ -65,7 +34,7 @@ pub(super) struct World {
     servers: BTreeMap<Server, Process>,
     bus_wires: BTreeMap<Part, Wire>,
     database_wire: Wire,
-    clock: ClockTrick,
+    clocks: Clocks,
     program: PathBuf,
     folder: PathBuf,
     endpoint: String,
@@ -77,15 +46,9 @@ pub(super) struct World {
 
 impl World {
     /// Starts everything and waits until it is ready.
-    pub(super) async fn start(chaos: &Chaos, clock: ClockTrick) -> anyhow::Result<Self> {
+    pub(super) async fn start(chaos: &Chaos, clocks: Clocks) -> anyhow::Result<Self> {
         let folder = std::path::absolute(&chaos.folder).context("finding the folder")?;
         fs::create_dir_all(folder.join("data")).with_context(|| format!("making {}", folder.display()))?;
-        let made = Command::new(&chaos.program)
-            .args(["token", "--account", "chaos", "--data-dir"])
-            .arg(folder.join("data"))
-            .output()
-            .with_context(|| format!("running {}", chaos.program.display()))?;
-        anyhow::ensure!(made.status.success(), "tragen token: {}", String::from_utf8_lossy(&made.stderr));
         let mut servers = BTreeMap::new();
         let mut ports = BTreeMap::new();
         for server in [Server::Nats, Server::Postgres, Server::Valkey] {
@@ -107,7 +70,7 @@ impl World {
             servers,
             bus_wires: BTreeMap::new(),
             database_wire,
-            clock,
+            clocks,
             program: chaos.program.clone(),
             endpoint: format!("http://127.0.0.1:{api}"),
             database_url,
@@ -145,7 +108,8 @@ impl World {
         ] {
             arguments.extend([flag.to_owned(), value]);
         }
-        let environment = LIMITS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let limits = LIMITS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = limits.into_iter().chain([self.clocks.variable(part)]).collect();
         let log = self.folder.join(format!("{name}.log"));
         Recipe { program: self.program.clone(), arguments, environment, ready_file, log }
     }
@@ -192,19 +156,24 @@ impl World {
                 self.begin(Server::Nats).await
             }
             Trouble::DeliverAgain => bus.deliver_again().await,
-            Trouble::FillBusDisk => {
-                self.server(Server::Nats)?.limit_files(Some(0));
+            Trouble::FillDisk(server) => {
+                self.server(server)?.limit_files(Some(0));
                 sleep(lasts).await;
-                self.server(Server::Nats)?.limit_files(None);
-                // It takes nothing more into a stream that it could not write once.
-                self.server(Server::Nats)?.kill();
-                self.begin(Server::Nats).await
+                self.server(server)?.limit_files(None);
+                match server {
+                    // It takes nothing more into a stream that it could not write once.
+                    Server::Nats => {
+                        self.server(server)?.kill();
+                        self.begin(server).await
+                    }
+                    // Either it goes on by itself, or it has ended and is started like anything that has.
+                    Server::Postgres | Server::Valkey => Ok(()),
+                }
             }
-            Trouble::ClockAhead(part) => {
-                let ahead = self.clock.ahead();
-                self.part(part)?.restart(&ahead)?;
+            Trouble::ClockJump(part, jump) => {
+                self.clocks.set(part, Some(jump))?;
                 sleep(lasts).await;
-                self.part(part)?.restart(&[])
+                self.clocks.set(part, None)
             }
         }
     }

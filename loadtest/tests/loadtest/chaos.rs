@@ -30,7 +30,7 @@ async fn nothing_is_lost_or_doubled_whatever_is_killed_frozen_cut_or_wiped() -> 
         seed: 6,
         // Time for every kind of fault once; one that takes long to recover from leaves out the last ones.
         length: Duration::from_secs(300),
-        every: Duration::from_secs(10),
+        every: Duration::from_secs(8),
         per_second: 20,
         accounts: 50,
         program: program(),
