@@ -5,7 +5,7 @@ use super::{
     Comparison,
     unmatched::{Held, Said, Unmatched, Watch},
 };
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tragen_agent_worker::{
     bar_order::{rationale, request_id},
     bars::model_bar,
@@ -29,7 +29,7 @@ type Series = (InstrumentId, Timeframe);
 pub(crate) struct Decisions {
     orders: Vec<Order>,
     /// Bars that an agent has decided on, with an order or a denied one.
-    decided: BTreeMap<Watch, Vec<Timestamp>>,
+    decided: BTreeMap<Watch, BTreeSet<Timestamp>>,
     held: Held,
     bars: HashMap<Series, BTreeMap<Timestamp, Bar>>,
 }
@@ -94,7 +94,7 @@ impl Decisions {
             timeframe: Timeframe::parse(timeframe)?,
             style: style_of(rationale).to_owned(),
         };
-        self.decided.entry(watch).or_default().push(start_of(&key.request_id)?);
+        self.decided.entry(watch).or_default().insert(start_of(&key.request_id)?);
         Some(())
     }
 

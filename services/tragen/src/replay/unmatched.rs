@@ -6,7 +6,7 @@
 //! a bar came, so an agent that was right to keep still looks the same. Where its position was what the bars wanted,
 //! nothing is missing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tragen_contracts::v1::{self, execution_report};
 use tragen_domain::{id::InstrumentId, market::Timeframe, time::Timestamp};
 
@@ -87,10 +87,10 @@ impl Unmatched {
         &mut self,
         watch: &Watch,
         said: &BTreeMap<Timestamp, Said>,
-        decided: &[Timestamp],
+        decided: &BTreeSet<Timestamp>,
         held: &Held,
     ) {
-        let (Some(first), Some(last)) = (decided.iter().min(), decided.iter().max()) else { return };
+        let (Some(first), Some(last)) = (decided.first(), decided.last()) else { return };
         let mut last_change = None;
         for (start, own) in said {
             let is_decided = decided.contains(start);
@@ -177,7 +177,7 @@ mod tests {
     fn check(decided: &[i64], fills: &[(i64, i64)], expected: &[&str]) {
         let mut held = Held::default();
         fills.iter().for_each(|(minute, signed)| held.executions(&filled(*minute, *signed)));
-        let starts: Vec<Timestamp> = decided.iter().map(|minute| at(*minute)).collect();
+        let starts: BTreeSet<Timestamp> = decided.iter().map(|minute| at(*minute)).collect();
         let mut found = Unmatched::default();
         found.compare(&watch(), &said(), &starts, &held);
         let doubts: Vec<&str> = found.named.iter().filter_map(|line| line.split(" s: ").nth(1)).collect();
