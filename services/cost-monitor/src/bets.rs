@@ -1,13 +1,15 @@
 //! What agents buy before kick-offs: kept by match from the ledger's facts, until the closing line judges it. Every
-//! fact counts once: what is kept of a match says up to which fact of each shard it is counted, and is stored with that.
+//! fact counts once: what is kept of a match says for each contract up to which fact of each shard it is counted, and is
+//! stored with that. A purchase of what the market has not told of yet waits, and all later ones of its contract with it.
 
 mod follow;
 mod wire;
 
 pub(crate) use follow::start;
 
-use crate::metrics as names;
+use crate::{kept::Change, metrics as names};
 use metrics::counter;
+use prost::Message as _;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,10 +22,10 @@ use tragen_domain::{
     cost::AgentName,
     id::{InstrumentId, MatchId},
     instrument::{Instrument, Outcome},
-    kpi::{Begin, Buyer, MatchBets, Purchase},
+    kpi::{Begin, Buyer, MatchBets, Purchase, TradeTold},
     market::Match,
     money::{Money, Overflow, Price, Quantity},
-    order::{PLACED_BY_USER, TradeStatus},
+    order::{Side, TradeStatus},
     time::Timestamp,
 };
 
@@ -50,12 +52,17 @@ pub(crate) struct Bets {
     matches_max: usize,
 }
 
+/// The last fact of each shard that is counted.
+type Told = BTreeMap<u16, i64>;
+
 /// One match.
 #[derive(Debug)]
 struct Counted {
     bets: MatchBets,
-    /// The last fact of each shard that is counted.
-    told: BTreeMap<u16, i64>,
+    /// By contract, not for the whole match: while purchases of one contract wait, those of another go on.
+    told: BTreeMap<InstrumentId, Told>,
+    /// Of every contract that is not in `told`; empty but for what an earlier version has stored.
+    told_before: Told,
 }
 
 /// Why a fact was not counted.
@@ -108,7 +115,7 @@ impl Bets {
                 }
             }
             None => {
-                self.insert(game.id.clone(), Counted { bets: MatchBets::heard_of(game), told: BTreeMap::new() });
+                self.insert(game.id.clone(), Counted::heard_of(game));
                 self.retry();
             }
         }
@@ -146,13 +153,14 @@ impl Bets {
     /// [`NotCounted`]; the fact is passed over then, as it would never fit.
     pub(crate) fn take_fact(&mut self, shard: u16, fact: &v1::LedgerFact) -> Result<(), NotCounted> {
         let Some((posted, trade)) = bought(fact) else { return Ok(()) };
-        let known = self.instruments.get(trade.instrument_id.as_str());
-        if known.is_some_and(Option::is_none) {
+        let known = self.instruments.get_key_value(trade.instrument_id.as_str());
+        if known.is_some_and(|(_, prediction)| prediction.is_none()) {
             return Ok(());
         }
-        let known = known.and_then(Option::as_ref);
-        let known = known.and_then(|(id, outcome)| Some((id, outcome, self.matches.get_mut(id)?)));
-        let Some((id, outcome, counted)) = known else {
+        let known = known.and_then(|(contract, prediction)| Some((contract, prediction.as_ref()?)));
+        let known =
+            known.and_then(|(contract, (id, outcome))| Some((contract, (id, outcome), self.matches.get_mut(id)?)));
+        let Some((contract, (id, outcome), counted)) = known else {
             if self.waiting.len() >= WAITING_MAX {
                 self.waiting.pop_front();
                 counter!(names::MALFORMED, "kind" => "purchase_of_the_unknown").increment(1);
@@ -160,10 +168,11 @@ impl Bets {
             self.waiting.push_back((shard, fact.clone()));
             return Ok(());
         };
-        if counted.told.get(&shard).is_some_and(|told| fact.sequence <= *told) {
+        let told = counted.told.entry(contract.clone()).or_insert_with(|| counted.told_before.clone());
+        if told.get(&shard).is_some_and(|told| fact.sequence <= *told) {
             return Ok(());
         }
-        counted.told.insert(shard, fact.sequence);
+        told.insert(shard, fact.sequence);
         self.changed.insert(id.clone());
         counted.bets.take(&buyer(posted, trade)?, *outcome, &purchase(fact, trade))?;
         Ok(())
@@ -189,42 +198,49 @@ impl Bets {
         self.matches.values().filter(|counted| !counted.is_empty()).count()
     }
 
-    /// What has changed since the last call, and the matches that are to be forgotten.
-    fn take_changes(&mut self) -> (Vec<v1::MatchBets>, BTreeSet<MatchId>) {
+    /// What has changed since the last call and is to be stored, and the matches that are to be forgotten.
+    fn take_changes(&mut self) -> Vec<Change> {
         let changed = std::mem::take(&mut self.changed);
         let told = changed.iter().filter_map(|id| self.matches.get(id).map(|counted| wire::told(id, counted)));
-        let told = told.collect();
-        (told, std::mem::take(&mut self.dropped))
+        let stored = told.map(|own| Change { value: Some(own.encode_to_vec()), key: own.match_id });
+        let dropped = std::mem::take(&mut self.dropped).into_iter();
+        stored.chain(dropped.map(|id| Change { key: id.to_string(), value: None })).collect()
     }
 
     /// These were not stored or forgotten: they are still to be.
-    fn keep_changes<'a>(
-        &mut self,
-        changed: impl IntoIterator<Item = &'a str>,
-        dropped: impl IntoIterator<Item = MatchId>,
-    ) {
-        self.changed.extend(changed.into_iter().filter_map(|id| MatchId::new(id).ok()));
-        self.dropped.extend(dropped);
+    fn keep_changes(&mut self, failed: &[String]) {
+        for id in failed.iter().filter_map(|id| MatchId::new(id).ok()) {
+            let again = if self.matches.contains_key(&id) { &mut self.changed } else { &mut self.dropped };
+            again.insert(id);
+        }
     }
 }
 
 impl Counted {
+    const fn heard_of(game: &Match) -> Self {
+        Self { bets: MatchBets::heard_of(game), told: BTreeMap::new(), told_before: BTreeMap::new() }
+    }
+
     fn is_empty(&self) -> bool {
         self.bets.bought.is_empty() && self.bets.not_before.is_empty()
     }
 }
 
-/// The trade of a fact that ends a purchase by an agent.
+/// The trade of a fact, if an agent may have bet with it.
 fn bought(fact: &v1::LedgerFact) -> Option<(&v1::TradePosted, &v1::Trade)> {
     let posted = match fact.kind.as_ref()? {
         Kind::Trade(posted) => posted,
         Kind::Cash(_) | Kind::Settled(_) => return None,
     };
     let trade = posted.trade.as_ref()?;
-    let is_over = TradeStatus::try_from(trade.status()).is_ok_and(TradeStatus::is_final);
-    let is_bought = is_over && trade.side() == v1::Side::Buy && trade.filled_quantity_micros > 0;
-    let is_decided_by_agent = !trade.agent.is_empty() && trade.rationale != PLACED_BY_USER;
-    (is_bought && is_decided_by_agent).then_some((posted, trade))
+    let told = TradeTold {
+        status: TradeStatus::try_from(trade.status()).ok()?,
+        side: Side::try_from(trade.side()).ok()?,
+        filled: Quantity::from_micros(trade.filled_quantity_micros),
+        agent: &trade.agent,
+        rationale: &trade.rationale,
+    };
+    told.is_purchase_by_agent().then_some((posted, trade))
 }
 
 fn buyer(posted: &v1::TradePosted, trade: &v1::Trade) -> Result<Buyer, InvalidField> {

@@ -9,6 +9,7 @@
 mod answer;
 mod bets;
 mod config;
+mod kept;
 mod metrics;
 mod pools;
 mod recent;

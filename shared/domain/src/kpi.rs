@@ -14,7 +14,7 @@ mod trades;
 
 pub use crate::portfolio::{HIGH_PERFORMER_SCORE, SCORED_TRADES_MIN, ScoreInputs, Standing, performance_score};
 pub use agent::{AgentRecord, DAYS_KEPT, RecordFigures};
-pub use bets::{Begin, Bought, Buyer, MatchBets, Placed, Purchase};
+pub use bets::{Begin, Bought, Buyer, MatchBets, Placed, Purchase, TradeTold};
 pub use ratio::{Calendar, annual_ratio, sharpe, sharpe_of, sortino, sortino_of};
 pub use status::{Better, Kpi, KpiStatus};
 pub use track::{HeldFigures, PositionAfter, Track, TrackFigures};

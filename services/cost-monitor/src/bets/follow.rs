@@ -2,8 +2,8 @@
 //! The facts come from the one reader of the ledger ([`crate::scores`]).
 
 use super::SharedBets;
-use crate::{config::Config, metrics as names};
-use futures::{FutureExt as _, StreamExt as _};
+use crate::{config::Config, kept, metrics as names};
+use futures::FutureExt as _;
 use metrics::{counter, gauge};
 use prost::Message as _;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use tragen_contracts::v1;
 use tragen_domain::{instrument::Instrument, market::Match};
 use tragen_host::Context;
 
+/// Where they are kept, and what they are called.
+const KEPT: (Bucket, &str) = (Bucket::Bets, "bets");
 /// Matches in one answer.
 const PAGE_MAX: usize = 100;
 /// How long the matches and instruments that exist may take to be read.
@@ -29,7 +31,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(2);
 /// When the bucket or the market cannot be read, or the question cannot be subscribed.
 pub(crate) async fn start(context: &Context, bus: &Bus, config: &Config) -> anyhow::Result<SharedBets> {
     let bets = SharedBets::new(config.bet_matches_max);
-    read_stored(bus, &bets).await?;
+    kept::read_stored(bus, KEPT, |stored| bets.lock().restore(stored)).await?;
     let mut instruments = bus.follow(context, Stream::Market, "md.instrument.>", StartAt::NewestOfEach).await?;
     let mut matches = bus.follow(context, Stream::Market, "md.match.>", StartAt::NewestOfEach).await?;
     if bus.newest(Stream::Market).await?.is_some() {
@@ -94,58 +96,13 @@ fn hear_match(bets: &SharedBets, payload: &[u8]) {
     }
 }
 
-async fn read_stored(bus: &Bus, bets: &SharedBets) -> anyhow::Result<()> {
-    let bucket = bus.bucket(Bucket::Bets).await?;
-    if bucket.status().await?.values() == 0 {
-        return Ok(());
-    }
-    let mut entries = bucket.watch_with_history(">").await?;
-    while let Some(entry) = entries.next().await {
-        let entry = entry?;
-        // A match that was forgotten has no value.
-        if !entry.value.is_empty() {
-            let restored = v1::MatchBets::decode(entry.value.clone()).map_err(anyhow::Error::from);
-            let restored = restored.and_then(|stored| bets.lock().restore(&stored).map_err(anyhow::Error::from));
-            if let Err(error) = restored {
-                counter!(names::MALFORMED, "kind" => "bets").increment(1);
-                warn!("the bets on match {} cannot be read: {error:#}", entry.key);
-            }
-        }
-        if entry.seen_current {
-            break;
-        }
-    }
-    Ok(())
-}
-
 /// Stores what has changed and forgets what was dropped; what fails is tried again at the next turn.
 async fn store(bus: &Bus, bets: &SharedBets) {
-    let (changed, dropped) = {
+    let changes = {
         let mut bets = bets.lock();
         gauge!(names::BET_MATCHES).set(f64::from(u32::try_from(bets.count()).unwrap_or(u32::MAX)));
         bets.take_changes()
     };
-    if changed.is_empty() && dropped.is_empty() {
-        return;
-    }
-    let bucket = match bus.bucket(Bucket::Bets).await {
-        Ok(bucket) => bucket,
-        Err(error) => {
-            warn!("bets cannot be stored now: {error}");
-            bets.lock().keep_changes(changed.iter().map(|own| own.match_id.as_str()), dropped);
-            return;
-        }
-    };
-    for own in changed {
-        if let Err(error) = bucket.put(own.match_id.as_str(), own.encode_to_vec().into()).await {
-            warn!("the bets on match {} are not stored: {error}", own.match_id);
-            bets.lock().keep_changes([own.match_id.as_str()], []);
-        }
-    }
-    for id in dropped {
-        if let Err(error) = bucket.delete(id.as_str()).await {
-            warn!("the bets on match {id} are not forgotten: {error}");
-            bets.lock().keep_changes([], [id]);
-        }
-    }
+    let failed = kept::store(bus, KEPT, changes).await;
+    bets.lock().keep_changes(&failed);
 }

@@ -1,7 +1,7 @@
 //! Bets from facts.
 
 use super::*;
-use tragen_domain::market::MatchStatus;
+use tragen_domain::{market::MatchStatus, order::PLACED_BY_USER};
 
 const UNIT: i64 = 1_000_000;
 const MATCH: &str = "EPL-2026-ARS-MCI";
@@ -77,6 +77,22 @@ fn bets() -> SharedBets {
     bets
 }
 
+/// What is to be stored now, as it is read again, and what is to be forgotten.
+fn changes(bets: &SharedBets) -> (Vec<v1::MatchBets>, Vec<String>) {
+    let (stored, dropped): (Vec<_>, Vec<_>) =
+        bets.lock().take_changes().into_iter().partition(|change| change.value.is_some());
+    let stored = stored.iter().filter_map(|change| change.value.as_deref());
+    let stored = stored.map(|value| v1::MatchBets::decode(value).expect("whole")).collect();
+    (stored, dropped.into_iter().map(|change| change.key).collect())
+}
+
+/// What comes of the bets when they are stored and read again.
+fn restarted(bets: &SharedBets) -> SharedBets {
+    let again = SharedBets::new(2);
+    told(bets).matches.iter().for_each(|stored| again.lock().restore(&stored.encode_to_vec()).expect("a match"));
+    again
+}
+
 fn told(bets: &SharedBets) -> v1::BetsAnswer {
     bets.lock().page(&v1::BetsQuestion { to_micros: 10_000, ..v1::BetsQuestion::default() }, 100)
 }
@@ -140,6 +156,26 @@ fn a_purchase_waits_until_the_market_has_told_what_it_is() {
 }
 
 #[test]
+fn what_waits_counts_although_a_later_purchase_of_the_match_is_counted() {
+    let away = with(bought(1, 10), |_, trade| trade.instrument_id = format!("{MATCH}-AWAY"));
+    let bets = bets();
+    for fact in [&away, &bought(2, 20)] {
+        bets.lock().take_fact(0, fact).expect("one waits, one is counted");
+    }
+    let again = restarted(&bets);
+    // Whoever waited on, and whoever was stopped meanwhile and is told everything again, comes to the same.
+    again.lock().hear_instrument(contract(MATCH, "HOME"));
+    for fact in [&away, &bought(2, 20)] {
+        again.lock().take_fact(0, fact).expect("one waits, one is counted already");
+    }
+    for own in [&bets, &again] {
+        own.lock().hear_instrument(contract(MATCH, "AWAY"));
+        let trades: Vec<_> = told(own).matches[0].bets.iter().map(|bet| (bet.outcome.clone(), bet.trades)).collect();
+        assert_eq!(trades, [("HOME".to_owned(), 1), ("AWAY".to_owned(), 1)]);
+    }
+}
+
+#[test]
 fn no_more_wait_than_there_is_room_for() {
     let bets = SharedBets::new(2);
     let many = i64::try_from(WAITING_MAX).expect("small") + 1;
@@ -155,15 +191,26 @@ fn a_stored_match_goes_on_where_it_was() {
     let configured = with(bought(2, 20), |posted, _| posted.agent_id = "agent-7".into());
     bets.lock().take_fact(3, &bought(1, 10)).expect("counted");
     bets.lock().take_fact(3, &configured).expect("counted");
-    let (changed, dropped) = bets.lock().take_changes();
+    let (changed, dropped) = changes(&bets);
     assert_eq!((changed.len(), dropped.len()), (1, 0));
-    assert!(bets.lock().take_changes().0.is_empty(), "nothing has changed since");
+    assert_eq!(changes(&bets), (Vec::new(), Vec::new()), "nothing has changed since");
+    bets.lock().keep_changes(&[MATCH.to_owned()]);
+    assert_eq!(changes(&bets).0, changed, "it was not stored");
     let again = SharedBets::new(2);
-    again.lock().restore(&changed[0]).expect("a match");
+    again.lock().restore(&changed[0].encode_to_vec()).expect("a match");
     assert_eq!(told(&again), told(&bets));
     again.lock().hear_instrument(contract(MATCH, "HOME"));
     again.lock().take_fact(3, &configured).expect("passed over");
     assert_eq!(told(&again), told(&bets), "told again, nothing changes");
+    // An earlier version kept one mark for the whole match.
+    let earlier = SharedBets::new(2);
+    let without = v1::MatchBets { contracts: Vec::new(), ..changed[0].clone() };
+    earlier.lock().restore(&without.encode_to_vec()).expect("a match");
+    for read_once_more in [&earlier, &restarted(&earlier)] {
+        read_once_more.lock().hear_instrument(contract(MATCH, "HOME"));
+        read_once_more.lock().take_fact(3, &configured).expect("passed over");
+        assert_eq!(told(read_once_more).matches[0].bets, told(&bets).matches[0].bets);
+    }
     for bad in [
         v1::MatchBets { match_id: String::new(), ..changed[0].clone() },
         v1::MatchBets {
@@ -171,7 +218,7 @@ fn a_stored_match_goes_on_where_it_was() {
             ..changed[0].clone()
         },
     ] {
-        assert!(SharedBets::new(2).lock().restore(&bad).is_err(), "{bad:?}");
+        assert!(SharedBets::new(2).lock().restore(&bad.encode_to_vec()).is_err(), "{bad:?}");
     }
 }
 
@@ -182,9 +229,9 @@ fn the_match_that_began_first_makes_room_and_is_forgotten() {
     bets.lock().hear_match(&game("LATER", 2_000, MatchStatus::Scheduled, 0));
     bets.lock().hear_match(&game(MATCH, 1_000, MatchStatus::InPlay, 30));
     bets.lock().hear_match(&game("LAST", 500, MatchStatus::Scheduled, 0));
-    let (changed, dropped) = bets.lock().take_changes();
-    assert!(changed.is_empty());
-    assert_eq!(dropped.iter().map(MatchId::as_str).collect::<Vec<_>>(), [MATCH]);
+    assert_eq!(changes(&bets), (Vec::new(), vec![MATCH.to_owned()]));
+    bets.lock().keep_changes(&[MATCH.to_owned()]);
+    assert_eq!(changes(&bets), (Vec::new(), vec![MATCH.to_owned()]), "it was not forgotten");
     assert!(told(&bets).matches.is_empty());
 }
 

@@ -1,7 +1,8 @@
 //! Bets as they are stored in the bucket `bets`, and told to those who ask.
 
-use super::{Bets, Counted};
-use std::collections::BTreeMap;
+use super::{Bets, Counted, Told};
+use prost::Message as _;
+use std::collections::{BTreeMap, HashMap};
 use tragen_contracts::{
     convert::{self, InvalidField},
     v1,
@@ -42,6 +43,14 @@ pub(super) fn told(id: &MatchId, counted: &Counted) -> v1::MatchBets {
         let (agent, agent_id) = names(buyer);
         v1::LatePurchases { agent, agent_id, trades: *trades }
     };
+    let contracts = counted.told.iter().map(|(contract, told)| (contract.to_string(), told));
+    let before = (!counted.told_before.is_empty()).then(|| (String::new(), &counted.told_before));
+    let contracts: Vec<_> = before.into_iter().chain(contracts).collect();
+    let mut newest = Told::new();
+    for (shard, sequence) in contracts.iter().flat_map(|(_, told)| *told) {
+        let own = newest.entry(*shard).or_insert(*sequence);
+        *own = (*own).max(*sequence);
+    }
     v1::MatchBets {
         match_id: id.to_string(),
         kickoff_micros: bets.kickoff.micros(),
@@ -49,16 +58,30 @@ pub(super) fn told(id: &MatchId, counted: &Counted) -> v1::MatchBets {
         began_at_micros: began_at,
         bets: bets.bought.iter().map(bet).collect(),
         late: bets.not_before.iter().map(late).collect(),
-        told_up_to: counted.told.iter().map(|(shard, sequence)| (u32::from(*shard), *sequence)).collect(),
+        told_up_to: marks(&newest),
+        contracts: contracts.into_iter().map(contract).collect(),
     }
+}
+
+fn contract((instrument_id, told): (String, &Told)) -> v1::CountedContract {
+    v1::CountedContract { instrument_id, told_up_to: marks(told) }
+}
+
+fn marks(told: &Told) -> HashMap<u32, i64> {
+    told.iter().map(|(shard, sequence)| (u32::from(*shard), *sequence)).collect()
+}
+
+fn told_of(marks: &HashMap<u32, i64>) -> Told {
+    marks.iter().filter_map(|(shard, sequence)| Some((u16::try_from(*shard).ok()?, *sequence))).collect()
 }
 
 impl Bets {
     /// Takes a match as it was stored.
     ///
     /// # Errors
-    /// [`InvalidField`] when it makes no sense.
-    pub(super) fn restore(&mut self, stored: &v1::MatchBets) -> Result<(), InvalidField> {
+    /// When it makes no sense: [`prost::DecodeError`] or [`InvalidField`].
+    pub(super) fn restore(&mut self, stored: &[u8]) -> anyhow::Result<()> {
+        let stored = v1::MatchBets::decode(stored)?;
         let buyer = |agent: &str, agent_id: &str| {
             let agent = AgentName::new(agent)
                 .map_err(|invalid| InvalidField::new("agent", "AGENT_INVALID", invalid.to_string()))?;
@@ -88,8 +111,20 @@ impl Bets {
             (true, at) => Begin::At(Timestamp::from_micros(at)),
         };
         let bets = MatchBets { kickoff: Timestamp::from_micros(stored.kickoff_micros), begin, bought, not_before };
-        let told = |(shard, sequence): (&u32, &i64)| Some((u16::try_from(*shard).ok()?, *sequence));
-        let counted = Counted { bets, told: stored.told_up_to.iter().filter_map(told).collect() };
+        let (unnamed, named): (Vec<_>, Vec<_>) = stored.contracts.iter().partition(|own| own.instrument_id.is_empty());
+        let before = unnamed.first().map(|own| &own.told_up_to);
+        let before = before.or_else(|| stored.contracts.is_empty().then_some(&stored.told_up_to));
+        let contract = |own: &v1::CountedContract| {
+            Ok::<_, InvalidField>((
+                convert::id("contracts.instrument_id", &own.instrument_id)?,
+                told_of(&own.told_up_to),
+            ))
+        };
+        let counted = Counted {
+            bets,
+            told: named.into_iter().map(contract).collect::<Result<_, _>>()?,
+            told_before: before.map(told_of).unwrap_or_default(),
+        };
         self.insert(convert::id("match_id", &stored.match_id)?, counted);
         Ok(())
     }

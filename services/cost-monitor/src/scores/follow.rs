@@ -1,8 +1,7 @@
 //! Keeps the records up: reads what was stored, follows facts and bars, stores what has changed.
 
 use super::SharedScores;
-use crate::{bar_of, bets::SharedBets, config::Config, metrics as names};
-use futures::{StreamExt as _, stream};
+use crate::{bar_of, bets::SharedBets, config::Config, kept, metrics as names};
 use metrics::{counter, gauge};
 use prost::Message as _;
 use std::time::Duration;
@@ -13,8 +12,8 @@ use tragen_contracts::v1;
 use tragen_domain::time::Timestamp;
 use tragen_host::{Context, clock};
 
-/// Records stored at the same time: one fsync of the bus serves several.
-const STORED_AT_ONCE: usize = 32;
+/// Where the records are kept, and what one is called.
+const KEPT: (Bucket, &str) = (Bucket::Scores, "score");
 /// How long storing everything may take while the process stops.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -29,7 +28,7 @@ pub(crate) async fn start(
     bets: SharedBets,
 ) -> anyhow::Result<SharedScores> {
     let scores = SharedScores::new(config.scored_agents_max);
-    read_stored(bus, &scores).await?;
+    kept::read_stored(bus, KEPT, |stored| scores.lock().restore(stored)).await?;
     // From the first fact there is: what is in a record already is passed over.
     let mut facts = bus.follow(context, Stream::Ledger, "", StartAt::Beginning).await?;
     let mut bars = bus.follow(context, Stream::Bars, "", StartAt::Now).await?;
@@ -61,28 +60,6 @@ pub(crate) async fn start(
 
 fn now() -> Timestamp {
     Timestamp::from_micros(clock::now_micros())
-}
-
-async fn read_stored(bus: &Bus, scores: &SharedScores) -> anyhow::Result<()> {
-    let bucket = bus.bucket(Bucket::Scores).await?;
-    if bucket.status().await?.values() == 0 {
-        return Ok(());
-    }
-    let mut entries = bucket.watch_with_history(">").await?;
-    while let Some(entry) = entries.next().await {
-        let entry = entry?;
-        let restored = v1::AgentScore::decode(entry.value.clone()).map_err(anyhow::Error::from);
-        let restored = restored.and_then(|stored| scores.lock().restore(&stored).map_err(anyhow::Error::from));
-        if let Err(error) = restored {
-            // It is counted anew from the facts that are still there.
-            counter!(names::MALFORMED, "kind" => "score").increment(1);
-            warn!("the record of agent {} cannot be read: {error:#}", entry.key);
-        }
-        if entry.seen_current {
-            break;
-        }
-    }
-    Ok(())
 }
 
 fn take_facts(scores: &SharedScores, bets: &SharedBets, message: &Followed) {
@@ -117,33 +94,11 @@ fn take_bar(scores: &SharedScores, message: &Followed) {
 
 /// Stores what has changed; what cannot be stored is tried again at the next turn.
 async fn store(bus: &Bus, scores: &SharedScores) {
-    let (changed, count) = {
+    let (changes, count) = {
         let mut scores = scores.lock();
         (scores.take_changed(), scores.count())
     };
     gauge!(names::SCORED_AGENTS).set(f64::from(count));
-    if changed.is_empty() {
-        return;
-    }
-    let bucket = match bus.bucket(Bucket::Scores).await {
-        Ok(bucket) => bucket,
-        Err(error) => {
-            warn!("scores cannot be stored now: {error}");
-            changed.iter().for_each(|score| scores.lock().keep_changed(&score.agent_id));
-            return;
-        }
-    };
-    let puts = changed.into_iter().map(|score| {
-        let bucket = &bucket;
-        async move {
-            let stored = bucket.put(score.agent_id.as_str(), score.encode_to_vec().into()).await;
-            stored.err().map(|error| (score.agent_id, error))
-        }
-    });
-    let failed: Vec<_> =
-        stream::iter(puts).buffer_unordered(STORED_AT_ONCE).filter_map(std::future::ready).collect().await;
-    if let Some((agent, error)) = failed.first() {
-        warn!("{} scores could not be stored, e.g. of agent {agent}: {error}", failed.len());
-    }
-    failed.iter().for_each(|(agent, _)| scores.lock().keep_changed(agent));
+    let failed = kept::store(bus, KEPT, changes).await;
+    scores.lock().keep_changed(&failed);
 }

@@ -1,6 +1,8 @@
 //! A record as it is kept in the bucket `scores`.
 
 use super::{CALENDAR, Scored, Scores, position_after};
+use crate::kept::Change;
+use prost::Message as _;
 use std::collections::BTreeMap;
 use tragen_contracts::{
     convert::{self, InvalidField},
@@ -16,25 +18,25 @@ use tragen_domain::{
 
 impl Scores {
     /// The records that have changed since the last call, ready to be stored.
-    pub(super) fn take_changed(&mut self) -> Vec<v1::AgentScore> {
+    pub(super) fn take_changed(&mut self) -> Vec<Change> {
         let changed = std::mem::take(&mut self.changed);
-        changed.iter().filter_map(|agent| self.agents.get(agent).map(|scored| told(agent, scored))).collect()
+        let records = changed.iter().filter_map(|agent| self.agents.get(agent).map(|scored| told(agent, scored)));
+        records.map(|own| Change { value: Some(own.encode_to_vec()), key: own.agent_id }).collect()
     }
 
-    /// A record could not be stored: it counts as changed.
-    pub(super) fn keep_changed(&mut self, agent: &str) {
-        if let Ok(agent) = AgentId::new(agent) {
-            self.changed.insert(agent);
-        }
+    /// These records could not be stored: they count as changed.
+    pub(super) fn keep_changed(&mut self, agents: &[String]) {
+        self.changed.extend(agents.iter().filter_map(|agent| AgentId::new(agent).ok()));
     }
 
     /// Takes a record as it was stored.
     ///
     /// # Errors
-    /// [`InvalidField`] when it makes no sense.
-    pub(super) fn restore(&mut self, stored: &v1::AgentScore) -> Result<(), InvalidField> {
+    /// When it makes no sense: [`prost::DecodeError`] or [`InvalidField`].
+    pub(super) fn restore(&mut self, stored: &[u8]) -> anyhow::Result<()> {
+        let stored = v1::AgentScore::decode(stored)?;
         let unfit = |error: Undefined| InvalidField::new("score", "OUT_OF_RANGE", error.to_string());
-        let track = Track::restored(&figures(stored)?, CALENDAR).map_err(unfit)?;
+        let track = Track::restored(&figures(&stored)?, CALENDAR).map_err(unfit)?;
         let told = |(shard, sequence): (&u32, &i64)| Some((u16::try_from(*shard).ok()?, *sequence));
         let scored = Scored {
             account: convert::id("account_id", &stored.account_id)?,

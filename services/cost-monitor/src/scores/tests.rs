@@ -1,6 +1,7 @@
 //! Records from facts.
 
 use super::*;
+use prost::Message as _;
 
 const DAY: i64 = 86_400_000_000;
 
@@ -60,6 +61,15 @@ fn season(scores: &SharedScores) {
     }
 }
 
+/// The records that are to be stored now, as they are read again.
+fn records(scores: &SharedScores) -> Vec<v1::AgentScore> {
+    let changed = scores.lock().take_changed();
+    changed
+        .iter()
+        .map(|change| v1::AgentScore::decode(change.value.as_deref().expect("kept")).expect("whole"))
+        .collect()
+}
+
 fn agent() -> AgentId {
     AgentId::new("a").expect("an id")
 }
@@ -85,7 +95,7 @@ fn without_enough_trades_there_is_no_score_and_a_reason() {
     let scores = SharedScores::new(10);
     scores.lock().take_fact(0, &traded(1, [1, 0, 1, 999], 0)).expect("counted");
     assert_eq!(scores.lock().score_ppm(&agent()), None);
-    let stored = scores.lock().take_changed();
+    let stored = records(&scores);
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].why_none, "0 points, at least 30 are needed");
 }
@@ -109,26 +119,26 @@ fn payments_are_no_profit_and_other_accounts_are_nobodys() {
 fn a_stored_record_goes_on_where_it_was() {
     let scores = SharedScores::new(10);
     season(&scores);
-    let stored = scores.lock().take_changed();
-    assert!(scores.lock().take_changed().is_empty(), "nothing has changed since");
+    let stored = records(&scores);
+    assert!(records(&scores).is_empty(), "nothing has changed since");
     let again = SharedScores::new(10);
-    again.lock().restore(&stored[0]).expect("a record");
+    again.lock().restore(&stored[0].encode_to_vec()).expect("a record");
     season(&again);
     assert_eq!(again.lock().score_ppm(&agent()), scores.lock().score_ppm(&agent()));
     let next = traded(81, [1, 296, 81, 10_215], 40 * DAY);
     for one in [&scores, &again] {
         one.lock().take_fact(0, &next).expect("counted");
     }
-    let told = |scores: &SharedScores| scores.lock().take_changed();
-    assert_eq!(told(&again), told(&scores));
+    assert_eq!(records(&again), records(&scores));
 }
 
 #[test]
 fn records_that_make_no_sense_are_refused() {
     let scores = SharedScores::new(10);
     season(&scores);
-    let good = scores.lock().take_changed().remove(0);
-    let check = |bad: v1::AgentScore| assert!(SharedScores::new(1).lock().restore(&bad).is_err(), "{bad:?}");
+    let good = records(&scores).remove(0);
+    let check =
+        |bad: v1::AgentScore| assert!(SharedScores::new(1).lock().restore(&bad.encode_to_vec()).is_err(), "{bad:?}");
     check(v1::AgentScore { account_id: String::new(), ..good.clone() });
     check(v1::AgentScore { lost_micros: -1, ..good.clone() });
     check(v1::AgentScore { day_returns: vec![i64::MAX], ..good.clone() });

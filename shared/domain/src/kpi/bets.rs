@@ -8,12 +8,28 @@ use crate::{
     instrument::Outcome,
     market::{Match, MatchStatus},
     money::{Money, Overflow, Price, Quantity, Rounding},
+    order::{PLACED_BY_USER, Side, TradeStatus},
     time::Timestamp,
 };
 use std::collections::BTreeMap;
 
 /// Whole units in micros.
 const ONE: i64 = 1_000_000;
+
+/// What the ledger tells of a trade, as far as it says whether an agent bet with it.
+#[derive(Debug, Clone, Copy)]
+pub struct TradeTold<'a> {
+    /// How far it has come.
+    pub status: TradeStatus,
+    /// What was asked for.
+    pub side: Side,
+    /// What of it was filled.
+    pub filled: Quantity,
+    /// The shared agent that served it; empty for none.
+    pub agent: &'a str,
+    /// Why it was proposed.
+    pub rationale: &'a str,
+}
 
 /// Who bought.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +99,22 @@ pub struct MatchBets {
     pub bought: BTreeMap<(Buyer, Outcome), Bought>,
     /// Trades that were [`Placed::NotBefore`], by buyer.
     pub not_before: BTreeMap<Buyer, u64>,
+}
+
+impl TradeTold<'_> {
+    /// Whether it is over, has bought something, and an agent has decided that: then it may be a bet, which
+    /// [`MatchBets::take`] decides. A user's own order names the agent that carried it and says [`PLACED_BY_USER`].
+    ///
+    /// Example: a purchase by eplScoutAgent that was filled in part and whose rest was canceled is one; while it still
+    /// works it is none yet, so no trade counts twice.
+    #[must_use]
+    pub fn is_purchase_by_agent(&self) -> bool {
+        let is_bought = match self.side {
+            Side::Buy => self.status.is_final() && self.filled > Quantity::ZERO,
+            Side::Sell => false,
+        };
+        is_bought && !self.agent.is_empty() && self.rationale != PLACED_BY_USER
+    }
 }
 
 impl Bought {
@@ -194,6 +226,27 @@ mod tests {
 
     fn scheduled() -> MatchBets {
         MatchBets::heard_of(&game(1_000, MatchStatus::Scheduled, 0, 0))
+    }
+
+    #[test]
+    fn only_what_an_agent_has_bought_may_be_a_bet() {
+        let part = TradeTold {
+            status: TradeStatus::PartiallyFilled,
+            side: Side::Buy,
+            filled: Quantity::from_micros(1),
+            agent: "eplScoutAgent",
+            rationale: "below the consensus",
+        };
+        let check = |told: TradeTold<'_>, expected: bool| assert_eq!(told.is_purchase_by_agent(), expected, "{told:?}");
+        check(part, true);
+        check(TradeTold { status: TradeStatus::Filled, rationale: "", ..part }, true);
+        check(TradeTold { status: TradeStatus::Working, ..part }, false);
+        check(TradeTold { status: TradeStatus::Pending, ..part }, false);
+        check(TradeTold { status: TradeStatus::Canceled, filled: Quantity::ZERO, ..part }, false);
+        check(TradeTold { filled: Quantity::from_micros(-1), ..part }, false);
+        check(TradeTold { side: Side::Sell, ..part }, false);
+        check(TradeTold { agent: "", ..part }, false);
+        check(TradeTold { rationale: PLACED_BY_USER, ..part }, false);
     }
 
     #[test]
