@@ -1,9 +1,8 @@
 //! History through the program: the same files give the same run, and what cannot be used is named.
 
-use crate::rig::{Platform, tragen};
+use crate::rig::tragen;
 use serde_json::Value;
 use std::{path::Path, process::Output};
-use tragen_router::token::Role;
 
 const AGENT: &str = "[[agent]]
 id = \"scalper-1\"
@@ -80,35 +79,4 @@ fn what_cannot_be_used_is_named() {
     check(&["--costs", &costs], "unknown field `spread`");
     std::fs::write(folder.path().join("agents.toml"), AGENT.replace("= 5", "= 11")).expect("written");
     check(&[], "agents.toml:7: risk_tolerance: ");
-}
-
-/// A day of a whole platform: paid in, bought, sold, denied, withdrawn; every record of it made again.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_live_day_replays_without_a_difference() {
-    let up = Platform::all_in_one(&[]).await;
-    let alice = up.token("alice", Role::Trader);
-    let run = |line: &str, code: i32| {
-        let mut arguments: Vec<&str> = line.split(' ').collect();
-        arguments.extend(["--endpoint", up.endpoint(), "--token", &alice]);
-        let output = tragen(&arguments);
-        assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
-    };
-    run("account deposit --amount 1000", 0);
-    run("trade place --instrument GBPUSD --side buy --quantity 1000", 0);
-    run("trade place --instrument GBPUSD --side sell --quantity 1500", 0);
-    run("trade place --instrument GBPUSD --side buy --quantity 900000", 3);
-    run("account withdraw --amount 100", 0);
-    let folder = tempfile::tempdir().expect("a folder");
-    let saved = folder.path().to_string_lossy().into_owned();
-    for source in [["--nats", up.nats(), "--save", &saved].as_slice(), &["--journal", &saved]] {
-        let mut arguments = vec!["replay", "-o", "json"];
-        arguments.extend(source);
-        let output = tragen(&arguments);
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert_eq!(found["differences"], 0, "{found}");
-        let compared = |what: &str| found[what].as_u64().expect("a count");
-        assert!(compared("fills") >= 2 && compared("balances") >= 1 && compared("positions") >= 1, "{found}");
-        assert!(compared("hashes_checked") >= 1, "{found}");
-    }
 }

@@ -1,6 +1,7 @@
 //! The whole platform, as its users and its failures see it: real processes of
 //! the built binary, real servers, the public API.
 
+mod agents_day;
 mod collector;
 mod command_line;
 mod crashes;

@@ -182,17 +182,17 @@ fn free_port() -> u16 {
 }
 
 impl Platform {
-    /// `tragen up` with the sample market and no demo, SQLite, and `more` flags.
+    /// `tragen up` with the sample market at the speed of the clock and no demo, SQLite, and `more` flags.
     pub(crate) async fn all_in_one(more: &[&str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let data_dir = folder.path().join("data");
         let path = |name: &str| folder.path().join(name);
-        let mut arguments: Vec<String> =
-            ["up", "--no-demo", "--quiet", "--speed", "1", "--data-dir"].map(str::to_owned).to_vec();
+        let mut arguments: Vec<String> = ["up", "--no-demo", "--quiet", "--data-dir"].map(str::to_owned).to_vec();
         arguments.push(data_dir.display().to_string());
         arguments.extend(["--ready-file".to_owned(), path("up.json").display().to_string()]);
         arguments.extend(["--listen".to_owned(), format!("127.0.0.1:{}", free_port())]);
-        arguments.extend(more.iter().map(ToString::to_string));
+        let speed: &[&str] = if more.contains(&"--speed") { &[] } else { &["--speed", "1"] };
+        arguments.extend(speed.iter().chain(more).map(ToString::to_string));
         let up = Process::start(&program(), arguments, path("up.json"), path("up.log")).await;
         let keys = Keys::load_or_create(&data_dir).expect("keys");
         let (endpoint, nats) = (up.ready.grpc.clone(), up.ready.nats.clone());
