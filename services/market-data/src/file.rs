@@ -20,7 +20,8 @@ use crate::csv::{Row, Rows};
 use events::EventRow;
 use report::BadField;
 use std::{
-    collections::HashMap,
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 use tracing::{info, warn};
@@ -133,11 +134,12 @@ pub fn read(paths: &[PathBuf], limits: Limits) -> Result<Intake, FileError> {
             warn!("left out {error}");
             continue;
         };
-        let report = match kind {
+        let mut report = match kind {
             FileKind::Matches => matches::read(&mut sheet, &mut intake.matches)?,
             FileKind::Events => events::read(&mut sheet, &mut events)?,
             FileKind::Bars => bars::read(&mut sheet, &mut intake.series)?,
         };
+        report.unread = sheet.unread()?;
         report.conclude()?;
         rows += usize::try_from(report.accepted + report.skipped).unwrap_or(usize::MAX);
         if rows > limits.rows_max {
@@ -200,6 +202,8 @@ impl Intake {
 struct Sheet<'a> {
     file: String,
     header: Vec<String>,
+    /// Columns that were looked for and are there.
+    known: RefCell<BTreeSet<usize>>,
     rows: Rows<'a>,
 }
 
@@ -216,12 +220,32 @@ impl<'a> Sheet<'a> {
             Some(Ok(Row { fields, .. })) => fields.iter().map(|name| name.trim().to_ascii_lowercase()).collect(),
             Some(Err(_)) | None => Vec::new(),
         };
-        Self { file, header, rows }
+        Self { file, header, known: RefCell::default(), rows }
     }
 
     /// The column of the first of `names` there is.
     fn column(&self, names: &[&str]) -> Option<usize> {
-        names.iter().find_map(|name| self.header.iter().position(|column| column == name))
+        let found = names.iter().find_map(|name| self.header.iter().position(|column| column == name));
+        self.known.borrow_mut().extend(found);
+        found
+    }
+
+    /// The names of columns that nobody has looked for, or the file is refused: a column that is read and stands twice
+    /// in the header says nothing.
+    fn unread(&self) -> Result<Vec<String>, FileError> {
+        let known = self.known.borrow();
+        let names: BTreeSet<&String> = known.iter().filter_map(|place| self.header.get(*place)).collect();
+        let mut unread = Vec::new();
+        for (place, name) in
+            self.header.iter().enumerate().filter(|(place, name)| !known.contains(place) && !name.is_empty())
+        {
+            if names.contains(name) {
+                let found = format!("it again as column {}", place + 1);
+                return Err(self.refused(1, &format!("one column {}", name.escape_debug()), found));
+            }
+            unread.push(name.escape_debug().to_string());
+        }
+        Ok(unread)
     }
 
     fn kind(&self) -> Option<FileKind> {
@@ -244,7 +268,8 @@ impl<'a> Sheet<'a> {
     }
 
     fn not_known(&self) -> FileError {
-        let shown: Vec<&str> = self.header.iter().take(8).map(String::as_str).collect();
+        // What is no text at all must not reach a terminal as it is.
+        let shown: Vec<String> = self.header.iter().take(8).map(|name| name.escape_debug().to_string()).collect();
         self.refused(
             1,
             "a header of matches (date,home,away,fthg,ftag and odds), match events (date,home,away,minute,type,side) \

@@ -5,8 +5,9 @@ use std::{
     hash::Hash,
 };
 
-/// Most entries whose memory is taken before they are there.
-const ROOM_MAX: usize = 1 << 18;
+/// Most entries whose memory a table takes before they are there: one that grows keeps those waiting who decide or order,
+/// and one that takes all it may ever need has memory that most never use.
+pub const ROOM_MAX: usize = 1 << 18;
 
 /// Entries by key, oldest first. Whoever wants a bounded one takes the oldest out.
 ///

@@ -178,11 +178,17 @@ pub(super) fn read(sheet: &mut Sheet<'_>, matches: &mut Vec<MatchRow>) -> Result
         return Err(sheet.refused(1, expected, "results only"));
     }
     let mut seen: HashSet<MatchId> = matches.iter().map(|row| row.id.clone()).collect();
+    // Two ids for one match would be two matches to bet on, and one to learn from.
+    let mut played: HashSet<MatchKey> = matches.iter().map(MatchRow::key).collect();
     let mut report = FileReport::new(&sheet.file, FileKind::Matches);
     while let Some(cells) = sheet.next(&mut report) {
         match match_row(&cells, &columns, &mut report) {
             Ok(row) if !seen.insert(row.id.clone()) => {
                 report.refuse(cells.line, &BadField::new("match", format!("{} is a duplicate", row.id)));
+            }
+            Ok(row) if !played.insert(row.key()) => {
+                let reason = format!("{} v {} on {} is a duplicate", row.home, row.away, row.date);
+                report.refuse(cells.line, &BadField::new("match", reason));
             }
             Ok(row) => {
                 report.accepted += 1;
@@ -365,8 +371,13 @@ fn match_row(cells: &Cells<'_>, columns: &Columns, report: &mut FileReport) -> R
         }
     };
     let id = id.map_err(|error| BadField::new("match_id", error.to_string()))?;
-    let named = columns.season.and_then(|column| Season::parse(cells.text(column)));
-    let season_first_year = named.map_or_else(|| season_of(date), Season::first_year);
+    let named = columns.season.map(|column| cells.text(column)).filter(|text| !text.is_empty());
+    let season = named.and_then(Season::parse);
+    if let Some(bad) = named.filter(|_| season.is_none()) {
+        let reason = format!("{bad:?} is not a season such as 2024-25: it is taken from the date");
+        report.repair(cells.line, &BadField::new("season", reason));
+    }
+    let season_first_year = season.map_or_else(|| season_of(date), Season::first_year);
     let incidents = Vec::new();
     Ok(MatchRow { id, home, away, kickoff, goals, incidents, opening, closing, lines_known, season_first_year, date })
 }

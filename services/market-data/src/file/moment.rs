@@ -46,7 +46,8 @@ pub(super) fn day_start(date: Date) -> Timestamp {
     utc(date.to_datetime(Time::midnight())).unwrap_or_default()
 }
 
-/// A kick-off given in UK local time, e.g. `16:00`; without a time it is taken as 15:00.
+/// A kick-off given in UK local time, e.g. `16:00`; without a time it is taken as 15:00. A time that the change of the
+/// clocks skips or repeats is no point in time.
 pub(super) fn uk_kickoff(date: Date, time: &str) -> Result<Timestamp, String> {
     let bad = || format!("{time:?} is not a time of day such as 15:00");
     let clock = if time.is_empty() { "15:00" } else { time };
@@ -55,11 +56,20 @@ pub(super) fn uk_kickoff(date: Date, time: &str) -> Result<Timestamp, String> {
     let clock = Time::new(hour, minute, 0, 0).map_err(|_| bad())?;
     let local = utc(date.to_datetime(clock)).ok_or_else(bad)?;
     let summer = last_sunday(date.year(), 3).zip(last_sunday(date.year(), 10));
-    let is_summer = summer.is_some_and(|(start, end)| (start..end).contains(&date));
+    let is_changed = |change: Date| date > change || date == change && clock.hour() >= 1;
+    let is_summer = summer.is_some_and(|(start, end)| is_changed(start) && !is_changed(end));
+    // The hour that is skipped, or comes twice: 01:00 to 02:00 by the clock on the wall.
+    let turned = summer.filter(|_| clock.hour() == 1);
+    if turned.is_some_and(|(start, _)| start == date) {
+        return Err(format!("{time:?} does not exist in the UK on {date}: the clocks go forward"));
+    }
+    if turned.is_some_and(|(_, end)| end == date) {
+        return Err(format!("{time:?} is twice in the UK on {date}: the clocks go back"));
+    }
     Ok(local.plus_millis(if is_summer { -3_600_000 } else { 0 }))
 }
 
-/// The clock changes at 01:00 UTC of the last Sunday, before any match.
+/// The clock changes at 01:00 UTC of the last Sunday.
 fn last_sunday(year: i16, month: i8) -> Option<Date> {
     let last = Date::new(year, month, 31).ok()?;
     let back = last.weekday().to_sunday_zero_offset();
@@ -116,6 +126,11 @@ mod tests {
         check("30/03/2025", "13:30", "2025-03-30T12:30:00Z");
         check("26/10/2025", "14:00", "2025-10-26T14:00:00Z");
         check("13/08/2005", "", "2005-08-13T14:00:00Z");
-        assert!(uk_kickoff(day("13/08/2005").expect("a date"), "25:00").is_err());
+        check("31/03/2030", "00:30", "2030-03-31T00:30:00Z");
+        check("31/03/2030", "02:00", "2030-03-31T01:00:00Z");
+        check("27/10/2030", "02:00", "2030-10-27T02:00:00Z");
+        for (date, time) in [("13/08/2005", "25:00"), ("31/03/2030", "01:30"), ("27/10/2030", "01:00")] {
+            assert!(uk_kickoff(day(date).expect("a date"), time).is_err(), "{date} {time}");
+        }
     }
 }

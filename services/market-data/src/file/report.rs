@@ -33,6 +33,8 @@ pub struct FileReport {
     pub repaired: u64,
     /// The first 20 faults as `file:line:field: reason`.
     pub faults: Vec<String>,
+    /// Columns that nobody knows and that are therefore not read, by name, in the order of the header.
+    pub unread: Vec<String>,
 }
 
 /// What is wrong with a row.
@@ -60,7 +62,15 @@ impl FileKind {
 
 impl FileReport {
     pub(super) fn new(file: &str, kind: FileKind) -> Self {
-        Self { file: file.to_owned(), kind, accepted: 0, skipped: 0, repaired: 0, faults: Vec::new() }
+        Self {
+            file: file.to_owned(),
+            kind,
+            accepted: 0,
+            skipped: 0,
+            repaired: 0,
+            faults: Vec::new(),
+            unread: Vec::new(),
+        }
     }
 
     /// The row at `line` is not used.
@@ -103,6 +113,15 @@ impl FileReport {
         if self.accepted == 0 {
             let first = self.faults.first().cloned().unwrap_or_else(|| "it has no rows".to_owned());
             return Err(FileError::NoUsableRow { file: self.file.clone(), rows: self.skipped, first });
+        }
+        if !self.unread.is_empty() {
+            let shown: Vec<&str> = self.unread.iter().take(REFUSALS_SHOWN).map(String::as_str).collect();
+            info!(
+                "{} columns of {} are not known and not read: {} ...",
+                self.unread.len(),
+                self.file,
+                shown.join(", ")
+            );
         }
         info!(
             file.rows_accepted = self.accepted,

@@ -133,6 +133,7 @@ fn bad_matches_are_named_and_passed_over() {
     let odds = "2.1,3.4,3.6,2.15,3.5,3.7,2.1,3.45,3.65";
     let bad = [
         (format!("M1,2030-01-05,Reds,Blues,2030-01-05T15:00:00Z,2,1,H,{odds}"), "match: M1 is a duplicate"),
+        (format!("M2,2030-01-05,Reds,Blues,,2,1,H,{odds}"), "match: Reds v Blues on 2030-01-05 is a duplicate"),
         (format!("M2,05-01-30x,Reds,Blues,,2,1,H,{odds}"), "date: \"05-01-30x\" is not a date"),
         (format!("M2,2030-01-05,,Blues,,2,1,H,{odds}"), "home: a team is missing"),
         (format!("M2,2030-01-05,Reds,Reds,,2,1,H,{odds}"), "away: Reds cannot play itself"),
@@ -164,6 +165,20 @@ fn impossible_odds_are_left_out_and_the_match_is_kept() {
     check("2.1,,3.6", "\"\" is not a decimal");
     check("2.1,NaN,3.6", "\"NaN\" is not a decimal");
     check("2.1,3.4,5000", "the odds 5000 are too large");
+}
+
+#[test]
+fn what_is_not_read_or_not_meant_so_is_said() {
+    let header = "season,Date,Time,HomeTeam,AwayTeam,FTHG,FTAG,mood,PSH,PSD,PSA,,";
+    let row = "2029-31,31/03/30,13:30,Reds,Blues,0,0,grim,2.1,3.4,3.6,,";
+    let skipped = "2029-30,31/03/30,01:30,Greens,Whites,0,0,grim,2.1,3.4,3.6,,";
+    let intake = read_one("E0.csv", header, &[row, skipped]).expect("readable");
+    let report = &intake.reports()[0];
+    assert_eq!((report.accepted, report.skipped, report.repaired), (1, 1, 1), "{:?}", report.faults);
+    assert!(report.faults[0].starts_with("E0.csv:2:season: \"2029-31\" is not a season"), "{:?}", report.faults);
+    assert!(report.faults[1].starts_with("E0.csv:3:time: \"01:30\" does not exist"), "{:?}", report.faults);
+    assert_eq!(report.unread, ["mood"]);
+    assert_eq!(intake.matches[0].season_first_year, 2029);
 }
 
 #[test]
@@ -228,6 +243,14 @@ fn files_that_are_not_what_they_say_are_refused() {
     check("gbpusd_m1.csv", &format!("{BID_ASK}\n"), "gbpusd_m1.csv: none of 0 rows is usable; the first: it has no");
     check("gbpusd_m1.csv", &format!("{BID_ASK}\nx,1\n"), "gbpusd_m1.csv: none of 1 rows is usable; the first: gbp");
     check("gbpusd.csv", "ts_utc,bid_c,ask_c\n", "gbpusd.csv:1: expected a column bid_o, found none");
+    check(
+        "gbpusd.csv",
+        &format!("{BID_ASK},bid_c\n"),
+        "gbpusd.csv:1: expected one column bid_c, found it again as column",
+    );
+    check("x.csv", "\u{1b}[2J,b\n1,2\n", "x.csv:1: expected a header of matches");
+    let raw = read_texts(&[("x.csv", "\u{1b}[2J,b\n".to_owned())]).expect_err("refused").to_string();
+    assert!(!raw.contains('\u{1b}') && raw.contains("u{1b}"), "{raw}");
     check("e.csv", &format!("{EVENTS}\n2030-01-05,A,B,1,0,GOAL,H\n"), "none of the 1 files holds bars");
     let missing = read(&["/no/such/file.csv".into()], LIMITS).expect_err("refused").to_string();
     assert_eq!(missing, "reading /no/such/file.csv");

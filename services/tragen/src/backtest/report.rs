@@ -65,6 +65,8 @@ pub(crate) struct FileLine {
     pub(crate) accuracy: f64,
     /// The first faults as `file:line:field: reason`.
     pub(crate) faults: Vec<String>,
+    /// Columns that nobody knows.
+    pub(crate) unread: Vec<String>,
 }
 
 /// A figure, or why there is none.
@@ -237,6 +239,7 @@ impl FileLine {
             repaired: report.repaired,
             accuracy: report.accuracy(),
             faults: report.faults.clone(),
+            unread: report.unread.clone(),
         }
     }
 }

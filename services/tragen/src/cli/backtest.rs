@@ -182,6 +182,10 @@ fn show(format: Format, report: &Report) -> anyhow::Result<()> {
         let accuracy = 100.0 * file.accuracy;
         eprintln!("{}: {} rows used, {} skipped, accuracy {accuracy:.2} %", file.file, file.accepted, file.skipped);
         file.faults.iter().take(5).for_each(|fault| eprintln!("  {fault}"));
+        if !file.unread.is_empty() {
+            let shown = file.unread.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+            eprintln!("  {} columns are not known and not read: {shown} ...", file.unread.len());
+        }
     }
     eprintln!("from {} to {}: hash {}", report.from, report.to, report.hash);
     Ok(())

@@ -5,6 +5,7 @@ use crate::{
     market::Timeframe,
     routing::reason::{Reason, Violation},
 };
+use std::collections::BTreeSet;
 
 /// A configured agent as it was sent.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +56,8 @@ pub fn check_agent(agent: &AgentFields<'_>) -> Result<(), Vec<Violation>> {
         refuse("agent.instrument_ids", Reason::InstrumentsTooMany, "at most 100 instruments are allowed");
     } else if let Some(error) = agent.instrument_ids.iter().find_map(|id| InstrumentId::new(id).err()) {
         refuse("agent.instrument_ids", instrument_reason(&error), &error.to_string());
+    } else if has_repeated(agent.instrument_ids) {
+        refuse("agent.instrument_ids", Reason::InstrumentRepeated, "each instrument may be named once");
     }
     if Timeframe::parse(agent.timeframe).is_none() {
         refuse("agent.timeframe", Reason::TimeframeInvalid, "one of 1m, 5m, 1h, 4h, 1d");
@@ -74,6 +77,10 @@ pub fn check_agent(agent: &AgentFields<'_>) -> Result<(), Vec<Violation>> {
         refuse("agent.pool", Reason::PoolInvalid, "at most 64 letters, digits, '-' and '_'");
     }
     if violations.is_empty() { Ok(()) } else { Err(violations) }
+}
+
+fn has_repeated(instruments: &[String]) -> bool {
+    instruments.iter().collect::<BTreeSet<_>>().len() < instruments.len()
 }
 
 pub(super) const fn instrument_reason(error: &IdError) -> Reason {
@@ -115,6 +122,15 @@ mod tests {
         check(TRADES_PER_DAY_MAX + 1, Some(Reason::MaxTradesTooMany));
         check(0, Some(Reason::MaxTradesNotPositive));
         check(-1, Some(Reason::MaxTradesNotPositive));
+    }
+
+    #[test]
+    fn an_instrument_is_named_once() {
+        let instruments = ["GBPUSD", "EURUSD", "GBPUSD"].map(str::to_owned);
+        let violations = check_agent(&good(&instruments)).expect_err("refused");
+        let said: Vec<_> = violations.iter().map(|v| (v.reason, v.message.as_str())).collect();
+        assert_eq!(said, [(Reason::InstrumentRepeated, "each instrument may be named once")]);
+        assert_eq!(check_agent(&good(&instruments[..2])), Ok(()));
     }
 
     #[test]

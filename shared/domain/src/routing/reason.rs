@@ -103,6 +103,8 @@ pub enum Reason {
     MaxTradesTooMany,
     /// More instruments than an agent may have.
     InstrumentsTooMany,
+    /// An instrument that an agent names twice.
+    InstrumentRepeated,
     /// Nothing is asked of an agent.
     KindMissing,
     /// Neither a match nor two teams, or both.
@@ -201,6 +203,7 @@ impl Reason {
             Self::MaxTradesNotPositive => "MAX_TRADES_NOT_POSITIVE",
             Self::MaxTradesTooMany => "MAX_TRADES_TOO_MANY",
             Self::InstrumentsTooMany => "INSTRUMENTS_TOO_MANY",
+            Self::InstrumentRepeated => "INSTRUMENT_REPEATED",
             Self::KindMissing => "KIND_MISSING",
             Self::TeamsOrMatch => "TEAMS_OR_MATCH",
             Self::MatchNotExpected => "MATCH_NOT_EXPECTED",

@@ -4,6 +4,7 @@ use super::{entry::Entry, history::Execution};
 use crate::VenueReport;
 use std::collections::{HashMap, VecDeque};
 use tragen_domain::{
+    arrivals::ROOM_MAX,
     id::{InstrumentId, OrderId},
     market::{Level, Quote},
     money::{Overflow, Quantity},
@@ -11,9 +12,6 @@ use tragen_domain::{
     risk::Order,
     time::Timestamp,
 };
-
-/// Most orders whose memory is taken before they are there: a table that grows keeps those waiting who order.
-const ROOM_MAX: usize = 1 << 18;
 
 /// Every order the venue remembers and what each quote has left.
 #[derive(Debug)]

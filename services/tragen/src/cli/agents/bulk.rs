@@ -1,6 +1,6 @@
 //! Many agents at once: a file becomes the registry, the registry becomes a file.
 
-use super::{AgentsClient, Authorized, ask, list_all};
+use super::{AgentsClient, Authorized, ask, list_all, tell_idle};
 use crate::{Verdict, agent_file, cli::ClientArgs, explain, output::print};
 use anyhow::Context as _;
 use futures::{StreamExt as _, stream};
@@ -31,6 +31,7 @@ pub(super) async fn import(client: &ClientArgs, file: &Path, dry_run: bool) -> a
     let wanted = agent_file::read(&name, &text)?;
     let mut agents = client.connect().await?.agents();
     let stored = list_all(&mut agents).await?;
+    tell_idle(&wanted);
     let plan = plan(wanted, &stored);
     let total = stored.len() + plan.created;
     anyhow::ensure!(
