@@ -10,7 +10,8 @@
 //! risk_tolerance = 7           # overrides the template
 //! ```
 
-use std::{collections::BTreeMap, fmt};
+use anyhow::Context as _;
+use std::{collections::BTreeMap, fmt, path::Path};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -26,6 +27,8 @@ use tragen_domain::{
 
 /// Most agents of a registry.
 pub(crate) const AGENTS_MAX: usize = 10_000;
+/// Largest file that is read, bytes: 10,000 agents need about 2 MB.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 /// Mistakes that are shown; the rest is counted.
 const FAULTS_SHOWN_MAX: usize = 20;
 
@@ -103,6 +106,28 @@ pub(crate) fn from_template(template: Template) -> v1::Agent {
         max_trades_per_day: i32::try_from(values.max_trades_per_day).unwrap_or(i32::MAX),
         is_enabled: true,
         ..v1::Agent::default()
+    }
+}
+
+/// The agents of a file; see [`read`].
+///
+/// # Errors
+/// When it cannot be read or is too large, and [`Faults`].
+pub(crate) fn load(path: &Path) -> anyhow::Result<Vec<v1::Agent>> {
+    let name = path.display().to_string();
+    let size = std::fs::metadata(path).with_context(|| format!("reading {name}"))?.len();
+    anyhow::ensure!(size <= FILE_BYTES_MAX, "{name} has {size} bytes, at most {FILE_BYTES_MAX} are read");
+    Ok(decode(&name, &std::fs::read(path).with_context(|| format!("reading {name}"))?)?)
+}
+
+fn decode(file: &str, bytes: &[u8]) -> Result<Vec<v1::Agent>, Faults> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => read(file, text),
+        Err(error) => {
+            let line = 1 + bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count();
+            let fault = Fault { line, field: String::new(), message: "is not UTF-8".to_owned() };
+            Err(Faults { file: file.to_owned(), faults: vec![fault] })
+        }
     }
 }
 
@@ -351,6 +376,8 @@ instruments = [\"GBPUSD\"]
         assert_eq!(said("timeframe = \"3m\""), "f.toml:6: timeframe: one of 1m, 5m, 1h, 4h, 1d");
         assert!(said("colour = 1").starts_with("f.toml:6: colour: there is no such key; known are id, template"));
         assert!(said("strategy = \"luck\"").starts_with("f.toml:6: strategy: there is no strategy \"luck\""));
+        let latin = [GOOD.as_bytes(), b"pool = \"caf\xe9\"\n"].concat();
+        assert_eq!(decode("f.toml", &latin).expect_err("refused").to_string(), "f.toml:6: is not UTF-8");
         assert_eq!(said("enabled = 1"), "f.toml:6: enabled: true or false");
         assert_eq!(said("pool = \"a b\""), "f.toml:6: pool: at most 64 letters, digits, '-' and '_'");
         assert_eq!(said(GOOD), "f.toml:7: id: \"a\" is the agent of line 2 already");

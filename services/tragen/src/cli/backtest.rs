@@ -95,16 +95,10 @@ impl BacktestArgs {
     }
 }
 
-/// Largest file of agents that is read, bytes: 10,000 agents need about 2 MB.
-const AGENTS_BYTES_MAX: u64 = 64 << 20;
-
 /// The enabled agents of a file.
 fn roster(path: &Path) -> anyhow::Result<Vec<Agent>> {
     let name = path.display().to_string();
-    let size = std::fs::metadata(path).with_context(|| format!("reading {name}"))?.len();
-    anyhow::ensure!(size <= AGENTS_BYTES_MAX, "{name} has {size} bytes, at most {AGENTS_BYTES_MAX} are read");
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {name}"))?;
-    let enabled = agent_file::read(&name, &text)?.into_iter().filter(|agent| agent.is_enabled);
+    let enabled = agent_file::load(path)?.into_iter().filter(|agent| agent.is_enabled);
     let enabled: Vec<Agent> = enabled
         .map(|agent| seated(agent).with_context(|| format!("{name}: an agent that was checked")))
         .collect::<anyhow::Result<_>>()?;

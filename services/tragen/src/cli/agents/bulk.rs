@@ -2,10 +2,9 @@
 
 use super::{AgentsClient, Authorized, ask, list_all, tell_idle};
 use crate::{Verdict, agent_file, cli::ClientArgs, explain, output::print};
-use anyhow::Context as _;
 use futures::{StreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 use tonic::{Code, Status};
 use tragen_contracts::v1;
 
@@ -26,9 +25,7 @@ struct Plan {
 /// Stores the agents of `file`: checked whole first, and what is there already is left alone, so a second
 /// import changes nothing and one that was cut off can be repeated.
 pub(super) async fn import(client: &ClientArgs, file: &Path, dry_run: bool) -> anyhow::Result<Verdict> {
-    let name = file.display().to_string();
-    let text = fs::read_to_string(file).with_context(|| format!("reading {name}"))?;
-    let wanted = agent_file::read(&name, &text)?;
+    let wanted = agent_file::load(file)?;
     let mut agents = client.connect().await?.agents();
     let stored = list_all(&mut agents).await?;
     tell_idle(&wanted);
