@@ -211,7 +211,11 @@ impl Gate {
                 self.on_venue(answer).await?;
                 self.tell_bookings().await;
             }
-            Event::Stored(closed) => self.work.closed.extend(closed.map(|record| *record)),
+            Event::Stored(closed) => {
+                self.work.closed.extend(closed.map(|record| *record));
+                // A gap between reports: the next tick may find none, and what waits for one waits on.
+                self.checkpoint().await?;
+            }
             Event::Fact(fact) => {
                 self.on_fact(&fact)?;
                 for _ in 1..FACTS_AT_ONCE {
@@ -314,8 +318,9 @@ impl Gate {
         self.tell_bookings().await;
         self.watch_breakers().await?;
         self.check_state().await?;
-        self.journal_closed().await?;
-        self.checkpoint().await
+        self.prepare_checkpoint();
+        self.checkpoint().await?;
+        self.journal_closed().await
     }
 
     async fn journal_closed(&mut self) -> Result<(), Ended> {

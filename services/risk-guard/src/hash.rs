@@ -18,7 +18,7 @@ impl StateHash {
         let mut sha = Sha256::new();
         // Most parts are a few bytes; the digest takes many at once.
         let mut waiting = Vec::with_capacity(GATHERED_BYTES * 2);
-        state.canonical(|part| {
+        state.canonical(digest, |part| {
             waiting.extend_from_slice(part);
             if waiting.len() >= GATHERED_BYTES {
                 sha.update(&waiting);
@@ -40,11 +40,47 @@ impl StateHash {
     }
 }
 
+/// Of what a state keeps the hash of by itself; see [`State::seal`].
+pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 /// Bytes that are hashed at once.
 const GATHERED_BYTES: usize = 4_096;
 
 impl fmt::Display for StateHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tragen_domain::{
+        id::TradeId,
+        risk::{Limits, Record},
+    };
+
+    #[test]
+    fn a_hash_is_of_the_state_whether_it_was_sealed_and_is_not_compared_with_one_of_another_version() {
+        let mut state = State::new(Limits::default());
+        let mut hashes = Vec::new();
+        for number in 0..1_500 {
+            let trade = TradeId::new(format!("t{number}")).expect("an id");
+            state.apply(Record::Refused { trade }).expect("fits");
+            if number % 100 == 0 {
+                hashes.push(StateHash::of(&state));
+                state.seal(digest);
+                assert_eq!(hashes.last(), Some(&StateHash::of(&state)));
+            }
+        }
+        assert_eq!(hashes.iter().enumerate().find(|(index, own)| hashes[index + 1..].contains(own)), None);
+        let hash = StateHash::of(&state);
+        let journaled = hash.journaled(7);
+        assert_eq!((hash.agrees(&journaled), journaled.records), (Some(true), 7));
+        assert_eq!(hashes[0].agrees(&journaled), Some(false));
+        let before = v1::StateHashed { version: CANONICAL_VERSION - 1, ..journaled };
+        assert_eq!((hash.agrees(&before), hashes[0].agrees(&before)), (None, None), "it was checked then");
     }
 }

@@ -5,7 +5,7 @@
 use crate::{
     VENUE,
     bookings::Untold,
-    hash::StateHash,
+    hash::{StateHash, digest},
     outcome,
     reports::{Kept, LastReports},
     wire::{Key, Ticket, closed_record, executed_record, fact_records, journal_record, told_record},
@@ -92,6 +92,7 @@ impl Replica {
     }
 
     fn compare(&mut self, sequence: u64, hashed: &v1::StateHashed) -> Result<(), StateDiffers> {
+        self.state.seal(digest);
         let computed = StateHash::of(&self.state);
         match computed.agrees(hashed) {
             Some(true) => self.hashes += 1,

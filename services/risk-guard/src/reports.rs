@@ -16,7 +16,7 @@ use tracing::warn;
 use tragen_bus::{Bus, PublishOptions, Subject};
 use tragen_contracts::v1;
 use tragen_domain::{
-    arrivals::Arrivals,
+    arrivals::{Arrivals, Arrived},
     id::{ExecutionId, TradeId},
     money::Quantity,
 };
@@ -200,8 +200,8 @@ impl LastReports {
 
     /// All of them as `KeptReport`s, the one that is forgotten first at the beginning; shared, so that this takes little
     /// time.
-    pub(crate) fn all(&self) -> Vec<Bytes> {
-        self.reports.iter().map(|(_, kept)| kept.clone()).collect()
+    pub(crate) fn all(&self) -> Arrived<TradeId, Bytes> {
+        self.reports.arrived().clone()
     }
 }
 

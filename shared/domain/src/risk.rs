@@ -57,7 +57,7 @@ pub use booking::{
 };
 pub use breaker::{BreakerKind, Effect, Latch, ResetRefused, loss_ppm};
 pub use breakers::{Acknowledged, BreakerRecord, Breakers, Companions, KeptBaseline, KeptPayments, Measured, Seat};
-pub use canonical::CANONICAL_VERSION;
+pub use canonical::{CANONICAL_VERSION, Digest};
 pub use change::{LimitDecision, LimitProposal, LimitRefused, LimitWish, confirm_limit, propose_limit};
 pub use commands::{Change, CommandLimits, Commands, Confirmer, order_reduction, reductions_ended_by};
 pub use decide::{Check, Inspection, Verdict, decide, decide_cancel, decide_withdrawal, inspect, repeated_order};

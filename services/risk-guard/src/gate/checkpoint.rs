@@ -5,7 +5,7 @@ use super::{Ended, Gate};
 use crate::{
     alert,
     config::now,
-    hash::StateHash,
+    hash::{StateHash, digest},
     metrics,
     snapshot::Snapshot,
     wire::{Entries, gate_limits, journal_record},
@@ -53,7 +53,7 @@ impl Gate {
         };
         let began = self.unkeyed("term", v1::journal_record::Kind::TermBegan(began));
         self.journaled(std::slice::from_ref(&began))?;
-        let hashed = self.hash();
+        let hashed = self.hash(0);
         self.journal.append(vec![began, hashed], now()).await?;
         Ok(())
     }
@@ -68,6 +68,11 @@ impl Gate {
             }
         }
         Ok(())
+    }
+
+    /// Does now what the next hash would need: a little at each tick instead of all of it while decisions wait.
+    pub(super) fn prepare_checkpoint(&mut self) {
+        self.state.seal(digest);
     }
 
     /// Checks what has changed since it was last checked; a state that contradicts itself stops everything.
@@ -99,7 +104,8 @@ impl Gate {
         Ok(())
     }
 
-    /// Journals the hash of the state and writes a snapshot, when it is time.
+    /// Journals the hash of the state and writes a snapshot, when it is time; with what is closed until then, so
+    /// that decisions wait for one message.
     ///
     /// # Errors
     /// [`Ended`] when the journal could not be written.
@@ -110,9 +116,12 @@ impl Gate {
             return Ok(());
         }
         let started = Instant::now();
-        let hashed = self.hash();
+        let mut records = std::mem::take(&mut self.work.closed);
+        self.forget_closed(&records)?;
+        let hashed = self.hash(records.len());
         let Some(v1::journal_record::Kind::StateHashed(hash)) = hashed.kind.clone() else { return Ok(()) };
-        let sequence = self.journal.append(vec![hashed], now()).await?;
+        records.push(hashed);
+        let sequence = self.journal.append(records, now()).await?;
         let snapshot = self.snapshot(sequence, hash);
         histogram!(metrics::CHECKPOINT_SECONDS).record(started.elapsed().as_secs_f64());
         let (folder, (written, writing)) = (self.config.snapshot_folder.clone(), oneshot::channel());
@@ -145,9 +154,12 @@ impl Gate {
         is_writing
     }
 
-    fn hash(&mut self) -> v1::JournalRecord {
+    /// Of the state after everything in the journal and `closed` records that come before it in its message.
+    fn hash(&mut self, closed: usize) -> v1::JournalRecord {
         self.checkpoints.hashed_at = Instant::now();
-        let hash = StateHash::of(&self.state).journaled(self.journal.records);
+        self.state.seal(digest);
+        let hash =
+            StateHash::of(&self.state).journaled(self.journal.records + u64::try_from(closed).unwrap_or_default());
         self.unkeyed("hash", v1::journal_record::Kind::StateHashed(hash))
     }
 
@@ -172,6 +184,7 @@ impl Gate {
             taken_at_micros: now().micros(),
             epoch: stored.epoch,
             known_trades_max: u64::try_from(stored.known_max).unwrap_or(u64::MAX),
+            known_trades_forgotten: stored.known.taken(),
         };
         let tickets = stored.orders.iter().filter_map(|own| self.tickets.get_key_value(&own.order.terms.id));
         let entries = Entries {

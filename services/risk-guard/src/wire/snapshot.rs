@@ -15,25 +15,24 @@ use tragen_contracts::{
     v1::{self, snapshot_entry::Kind},
 };
 use tragen_domain::{
+    arrivals::Arrived,
     execution::Fill,
-    id::OrderId,
+    id::{OrderId, TradeId},
     instrument::SettlementTerms,
     market::Timeframe,
     money::{Money, Price, Quantity},
     order::Side,
-    risk::{Limits, Record, State, Stored, StoredOrder, StoredOwners, Unposted},
+    risk::{KnownTrade, Limits, Record, State, Stored, StoredOrder, StoredOwners, Unposted},
     time::Timestamp,
 };
-
-/// Trades in one part.
-const KNOWN_AT_ONCE: usize = 4_096;
 
 /// Everything of a snapshot but its header.
 #[derive(Debug)]
 pub(crate) struct Entries {
     pub(crate) stored: Stored,
     pub(crate) tickets: HashMap<OrderId, Ticket>,
-    pub(crate) reports: Vec<Bytes>,
+    /// `KeptReport`s of the trades that ended last, encoded; shared with the gate.
+    pub(crate) reports: Arrived<TradeId, Bytes>,
     pub(crate) untold: Vec<v1::ExecutionReport>,
 }
 
@@ -60,15 +59,18 @@ pub(crate) fn write_entries(entries: &Entries, out: &mut Vec<u8>) {
             put(Kind::Order(order_entry(stored, ticket)));
         }
     }
-    for known in stored.known.chunks(KNOWN_AT_ONCE) {
-        let order = |order: &Option<OrderId>| order.as_ref().map(ToString::to_string).unwrap_or_default();
+    for (_, known) in stored.known.generations() {
+        let order = |known: &KnownTrade| match known {
+            KnownTrade::InFlight(order) => order.to_string(),
+            KnownTrade::Finished => String::new(),
+        };
         put(Kind::Known(v1::KnownTrades {
             trade_ids: known.iter().map(|(trade, _)| trade.to_string()).collect(),
-            order_ids: known.iter().map(|(_, id)| order(id)).collect(),
+            order_ids: known.iter().map(|(_, known)| order(known)).collect(),
         }));
     }
-    for told in stored.told.chunks(KNOWN_AT_ONCE) {
-        let trade_ids = told.iter().map(ToString::to_string).collect();
+    for (_, told) in stored.told.generations() {
+        let trade_ids = told.iter().map(|(trade, _)| trade.to_string()).collect();
         put(Kind::Told(v1::KnownTrades { trade_ids, order_ids: Vec::new() }));
     }
     stored.owners.iter().filter_map(owners_entry).for_each(|entry| put(Kind::Owners(entry)));
@@ -92,7 +94,7 @@ pub(crate) fn write_entries(entries: &Entries, out: &mut Vec<u8>) {
         }));
     }
     // Encoded by ourselves: decoding them again cannot fail.
-    let reports = entries.reports.iter().filter_map(|kept| v1::KeptReport::decode(kept.clone()).ok());
+    let reports = entries.reports.iter().filter_map(|(_, kept)| v1::KeptReport::decode(kept.clone()).ok());
     reports.for_each(|kept| put(Kind::Report(kept)));
     entries.untold.iter().for_each(|report| put(Kind::Untold(report.clone())));
 }
@@ -108,7 +110,8 @@ pub(crate) fn read_entries(
     stored_reports_max: usize,
 ) -> Result<Replica, SnapshotError> {
     let known_max = usize::try_from(header.known_trades_max).unwrap_or(usize::MAX);
-    let mut stored = Stored { epoch: header.epoch, known_max, ..Stored::default() };
+    let known = Arrived::after(header.known_trades_forgotten);
+    let mut stored = Stored { epoch: header.epoch, known_max, known, ..Stored::default() };
     let mut replica = Replica::new(limits.clone(), stored_reports_max);
     while !body.is_empty() {
         let entry = v1::SnapshotEntry::decode_length_delimited(&mut body)?;
@@ -140,12 +143,13 @@ fn take(entry: v1::SnapshotEntry, stored: &mut Stored, replica: &mut Replica) ->
         Kind::Known(known) => {
             for (trade, order) in known.trade_ids.iter().zip(&known.order_ids) {
                 let order = (!order.is_empty()).then(|| id("order_ids", order)).transpose()?;
-                stored.known.push((id("trade_ids", trade)?, order));
+                let known = order.map_or(KnownTrade::Finished, KnownTrade::InFlight);
+                stored.known.push(id("trade_ids", trade)?, known);
             }
         }
         Kind::Told(told) => {
             for trade in &told.trade_ids {
-                stored.told.push(id("trade_ids", trade)?);
+                stored.told.push(id("trade_ids", trade)?, KnownTrade::Finished);
             }
         }
         Kind::Owners(own) => stored.owners.push(read_owners(&own)?),

@@ -97,6 +97,29 @@ async fn a_replay_elsewhere_comes_to_the_same_hash_with_and_without_a_snapshot()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guard_that_has_forgotten_trades_comes_to_the_same_hash_from_a_snapshot() {
+    let mut rig = Rig::start().await;
+    let mut config = often(&rig);
+    config.limits.known_trades_max = 5;
+    let guard = rig.standby(config);
+    guard.wait_ready().await;
+    trade(&mut rig).await;
+    eventually("the journal's end is in a snapshot", async || {
+        newest_snapshot(&rig) == rig.bus.newest(Stream::Journal).await.expect("a stream").expect("a journal")
+    })
+    .await;
+    guard.stop().await;
+    let messages = journal(&rig).await;
+    let whole = replay(Replay::default(), &messages).expect("the same");
+    assert!(whole.known_trades < 13, "some are forgotten: {whole:?}");
+    let path = snapshots(&rig).pop().expect("a snapshot");
+    let snapshot = Replay::from_snapshot(&path).expect("it has the hash that it says");
+    let rest: Vec<_> = messages.iter().filter(|(at, _)| *at >= snapshot.next_sequence()).cloned().collect();
+    assert_eq!(replay(snapshot, &rest).expect("the same").hash, whole.hash);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guard_that_starts_from_a_snapshot_goes_on_where_it_was() {
     let mut rig = Rig::start().await;
     let guard = rig.standby(often(&rig));

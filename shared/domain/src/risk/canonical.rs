@@ -7,18 +7,24 @@
 //! snapshot has that as memories), and proposals that wait for a second person, which no journal has.
 
 use super::{
-    Driver, KnownTrade, OpenOrder, Order, Purpose, Reduction, Scope, ScopeState, State, TradingState, parts::Journaled,
-    streaks::Streaks,
+    Driver, Known, OpenOrder, Order, Purpose, Reduction, Scope, ScopeState, State, TradingState, known::Hashed,
+    parts::Journaled, streaks::Streaks,
 };
 use crate::order::{OrderPrice, Side, TimeInForce};
 
-/// Version of the form below; a hash of another version cannot be compared.
-pub const CANONICAL_VERSION: u32 = 3;
+/// Version of the form below; a hash of another version cannot be compared. Since 4 the known trades stand
+/// in it by generations, and those in flight by their numbers.
+pub const CANONICAL_VERSION: u32 = 4;
+
+/// A hash of all the bytes; the same one wherever states are compared.
+pub type Digest = fn(&[u8]) -> [u8; 32];
 
 impl State {
     /// Gives `sink` the bytes, piece by piece. Sorted, every text with its length, numbers
     /// as 8 bytes little endian: two states have the same bytes only if they are equal.
-    pub fn canonical(&self, sink: impl FnMut(&[u8])) {
+    ///
+    /// Of each whole generation of known trades it has the `digest` instead of the trades; see [`Self::seal`].
+    pub fn canonical(&self, digest: Digest, sink: impl FnMut(&[u8])) {
         let mut out = Out(sink);
         let (Journaled { epoch, scopes, settled, agent_trades, commands, known, known_max, ended, streaks }, _) =
             self.parts();
@@ -51,14 +57,20 @@ impl State {
         out.number(i64::from(commands.flattened.1));
         out.count(known_max);
         out.streaks(streaks);
-        for (trade, known) in known.iter() {
-            out.text(trade.as_str());
-            match known {
-                KnownTrade::InFlight(_) => out.number(1),
-                KnownTrade::Finished => out.number(0),
-            }
-        }
+        out.known(known, digest);
     }
+
+    /// Keeps the digests of known trades that stay as they are, so that [`Self::canonical`] need not read them all again
+    /// while decisions wait. To be called now and then, each time with the same `digest`; what the state says does not change.
+    pub fn seal(&mut self, digest: Digest) {
+        self.known.seal(digest);
+    }
+}
+
+/// A text with its length.
+pub(super) fn put_text(text: &str, mut sink: impl FnMut(&[u8])) {
+    sink(&i64::try_from(text.len()).unwrap_or(i64::MAX).to_le_bytes());
+    sink(text.as_bytes());
 }
 
 const fn order_of(open: &OpenOrder) -> &Order {
@@ -77,8 +89,20 @@ impl<S: FnMut(&[u8])> Out<S> {
     }
 
     fn text(&mut self, text: &str) {
-        self.count(text.len());
-        (self.0)(text.as_bytes());
+        put_text(text, &mut self.0);
+    }
+
+    fn known(&mut self, known: &Known, digest: Digest) {
+        self.number(known.arrived().taken().cast_signed());
+        self.count(known.arrived().len());
+        for trades in known.hashed(digest) {
+            match trades {
+                Hashed::Whole(digest) => (self.0)(&digest),
+                Hashed::Some(trades) => trades.iter().for_each(|(trade, _)| self.text(trade.as_str())),
+            }
+        }
+        self.count(known.in_flight().len());
+        known.in_flight().iter().for_each(|number| self.number(number.cast_signed()));
     }
 
     fn streaks(&mut self, streaks: &Streaks) {

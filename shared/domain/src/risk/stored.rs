@@ -7,7 +7,8 @@ use super::{
     parts::{Followed, Journaled},
 };
 use crate::{
-    id::{AccountId, AgentId, Currency, ExecutionId, InstrumentId, OrderId, PoolId, TradeId},
+    arrivals::Arrived,
+    id::{AccountId, AgentId, Currency, ExecutionId, InstrumentId, PoolId, TradeId},
     market::Timeframe,
     money::{Money, Overflow, Quantity},
 };
@@ -29,11 +30,10 @@ pub struct Stored {
     pub orders: Vec<StoredOrder>,
     /// Most decided trades that are remembered.
     pub known_max: usize,
-    /// Decided trades, the one that is forgotten first at the beginning, with the order of
-    /// those in flight.
-    pub known: Vec<(TradeId, Option<OrderId>)>,
-    /// Trades that only the executions know.
-    pub told: Vec<TradeId>,
+    /// Decided trades, the one that is forgotten first at the beginning; shared with the state.
+    pub known: Arrived<TradeId, KnownTrade>,
+    /// Trades that only the executions know; shared with the state.
+    pub told: Arrived<TradeId, KnownTrade>,
     /// Who has ordered what: limits and reductions by agent and pool need it for ever.
     pub owners: Vec<StoredOwners>,
     /// Fills that the ledger has not posted, oldest first for each account and instrument.
@@ -82,7 +82,8 @@ impl State {
             agent_trades: agent_trades.iter().map(|(agent, (day, count))| (agent.clone(), *day, *count)).collect(),
             known_max,
             commands: commands.clone(),
-            told: told.iter().map(|(trade, _)| trade.clone()).collect(),
+            known: known.arrived().clone(),
+            told: told.arrived().clone(),
             memories: self.memories(),
             ..Stored::default()
         };
@@ -93,10 +94,6 @@ impl State {
             order: open.order.clone(),
             filled: open.filled,
             executions: open.executions.clone(),
-        }));
-        stored.known.extend(known.iter().map(|(trade, known)| match known {
-            KnownTrade::InFlight(order) => (trade.clone(), Some(order.clone())),
-            KnownTrade::Finished => (trade.clone(), None),
         }));
         for (id, account) in accounts {
             for (instrument, holding) in account.holdings() {
@@ -144,12 +141,7 @@ impl State {
         state.agent_trades = agent_trades.into_iter().map(|(id, day, count)| (id, (day, count))).collect();
         state.known_max = known_max;
         state.commands = commands;
-        for (trade, order) in known {
-            state.known.restore(trade, order.map_or(KnownTrade::Finished, KnownTrade::InFlight));
-        }
-        for trade in told {
-            state.told.restore(trade, KnownTrade::Finished);
-        }
+        (state.known, state.told) = (known.into(), told.into());
         for StoredOwners { holding, pools, agents, timeframes } in owners {
             let Some((account, instrument)) = holding else { continue };
             let owners = Owners { pools, agents, timeframes };

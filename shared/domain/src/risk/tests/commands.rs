@@ -312,7 +312,7 @@ fn a_snapshot_keeps_commands_the_history_and_who_has_ordered() {
     tightened(&mut state, Scope::Global, TradingState::Halted);
     let bytes = |state: &State| {
         let mut bytes = Vec::new();
-        state.canonical(|piece| bytes.extend_from_slice(piece));
+        state.canonical(|_| [0; 32], |piece| bytes.extend_from_slice(piece));
         bytes
     };
     let restored = State::restore(state.limits().clone(), state.stored()).expect("sound");

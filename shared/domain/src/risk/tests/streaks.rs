@@ -54,7 +54,7 @@ fn losses(state: &State) -> Vec<(String, Option<i64>)> {
 
 fn bytes(state: &State) -> Vec<u8> {
     let mut all = Vec::new();
-    state.canonical(|piece| all.extend_from_slice(piece));
+    state.canonical(|_| [0; 32], |piece| all.extend_from_slice(piece));
     all
 }
 
