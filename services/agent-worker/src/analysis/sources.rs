@@ -40,6 +40,15 @@ impl Sources {
         Ok(without_future(snapshot))
     }
 
+    /// That an instrument is not known, and the nearest ids; None if it is, or if nobody says.
+    pub(super) async fn why_unknown(&self, instrument_id: &str, traceparent: &str) -> Option<String> {
+        let asked = Question::Quote(v1::GetQuoteRequest { instrument_id: instrument_id.to_owned() });
+        match self.market(asked, traceparent).await {
+            Err(Refused::Told { message, .. }) => Some(message),
+            Err(_) | Ok(_) => None,
+        }
+    }
+
     /// All matches that are not over, sorted by id.
     pub(super) async fn open_matches(&self, traceparent: &str) -> Result<Vec<v1::MatchSnapshot>, Refused> {
         let (mut matches, mut after_match_id) = (Vec::new(), String::new());

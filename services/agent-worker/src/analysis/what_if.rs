@@ -11,14 +11,19 @@ const AGENT: &str = "riskManagerAgent";
 const MODEL_VERSION: &str = "guard-rules-1";
 
 pub(super) async fn analyze(desk: &Desk, caller: &Caller, asked: v1::WhatIfRequest) -> Said {
+    let instrument_id = asked.instrument_id.clone();
     let result = desk.sources.what_if(caller, asked).await?;
+    let is_unknown = result.denial.as_ref().is_some_and(|denial| denial.code() == v1::DenialCode::UnknownInstrument);
+    // The guard says only that there is none; whoever mistyped a name wants to know which there are.
+    let nearest = if is_unknown { desk.sources.why_unknown(&instrument_id, &caller.traceparent).await } else { None };
+    let explanation = nearest.map_or_else(|| explanation(&result), |why| format!("It would be denied: {why}."));
     let info = v1::AnalysisInfo {
         agent: AGENT.to_owned(),
         model_version: MODEL_VERSION.to_owned(),
         data_asof: result.looked_at,
         confidence_ppm: 1_000_000,
         source: v1::AnalysisSource::Model.into(),
-        explanation: explanation(&result),
+        explanation,
     };
     Ok((info, Finding::WhatIf(result)))
 }

@@ -1,6 +1,6 @@
 //! Orders of configured agents that only one side has. *Missing*: the bars want one and the journal has neither an
 //! order nor a denial. *Unexpected*: the journal has one on a bar that changes nothing, though the agent had answered
-//! the last change.
+//! the last change or had held what it asks for.
 //!
 //! They are doubts, not differences: the journal does not say who was enabled, had a place in its pool or had money when
 //! a bar came, so an agent that was right to keep still looks the same. Where its position was what the bars wanted,
@@ -91,24 +91,23 @@ impl Unmatched {
         held: &Held,
     ) {
         let (Some(first), Some(last)) = (decided.first(), decided.last()) else { return };
-        let mut last_change = None;
+        let mut is_answered = false;
         for (start, own) in said {
             let is_decided = decided.contains(start);
-            let is_within = first < start && start < last;
-            if own.is_change && is_within && !is_decided && own.published_at > 0 {
-                let position = held.direction(watch, own.published_at);
-                if position != own.direction {
-                    self.missing += 1;
-                    self.name(watch, *start, &format!("missing: {} while {}", own.rationale, word(position)));
+            if !own.is_change {
+                if is_decided && is_answered {
+                    self.unexpected += 1;
+                    self.name(watch, *start, "unexpected: the bar changes nothing");
                 }
+                continue;
             }
-            let has_answered = last_change.is_some_and(|change| decided.contains(&change));
-            if is_decided && !own.is_change && has_answered {
-                self.unexpected += 1;
-                self.name(watch, *start, "unexpected: the bar changes nothing");
-            }
-            if own.is_change {
-                last_change = Some(*start);
+            let position = held.direction(watch, own.published_at);
+            let is_held = own.published_at > 0 && position == own.direction;
+            is_answered = is_decided || is_held;
+            let is_within = first < start && start < last;
+            if is_within && !is_answered && own.published_at > 0 {
+                self.missing += 1;
+                self.name(watch, *start, &format!("missing: {} while {}", own.rationale, word(position)));
             }
         }
     }
@@ -201,6 +200,8 @@ mod tests {
     #[test]
     fn an_order_that_the_bars_do_not_ask_for_is_unexpected() {
         check(&[1, 2, 3], &[(1, 5), (2, 5), (3, -10)], &["unexpected: the bar changes nothing"]);
+        // Bar 3 asks for nothing: it was flat already.
+        check(&[1, 4, 5], &[(1, 5), (2, -5), (4, 5), (5, -10)], &["unexpected: the bar changes nothing"]);
         // The change of bar 1 came while the agent could not act: bar 2 makes up for it.
         check(&[2, 3], &[(2, 5), (3, -5)], &[]);
     }

@@ -196,6 +196,8 @@ async fn agents_answer_from_the_command_line() {
     let what_if = "analyze what-if --instrument EPL-2026-ARS-MCI-HOME --side buy --quantity";
     check(&run(&up, &alice, &format!("{what_if} 10")), 0, "It would be approved");
     check(&run(&up, &alice, &format!("{what_if} 900000")), 3, "It would be denied");
+    let mistyped = "analyze what-if --instrument GBPUSDD --side buy --quantity 10";
+    check(&run(&up, &alice, mistyped), 3, "there is no instrument \"GBPUSDD\"; the nearest are GBPUSD");
     check(&run(&up, &alice, "analyze portfolio"), 0, "No contract of a match is held.");
     let buy = "trade place --instrument EPL-2026-ARS-MCI-HOME --side buy --quantity 10";
     check(&run(&up, &alice, buy), 0, "FILLED");
