@@ -40,7 +40,7 @@ use tragen_contracts::v1;
 use tragen_domain::{
     id::OrderId,
     money::Overflow,
-    risk::{Record, State, VenueCalls},
+    risk::{LimitChange, Record, State, VenueCalls},
 };
 use tragen_host::Context;
 use tragen_venue::PaperVenue;
@@ -82,6 +82,8 @@ pub(crate) struct Gate {
     pub(crate) tickets: HashMap<OrderId, Ticket>,
     pub(crate) last_reports: LastReports,
     pub(crate) control: watch::Sender<v1::ControlState>,
+    /// The newest change of every limit that was changed, to be kept in a file.
+    pub(crate) changed_limits: watch::Sender<Vec<LimitChange>>,
     pub(crate) workers: Workers,
     pub(crate) slices: Slices,
     pub(crate) work: Work,

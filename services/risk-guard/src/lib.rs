@@ -5,6 +5,7 @@
 mod alert;
 mod bookings;
 mod breakers;
+mod changed;
 mod command;
 mod config;
 mod control;

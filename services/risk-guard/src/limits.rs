@@ -2,6 +2,7 @@
 //! loosened by two; journaled before they hold.
 
 use crate::{
+    changed::changed_limits,
     command::{Code, refusal},
     config::now,
     gate::{Ended, Gate},
@@ -80,12 +81,17 @@ impl Gate {
     }
 
     /// Journals a change, then obeys it.
-    async fn change_limit(&mut self, change: LimitChange) -> Result<(), Ended> {
+    ///
+    /// # Errors
+    /// [`Ended`] when the journal could not be written.
+    pub(crate) async fn change_limit(&mut self, change: LimitChange) -> Result<(), Ended> {
         let LimitChange { name, id, value, changed_by, reason, .. } = &change;
         info!("limit {}{} is {value} by {changed_by}: {reason}", LimitName::as_str(*name), of(id));
         let record = self.unkeyed(&format!("limit-{}", name.as_str()), limit_kind(&change));
-        self.journal.append(vec![record], change.changed_at).await?;
-        self.apply(Record::LimitChanged(Box::new(change)))
+        self.journal.append(vec![record], now()).await?;
+        self.apply(Record::LimitChanged(Box::new(change)))?;
+        self.changed_limits.send_replace(changed_limits(&self.state));
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! journal, the executions, the facts; and a standby's, kept up with them.
 
 use crate::{
+    changed::ChangedFile,
     config::{Config, now},
     control::stored_state,
     hash::StateHash,
@@ -17,7 +18,9 @@ use std::time::Duration;
 use tracing::{info, warn};
 use tragen_bus::{Ask, Bus, Follower, StartAt, Stream};
 use tragen_contracts::v1;
-use tragen_domain::risk::{ScopeState, Traces, check_listed, check_touched, first_state, kept_states};
+use tragen_domain::risk::{
+    LimitChange, ScopeState, Traces, check_listed, check_touched, first_state, kept_limits, kept_states,
+};
 use tragen_host::Context;
 
 /// Most trades in one question about outcomes.
@@ -179,7 +182,18 @@ impl Rebuilt {
     }
 }
 
-/// The first state of a journal that has none, and what a lost one had tightened; `None` if it has one. `seen_epoch` is the highest one that this process
+/// What a journal without a state begins with.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// Limits that a lost one had changed.
+    pub(crate) limits: Vec<LimitChange>,
+    /// The first state.
+    pub(crate) first: ScopeState,
+    /// What a lost one had tightened.
+    pub(crate) kept: Vec<ScopeState>,
+}
+
+/// What a journal begins with that has no state; `None` if it has one. `seen_epoch` is the highest one that this process
 /// knows of.
 ///
 /// # Errors
@@ -189,7 +203,7 @@ pub(crate) async fn begun(
     bus: &Bus,
     config: &Config,
     seen_epoch: i64,
-) -> anyhow::Result<Option<(ScopeState, Vec<ScopeState>)>> {
+) -> anyhow::Result<Option<Begun>> {
     if replica.state.epoch() > 0 {
         return Ok(None);
     }
@@ -208,7 +222,8 @@ pub(crate) async fn begun(
     let traces = Traces { epoch: told.epoch.max(snapshots).max(seen_epoch), has_traded };
     let first = first_state(traces, now());
     let kept = kept_states(&told.scopes, &first);
-    Ok(Some((first, kept)))
+    let limits = kept_limits(ChangedFile::new(config.snapshot_folder.clone()).read().await?, &first);
+    Ok(Some(Begun { limits, first, kept }))
 }
 
 /// The next message after `seen`, with its sequence and subject.

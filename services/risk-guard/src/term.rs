@@ -4,6 +4,7 @@
 use crate::{
     VENUE, alert,
     breakers::BreakerWork,
+    changed::{ChangedFile, changed_limits},
     command::{self, Leases},
     config::Config,
     control,
@@ -12,7 +13,7 @@ use crate::{
     journal::Journal,
     lease::Lease,
     metrics,
-    rebuild::{Rebuilt, begun, rebuild},
+    rebuild::{Begun, Rebuilt, begun, rebuild},
     reductions::Slices,
     replica::{Replica, StateDiffers},
     reports::Reports,
@@ -32,7 +33,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 use tragen_bus::{Bus, Consumer, Severity, StartAt, Stream};
-use tragen_domain::risk::ScopeState;
 use tragen_host::{Context, Lifecycle, retry::Backoff};
 use tragen_venue::PaperVenue;
 
@@ -108,6 +108,7 @@ async fn stand_by(
 ) -> Result<Option<(Rebuilt, Lease)>, StateDiffers> {
     context.set_not_ready("rebuilding the state");
     let mut told = ToldFile::new(config.snapshot_folder.clone());
+    let mut changed = ChangedFile::new(config.snapshot_folder.clone());
     let mut poll = tokio::time::interval(Duration::from_millis(config.lease_poll_ms));
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -123,7 +124,10 @@ async fn stand_by(
             };
             match (caught_up, lease) {
                 (Ok(()), Some(lease)) => return Ok(Some((rebuilt, lease))),
-                (Ok(()), None) => told.keep_state(&rebuilt.replica.state).await,
+                (Ok(()), None) => {
+                    told.keep_state(&rebuilt.replica.state).await;
+                    changed.keep_state(&rebuilt.replica.state).await;
+                }
                 (Err(failure), lease) => {
                     if let Some(lease) = lease {
                         lease.release(bus).await;
@@ -162,6 +166,7 @@ async fn lead(
     state.resume_streaks();
     state.make_room();
     let (control, states) = watch::channel(control::control_state(&state, &leader_id));
+    let (changes, _) = watch::channel(changed_limits(&state));
     let (workers, slices) = (Workers::new(), Slices::default());
     let mut gate = Gate {
         context: term.clone(),
@@ -174,6 +179,7 @@ async fn lead(
         tickets,
         last_reports,
         control,
+        changed_limits: changes,
         workers: workers.clone(),
         slices: slices.clone(),
         work: Work::of_the_term_before(untold, unclosed),
@@ -221,16 +227,24 @@ async fn lead(
     Ok(ended)
 }
 
-/// The first state of a journal that has none, what a lost one knew, and the first message of the term. Why the term
+/// The first state of a journal that has none, what a lost one knew with the limits that were changed, and the first message of the term. Why the term
 /// is over already, if it is.
 ///
 /// # Errors
 /// When the ledger does not answer.
-async fn begin(gate: &mut Gate, first: Option<(ScopeState, Vec<ScopeState>)>) -> anyhow::Result<Option<Ended>> {
-    for state in first.into_iter().flat_map(|(first, kept)| std::iter::once(first).chain(kept)) {
-        info!("{} begins {:?}: {}", state.scope, state.state, state.reason);
-        if let Err(ended) = gate.change_state(state).await {
-            return Ok(Some(ended));
+async fn begin(gate: &mut Gate, begun: Option<Begun>) -> anyhow::Result<Option<Ended>> {
+    if let Some(Begun { limits, first, kept }) = begun {
+        // Limits first: whoever is cut off before the first state begins again with all of it.
+        for change in limits {
+            if let Err(ended) = gate.change_limit(change).await {
+                return Ok(Some(ended));
+            }
+        }
+        for state in std::iter::once(first).chain(kept) {
+            info!("{} begins {:?}: {}", state.scope, state.state, state.reason);
+            if let Err(ended) = gate.change_state(state).await {
+                return Ok(Some(ended));
+            }
         }
     }
     // Before anybody can be told of anything tighter.
@@ -239,6 +253,9 @@ async fn begin(gate: &mut Gate, first: Option<(ScopeState, Vec<ScopeState>)>) ->
     let now_told = states.borrow().clone();
     told.keep(&now_told).await;
     told.follow(&gate.context, states);
+    let mut changed = ChangedFile::new(gate.config.snapshot_folder.clone());
+    changed.keep(changed_limits(&gate.state)).await;
+    changed.follow(&gate.context, gate.changed_limits.subscribe());
     let orphans = gate.find_orphans().await.context("asking the ledger for the trades that work")?;
     if orphans > 0 {
         warn!("the journal is lost: {orphans} trades that work in the books are brought to an end");

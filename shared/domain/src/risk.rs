@@ -51,7 +51,9 @@ mod what_if;
 pub use account::{AccountState, Balance, Holding, Unposted};
 pub use approved::{Approved, Order, Proposed, Purpose};
 pub use basis::{Basis, BasisChange};
-pub use beginning::{JOURNAL_LOST, REMEMBERED_MS, Traces, asked_again_until, first_state, is_asked_again, kept_states};
+pub use beginning::{
+    JOURNAL_LOST, REMEMBERED_MS, Traces, asked_again_until, first_state, is_asked_again, kept_limits, kept_states,
+};
 pub use booking::{
     Booking, BookingKind, BookingProposal, BookingRefused, ConfirmedBooking, Payout, confirm_booking, propose_booking,
 };

@@ -17,8 +17,8 @@ fn often(rig: &Rig) -> Config {
 fn snapshots(rig: &Rig) -> Vec<PathBuf> {
     let entries = fs::read_dir(rig.config().snapshot_folder).into_iter().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    // What workers were told is kept there too.
-    paths.retain(|path| path.extension().is_none() && !path.ends_with("told"));
+    // What workers were told and limits that were changed are kept there too.
+    paths.retain(|path| path.extension().is_none() && !path.ends_with("told") && !path.ends_with("limits"));
     paths.sort();
     paths
 }

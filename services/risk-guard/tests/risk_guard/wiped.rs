@@ -176,3 +176,48 @@ async fn a_halt_survives_a_wipe_although_nothing_was_ever_traded() {
     guard.stop().await;
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_that_were_changed_survive_a_wipe() {
+    let mut rig = Rig::start().await;
+    let guard = rig.guard().await;
+    let wish = |value, reason: &str| {
+        let (name, id) = ("day_loss_reduce_ppm".to_owned(), String::new());
+        Question::ProposeLimit(v1::ProposeLimitRequest { name, id, value, reason: reason.to_owned() })
+    };
+    let Answer::ProposeLimit(done) = rig.ask("ann", wish(40_000, "careful")).await else { panic!("refused") };
+    assert!(done.is_done, "tighter by one person");
+    let Answer::ProposeLimit(done) = rig.ask("ann", wish(30_000, "very careful")).await else { panic!("refused") };
+    assert!(done.is_done);
+    let kept = rig.config().snapshot_folder.join("limits");
+    eventually("the newest is in the file", async || {
+        std::fs::read(&kept).is_ok_and(|file| file.windows(12).any(|part| part == b"very careful"))
+    })
+    .await;
+    guard.kill();
+
+    let changed = async |rig: &Rig| {
+        let Answer::ListLimits(list) = rig.ask("ann", Question::ListLimits(v1::ListLimitsRequest {})).await else {
+            panic!("refused")
+        };
+        let own = list.limits.into_iter().find(|own| own.name == "day_loss_reduce_ppm" && own.id.is_empty());
+        own.map(|own| (own.value, own.changed_by, own.reason, own.changed_at_micros > 0))
+    };
+    let expected = Some((30_000, "ann".to_owned(), "very careful".to_owned(), true));
+    // Twice: what was taken from the file is in it again.
+    for _ in 0..2 {
+        rig.wipe().await;
+        let guard = rig.guard().await;
+        assert_eq!(rig.risk_state().await.global_state(), TradingState::Halted);
+        assert_eq!(changed(&rig).await, expected);
+        guard.kill();
+    }
+    // A file that cannot be read leaves what is configured, and everything halted.
+    std::fs::write(&kept, b"nonsense").expect("written");
+    rig.wipe().await;
+    let guard = rig.guard().await;
+    assert_eq!(rig.risk_state().await.global_state(), TradingState::Halted);
+    assert_eq!(changed(&rig).await.map(|(_, by, ..)| by), Some(String::new()));
+    guard.stop().await;
+    rig.stop().await;
+}

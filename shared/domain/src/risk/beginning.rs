@@ -1,6 +1,6 @@
 //! How a gate begins that finds nothing in its journal: either nothing ever happened, or the journal is lost.
 
-use super::{Change, Scope, ScopeState, TradingState};
+use super::{Change, LimitChange, Scope, ScopeState, TradingState};
 use crate::time::Timestamp;
 
 /// Why everything is halted after the loss of the journal; also how a later gate knows of it.
@@ -85,10 +85,24 @@ pub fn kept_states(known: &[ScopeState], first: &ScopeState) -> Vec<ScopeState> 
     again.collect()
 }
 
+/// The changes of limits that a lost journal had, to be journaled again as they were; `known` is what a file has kept.
+///
+/// Nothing is changed again in a new system.
+#[must_use]
+pub fn kept_limits(known: Vec<LimitChange>, first: &ScopeState) -> Vec<LimitChange> {
+    match first.state {
+        TradingState::Active => Vec::new(),
+        TradingState::Reducing | TradingState::Halted => known,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{AgentId, InstrumentId, PoolId};
+    use crate::{
+        id::{AgentId, InstrumentId, PoolId},
+        risk::LimitName,
+    };
 
     fn change(reason: &str, millis: i64) -> Change {
         Change {
@@ -100,6 +114,23 @@ mod tests {
             reason: reason.to_owned(),
             changed_at: Timestamp::from_micros(millis * 1_000),
         }
+    }
+
+    #[test]
+    fn changed_limits_are_kept_but_in_a_new_system() {
+        let change = LimitChange {
+            name: LimitName::DayLossReducePpm,
+            id: String::new(),
+            value: 40_000,
+            changed_by: "ann".to_owned(),
+            reason: "careful".to_owned(),
+            changed_at: Timestamp::from_micros(1),
+        };
+        let now = Timestamp::from_micros(100_000);
+        let lost = first_state(Traces { epoch: 1, has_traded: false }, now);
+        let changes = vec![change];
+        assert_eq!(kept_limits(changes.clone(), &lost), changes);
+        assert_eq!(kept_limits(changes, &first_state(Traces::default(), now)), []);
     }
 
     #[test]
