@@ -119,6 +119,16 @@ fn one_in_flight_that_would_be_forgotten_becomes_the_newest_and_stays_in_flight(
     assert_eq!((known.arrived().taken(), known.in_flight().iter().copied().collect::<Vec<_>>()), (3, vec![3]));
 }
 
+/// Part of what a journal replays to: another number would be another order of the trades, and another hash.
+#[test]
+fn eight_in_flight_are_looked_at_for_one_to_forget() {
+    let mut known = Known::default();
+    (0..20).for_each(|number| known.set(trade(number), KnownTrade::InFlight(order(number)), 20));
+    assert_eq!(known.arrived().taken(), 0);
+    known.set(trade(20), KnownTrade::Finished, 20);
+    assert_eq!((known.arrived().taken(), known.arrived().len()), (8, 21));
+}
+
 #[test]
 fn a_hash_reads_few_trades_once_they_are_sealed() {
     let mut state = state(0..CAME, KEPT);
@@ -141,6 +151,15 @@ fn a_hash_reads_few_trades_once_they_are_sealed() {
     let (_, fresh) = cost(&self::state(0..CAME + 3 * 512, KEPT));
     assert_eq!((sealed, &later), (0, &fresh));
     assert!(state.known.digests.len() <= 3, "what is forgotten has no digest any more");
+    // One that is forgotten after it was sealed takes only the digest of its own generation with it.
+    let there = |state: &State| state.known.digests.keys().copied().collect::<Vec<_>>();
+    let whole = there(&state);
+    let mut forgets = state.clone();
+    while forgets.known.arrived().taken() % GENERATION != 1 {
+        let number = CAME + 10_000 + usize::try_from(forgets.known.arrived().taken()).expect("small");
+        refuse(&mut forgets, number);
+    }
+    assert_eq!(there(&forgets), whole[1..], "of {whole:?}");
     // Nor does a snapshot.
     let restored = State::restore(Limits::default(), state.stored()).expect("sound");
     assert_eq!(cost(&restored).1, later);
