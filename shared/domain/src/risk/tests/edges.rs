@@ -255,3 +255,12 @@ fn only_a_margined_position_is_looked_at_for_an_open_loss() {
     fill(&mut state, &order, 1, "10", "1", TradeStatus::Filled);
     assert_eq!(of(&state), ["M"]);
 }
+
+#[test]
+fn what_the_ledger_says_of_the_same_version_again_counts_and_of_an_older_one_does_not() {
+    let mut state = state();
+    for (cash, version, expected) in [("500", 9, "500"), ("600", 9, "600"), ("700", 8, "600")] {
+        state.apply(posted(cash, version, &[])).expect("fits");
+        assert_eq!(state.account(&id("alice")).expect("known").balance(&usd()).posted, Some(micros(expected)));
+    }
+}
