@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration}
 use tragen_cache::Budget;
 use tragen_domain::{
     cost::pool::shares::Shares,
-    routing::{RequestLimits, TurnLimits},
+    routing::{RequestLimits, RoomLimits, TurnLimits},
     tier::Tier,
 };
 
@@ -61,9 +61,15 @@ pub struct Config {
     pub wait_max_ms: u64,
     /// Trades that may be on their way at a time.
     pub waiting_trades_max: usize,
-    /// Trades that may be between their turn and their outcome at a time; more wait for their turn. Behind it
-    /// every queue is first come, first served, so this bounds how long premium waits there.
+    /// Trades that may be between their turn and their outcome at a time, whatever is measured; more wait for their
+    /// turn. Behind it every queue is first come, first served, so this bounds how long premium waits there.
     pub in_flight_max: usize,
+    /// So many may be on their way at least.
+    pub in_flight_min: usize,
+    /// Between the two the bound is held where a trade takes this much longer than when it is alone, milliseconds.
+    pub queueing_ms: u32,
+    /// How long a trade may wait for its turn, milliseconds; more than goes on in that time is sent away.
+    pub turn_wait_ms: u32,
     /// Of them, of one account: whoever sends more waits for its own and not in front of others.
     pub in_flight_per_account_max: usize,
     /// A trade without an outcome keeps its place for at most this long, milliseconds.
@@ -150,6 +156,9 @@ impl Default for Config {
             wait_max_ms: 30_000,
             waiting_trades_max: 20_000,
             in_flight_max: 1_024,
+            in_flight_min: 16,
+            queueing_ms: 20,
+            turn_wait_ms: 500,
             in_flight_per_account_max: 64,
             in_flight_ms_max: 5_000,
             turn_weights: [8, 4, 1],
@@ -218,7 +227,10 @@ impl Config {
             ("order_value_micros_max", self.order_value_micros_max > 0),
             ("wait_default_ms", self.wait_default_ms > 0),
             ("waiting_trades_max", self.waiting_trades_max > 0),
-            ("in_flight_max", self.in_flight_max > 0),
+            ("in_flight_min", self.in_flight_min > 0),
+            ("in_flight_max", self.in_flight_max >= self.in_flight_min),
+            ("queueing_ms", self.queueing_ms > 0),
+            ("turn_wait_ms", self.turn_wait_ms > 0),
             ("in_flight_per_account_max", self.in_flight_per_account_max > 0),
             ("in_flight_ms_max", self.in_flight_ms_max > 0),
             ("turn_weights", self.turn_weights.iter().all(|weight| *weight > 0)),
@@ -280,13 +292,23 @@ impl Config {
         })
     }
 
-    pub(crate) fn turn_limits(&self) -> TurnLimits {
+    pub(crate) const fn turn_limits(&self) -> TurnLimits {
         TurnLimits {
             in_flight_max: self.in_flight_max,
             in_flight_per_account_max: self.in_flight_per_account_max,
+            waiting_max: self.waiting_trades_max,
+            weights: self.turn_weights,
+        }
+    }
+
+    pub(crate) fn room_limits(&self) -> RoomLimits {
+        RoomLimits {
+            in_flight_min: self.in_flight_min,
+            in_flight_max: self.in_flight_max,
             // What is on its way waits at the desk, too.
             waiting_max: self.waiting_trades_max.saturating_sub(self.in_flight_max).max(1),
-            weights: self.turn_weights,
+            queueing_ms: i64::from(self.queueing_ms),
+            waiting_ms: i64::from(self.turn_wait_ms),
         }
     }
 

@@ -77,7 +77,7 @@ pub async fn run(context: Context, bus: Bus, config: Config, metrics: Prometheus
             config.recent_answers_max,
             Duration::from_secs(config.recent_answer_secs),
         ),
-        turnstile: Turnstile::new(config.turn_limits()),
+        turnstile: Turnstile::new(config.turn_limits(), config.room_limits()),
         fleet: Fleet::start(&context, &bus),
         shares: config.shares()?,
         lanes: Lanes::start(&context, &bus, config.lane_queue_max),

@@ -14,6 +14,10 @@ pub(crate) const WAITING: &str = "router_waiting_trades";
 pub(crate) const TURNS_WAITING: &str = "router_turns_waiting";
 /// Trades that have had their turn and have no outcome yet.
 pub(crate) const IN_FLIGHT: &str = "router_in_flight";
+/// Trades that may be between their turn and their outcome now.
+pub(crate) const IN_FLIGHT_MAX: &str = "router_in_flight_max";
+/// Trades that may wait for their turn now.
+pub(crate) const TURNS_WAITING_MAX: &str = "router_turns_waiting_max";
 /// Trades sent away because too many of their tier wait.
 pub(crate) const SHED: &str = "router_shed_total";
 /// Ledger facts read.
@@ -35,6 +39,8 @@ pub(crate) fn describe() {
     describe_gauge!(WAITING, "Trades on their way");
     describe_gauge!(TURNS_WAITING, "Trades that wait for their turn, by tier");
     describe_gauge!(IN_FLIGHT, "Trades that have had their turn and have no outcome yet");
+    describe_gauge!(IN_FLIGHT_MAX, "Trades that may be between their turn and their outcome now");
+    describe_gauge!(TURNS_WAITING_MAX, "Trades that may wait for their turn now");
     describe_counter!(SHED, "Trades sent away because too many of their tier wait");
     describe_counter!(FACTS, "Ledger facts read");
     describe_counter!(LOOKED_UP, "Trades whose outcome was found by asking the ledger");

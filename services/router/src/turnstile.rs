@@ -1,13 +1,18 @@
-//! Trades wait here for their turn ([`Turns`] has the rule), and hold their place until their outcome is known.
+//! Trades wait here for their turn ([`Turns`] has the rule), and hold their place until their outcome is known. How
+//! many places there are, follows from how long they are held ([`Room`] has the rule).
 
 use crate::metrics as names;
 use metrics::{counter, gauge};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 use tokio::sync::oneshot;
 use tragen_domain::{
     id::AccountId,
-    routing::{Shed, TurnLimits, Turns},
+    routing::{Room, RoomLimits, Shed, TurnLimits, Turns},
     tier::Tier,
+    time::Timestamp,
 };
 
 /// Whom a turn is given to.
@@ -16,13 +21,22 @@ type Ticket = (AccountId, oneshot::Sender<OnTheWay>);
 /// Where trades wait; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Turnstile {
-    turns: Arc<Mutex<Turns<Ticket>>>,
+    inner: Arc<Mutex<Inner>>,
+    /// Time is counted from here.
+    started: Instant,
+}
+
+#[derive(Debug)]
+struct Inner {
+    turns: Turns<Ticket>,
+    room: Room,
 }
 
 /// A place among the trades on their way; it is free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct OnTheWay {
     turnstile: Turnstile,
+    since: Instant,
     /// `None` once the place is given back.
     account: Option<AccountId>,
 }
@@ -39,14 +53,16 @@ pub(crate) enum NoTurn {
 }
 
 impl Turnstile {
-    pub(crate) fn new(limits: TurnLimits) -> Self {
-        Self { turns: Arc::new(Mutex::new(Turns::new(limits))) }
+    pub(crate) fn new(limits: TurnLimits, room: RoomLimits) -> Self {
+        let mut inner = Inner { turns: Turns::new(limits), room: Room::new(room) };
+        inner.make_room();
+        Self { inner: Arc::new(Mutex::new(inner)), started: Instant::now() }
     }
 
     /// Waits until it is the account's turn. May be dropped at any time.
     pub(crate) async fn pass(&self, tier: Tier, account: &AccountId) -> Result<OnTheWay, NoTurn> {
         let (sender, turn) = oneshot::channel();
-        self.lock().enter(tier, account, (account.clone(), sender)).inspect_err(|_| {
+        self.lock().turns.enter(tier, account, (account.clone(), sender)).inspect_err(|_| {
             counter!(names::SHED, "tier" => tier.as_str()).increment(1);
         })?;
         self.go_on();
@@ -56,32 +72,53 @@ impl Turnstile {
     /// Gives turns while there are places.
     fn go_on(&self) {
         loop {
-            let next = self.lock().next_turn();
+            let next = self.lock().turns.next_turn();
             let Some((account, sender)) = next else { break };
-            let place = OnTheWay { turnstile: self.clone(), account: Some(account) };
+            let place = OnTheWay { turnstile: self.clone(), since: Instant::now(), account: Some(account) };
             if let Err(mut unwanted) = sender.send(place)
                 && let Some(account) = unwanted.account.take()
             {
                 // Whoever waited has gone. Not left to the drop, which would come back here once for each of them.
-                self.lock().leave(&account);
+                self.lock().turns.leave(&account);
             }
         }
-        let turns = self.lock();
+        let turns = &self.lock().turns;
         for (tier, waiting) in Tier::ALL.iter().zip(turns.waiting()) {
             gauge!(names::TURNS_WAITING, "tier" => tier.as_str()).set(as_number(waiting));
         }
         gauge!(names::IN_FLIGHT).set(as_number(turns.in_flight()));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Turns<Ticket>> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The account's trade is no longer on its way.
+    fn leave(&self, account: &AccountId, since: Instant) {
+        let now = Timestamp::from_micros(as_micros(self.started.elapsed()));
+        let mut inner = self.lock();
+        let in_flight = inner.turns.in_flight();
+        inner.turns.leave(account);
+        if inner.room.ended(as_micros(since.elapsed()), in_flight, now) {
+            inner.make_room();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// There are as many places as the room says.
+    fn make_room(&mut self) {
+        let (in_flight_max, waiting_max) = (self.room.in_flight_max(), self.room.waiting_max());
+        self.turns.make_room(in_flight_max, waiting_max);
+        gauge!(names::IN_FLIGHT_MAX).set(as_number(in_flight_max));
+        gauge!(names::TURNS_WAITING_MAX).set(as_number(waiting_max));
     }
 }
 
 impl Drop for OnTheWay {
     fn drop(&mut self) {
         if let Some(account) = self.account.take() {
-            self.turnstile.lock().leave(&account);
+            self.turnstile.leave(&account, self.since);
             self.turnstile.go_on();
         }
     }
@@ -89,6 +126,10 @@ impl Drop for OnTheWay {
 
 fn as_number(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+fn as_micros(time: std::time::Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -100,7 +141,14 @@ mod tests {
 
     fn turnstile(in_flight_max: usize) -> Turnstile {
         let limits = TurnLimits { in_flight_max, in_flight_per_account_max: 1, waiting_max: 100, weights: [8, 4, 1] };
-        Turnstile::new(limits)
+        Turnstile::new(limits, fixed(limits))
+    }
+
+    /// Room that does not change, whatever is measured.
+    pub(super) const fn fixed(limits: TurnLimits) -> RoomLimits {
+        let (waiting_max, waiting_ms) = (limits.waiting_max, i64::MAX);
+        let (in_flight_min, in_flight_max) = (limits.in_flight_max, limits.in_flight_max);
+        RoomLimits { in_flight_min, in_flight_max, waiting_max, queueing_ms: 1, waiting_ms }
     }
 
     fn account(name: &str) -> AccountId {
@@ -128,7 +176,7 @@ mod tests {
             assert!(turnstile.pass(Tier::Premium, &alice).now_or_never().is_none());
         }
         drop(first);
-        assert_eq!(turnstile.lock().in_flight(), 0);
+        assert_eq!(turnstile.lock().turns.in_flight(), 0);
         assert!(matches!(turnstile.pass(Tier::Premium, &alice).now_or_never(), Some(Ok(_))));
         assert!(matches!(turnstile.pass(Tier::Free, &bob).now_or_never(), Some(Ok(_))));
     }

@@ -13,6 +13,7 @@ pub mod rate;
 pub mod reason;
 pub mod request;
 pub mod request_id;
+pub mod room;
 pub mod turns;
 
 pub use account::{
@@ -29,4 +30,5 @@ pub use request::{
     check_page_size, check_trade, check_trade_id,
 };
 pub use request_id::{RequestId, check_request_id};
+pub use room::{Room, RoomLimits};
 pub use turns::{Shed, TurnLimits, Turns};

@@ -2,8 +2,8 @@
 //! the turnstile a trade takes half to one and a half times as many steps as there are places, so one ends a step when
 //! all are taken. The figures are counts and the same on every machine.
 //!
-//! An account cannot have more waiting than its rate lets in: 600, 60 and 10 a minute by tier, of the 18,976 that may
-//! wait. Here it is 100, 50 and 10 of 200, so a noisy account has far more room than in the router. Room is shared by
+//! An account cannot have more waiting than its rate lets in: 600, 60 and 10 a minute by tier, of the 2,000 or so that
+//! may wait. Here it is 100, 50 and 10 of 200, so a noisy account has far more room than in the router. Room is shared by
 //! tier and not by account: whoever could fill all that its tier may have waiting would have others of it sent away.
 
 use super::*;
@@ -65,7 +65,7 @@ struct Waiting {
 fn play(all: &[Asking]) -> Vec<Told> {
     let limits =
         TurnLimits { in_flight_max: PLACES, in_flight_per_account_max: 2, waiting_max: 200, weights: [8, 4, 1] };
-    let turnstile = Turnstile::new(limits);
+    let turnstile = Turnstile::new(limits, tests::fixed(limits));
     let mut told = vec![Told::default(); all.len()];
     let mut waiting: Vec<Waiting> = Vec::new();
     let mut on_the_way: Vec<(OnTheWay, usize, usize, usize)> = Vec::new();

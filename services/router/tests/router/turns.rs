@@ -49,7 +49,13 @@ async fn a_burst_of_one_account_stays_behind_and_others_pass() {
 #[tokio::test]
 async fn free_is_sent_away_first_and_told_when_to_return() {
     // Of 16 places 8 are reserved: 4 for premium, 2 for standard, at least 1 for free.
-    let config = Config { in_flight_max: 1, in_flight_per_account_max: 1, waiting_trades_max: 17, ..generous() };
+    let config = Config {
+        in_flight_max: 1,
+        in_flight_min: 1,
+        in_flight_per_account_max: 1,
+        waiting_trades_max: 17,
+        ..generous()
+    };
     let stage = Stage::start_with(config, Backstage::Asleep, 1_000, Spans::default()).await;
     let first = ask(&stage, "first", Tier::Premium);
     let mut lane = stage.bus.pull::<TradeRequestedBatch>(&stage.context, Consumer::WorkerPremium);
@@ -79,7 +85,7 @@ async fn free_is_sent_away_first_and_told_when_to_return() {
 
 #[tokio::test]
 async fn a_trade_without_an_outcome_does_not_hold_its_place_for_ever() {
-    let config = Config { in_flight_max: 1, in_flight_ms_max: 200, ..generous() };
+    let config = Config { in_flight_max: 1, in_flight_min: 1, in_flight_ms_max: 200, ..generous() };
     let stage = Stage::start(config).await;
     let mut request = stage.from("alice", place(&request_id(), order(SILENT)));
     request.set_timeout(Duration::from_millis(100));

@@ -80,6 +80,11 @@ impl<T> Turns<T> {
         }
     }
 
+    /// From now on so many may be on their way, and wait. Who waits or is on the way already, stays.
+    pub fn make_room(&mut self, in_flight_max: usize, waiting_max: usize) {
+        (self.limits.in_flight_max, self.limits.waiting_max) = (in_flight_max, waiting_max);
+    }
+
     /// Waits for a turn.
     ///
     /// Half of the room belongs to the tiers, by their weights: what a tier has of it nobody else can take, so each
@@ -254,6 +259,25 @@ mod tests {
         assert_eq!(std::iter::from_fn(|| turns.next_turn()).count(), 10);
         turns.leave(&account("a0"));
         assert_eq!(std::iter::from_fn(|| turns.next_turn()).collect::<Vec<_>>(), [10]);
+    }
+
+    #[test]
+    fn less_room_sends_nobody_away_who_is_in_and_more_is_used_at_once() {
+        let mut turns = Turns::new(limits());
+        for number in 0..30 {
+            turns.enter(Tier::Free, &account(&format!("a{number}")), number).expect("room");
+        }
+        assert_eq!(std::iter::from_fn(|| turns.next_turn()).count(), 10);
+        turns.make_room(4, 26);
+        turns.enter(Tier::Free, &account("late"), 30).expect_err("20 wait");
+        for number in 0..6 {
+            turns.leave(&account(&format!("a{number}")));
+            assert_eq!(turns.next_turn(), None, "{} are on their way", turns.in_flight());
+        }
+        turns.leave(&account("a6"));
+        assert_eq!(turns.next_turn(), Some(10));
+        turns.make_room(6, 26);
+        assert_eq!(std::iter::from_fn(|| turns.next_turn()).collect::<Vec<_>>(), [11, 12]);
     }
 
     #[test]
