@@ -5,6 +5,7 @@ mod explain;
 mod journal;
 mod known;
 mod limits;
+mod repeated;
 mod replay;
 mod scope;
 mod shown;
@@ -17,6 +18,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use repeated::until_answered;
 use scope::{parse_factor, parse_scope};
 use shown::{show_flattened, show_halt, show_history, show_reduced, show_state, state_line, state_word};
 use std::time::Duration;
@@ -39,7 +41,7 @@ pub(crate) enum RiskCommand {
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=1_000))]
         limit: i32,
     },
-    /// Stops a scope at once; needs the role operator.
+    /// Stops a scope at once, and asks again while nobody answers; needs the role operator.
     #[command(after_help = "Example:\n  tragen risk halt --scope pool:scalper --reason \"prices look wrong\"")]
     Halt {
         #[command(flatten)]
@@ -173,6 +175,9 @@ pub(crate) struct WaitArgs {
     /// How long to wait for the workers, milliseconds.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     wait_ms: i32,
+    /// For how long to ask again while nobody answers, seconds.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    patience_secs: u64,
 }
 
 impl CommandArgs {
@@ -182,6 +187,10 @@ impl CommandArgs {
 }
 
 impl WaitArgs {
+    const fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience_secs)
+    }
+
     /// A question that is answered when the workers have confirmed.
     fn ask<T>(&self, question: T) -> Request<T> {
         within(question, Duration::from_millis(u64::from(self.wait_ms.unsigned_abs()) + 5_000))
@@ -209,7 +218,8 @@ impl RiskCommand {
             Self::History { limit } => history(&api, format, limit).await?,
             Self::Halt { scope: ScopeArgs { scope }, reason, wait } => {
                 let question = v1::HaltRequest { scope: Some(scope.clone()), reason, wait_ms: wait.wait_ms };
-                let answer = api.risk().halt(wait.ask(question)).await?.into_inner();
+                let halt = async || api.risk().halt(wait.ask(question.clone())).await;
+                let answer = until_answered("HALTED", wait.patience(), halt).await?.into_inner();
                 show_halt(format, &scope, &answer)?;
                 warn(&api, &scope).await;
             }
@@ -221,7 +231,8 @@ impl RiskCommand {
                     command_id: command.id(),
                     wait_ms: wait.wait_ms,
                 };
-                let answer = api.risk().reduce_positions(wait.ask(question)).await?.into_inner();
+                let reduce = async || api.risk().reduce_positions(wait.ask(question.clone())).await;
+                let answer = until_answered("REDUCING", wait.patience(), reduce).await?.into_inner();
                 show_reduced(format, &answer)?;
                 warn(&api, &scope).await;
             }
@@ -233,7 +244,8 @@ impl RiskCommand {
             Self::ShutdownAgent { agent, reason, wait } => {
                 let scope = v1::Scope { kind: ScopeKind::Agent.into(), id: agent.clone() };
                 let question = v1::ShutdownAgentRequest { agent_id: agent, reason, wait_ms: wait.wait_ms };
-                let answer = api.risk().shutdown_agent(wait.ask(question)).await?.into_inner();
+                let shut_down = async || api.risk().shutdown_agent(wait.ask(question.clone())).await;
+                let answer = until_answered("HALTED", wait.patience(), shut_down).await?.into_inner();
                 show_halt(format, &scope, &answer.halt.context("the answer has no halt")?)?;
                 warn(&api, &scope).await;
             }
