@@ -36,7 +36,7 @@ fn what_is_not_drilled_is_refused_with_its_reason() {
     let output = tragen(&["drill", "no_capital"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        !output.status.success() && said.contains("no_capital is not drilled: an order that the account can pay"),
+        !output.status.success() && said.contains("no_capital is not drilled: no wallet goes below zero"),
         "{said}"
     );
     let output = tragen(&["drill", "gravity"]);
