@@ -219,8 +219,7 @@ impl RiskCommand {
             Self::Halt { scope: ScopeArgs { scope }, reason, wait } => {
                 let question = v1::HaltRequest { scope: Some(scope.clone()), reason, wait_ms: wait.wait_ms };
                 let halt = async || api.risk().halt(wait.ask(question.clone())).await;
-                let answer = until_answered("HALTED", wait.patience(), halt).await?.into_inner();
-                show_halt(format, &scope, &answer)?;
+                show_halt(format, &scope, &until_answered("HALTED", wait.patience(), halt).await?.into_inner())?;
                 warn(&api, &scope).await;
             }
             Self::Reduce { scope: ScopeArgs { scope }, factor, reason, command, wait } => {
@@ -231,9 +230,7 @@ impl RiskCommand {
                     command_id: command.id(),
                     wait_ms: wait.wait_ms,
                 };
-                let reduce = async || api.risk().reduce_positions(wait.ask(question.clone())).await;
-                let answer = until_answered("REDUCING", wait.patience(), reduce).await?.into_inner();
-                show_reduced(format, &answer)?;
+                reduce(&api, format, question, &wait).await?;
                 warn(&api, &scope).await;
             }
             Self::Flatten { account, instrument, reason, command } => {
@@ -272,6 +269,16 @@ impl RiskCommand {
         }
         Ok(Verdict::Good)
     }
+}
+
+async fn reduce(
+    api: &Api,
+    format: Format,
+    question: v1::ReducePositionsRequest,
+    wait: &WaitArgs,
+) -> anyhow::Result<()> {
+    let reduce = async || api.risk().reduce_positions(wait.ask(question.clone())).await;
+    show_reduced(format, &until_answered("REDUCING", wait.patience(), reduce).await?.into_inner())
 }
 
 async fn propose_reduction_end(
