@@ -193,8 +193,8 @@ pub(crate) struct Begun {
     pub(crate) kept: Vec<ScopeState>,
 }
 
-/// What a journal begins with that has no state; `None` if it has one. `seen_epoch` is the highest one that this process
-/// knows of.
+/// What a journal begins with that has no state; `None` if it has one. `seen_epoch` is the highest one that this
+/// process knows of.
 ///
 /// # Errors
 /// When the bus or the ledger does not answer.

@@ -227,8 +227,8 @@ async fn lead(
     Ok(ended)
 }
 
-/// The first state of a journal that has none, what a lost one knew with the limits that were changed, and the first message of the term. Why the term
-/// is over already, if it is.
+/// The first state of a journal that has none, what a lost one knew with the limits that were changed, and the first
+/// message of the term. Why the term is over already, if it is.
 ///
 /// # Errors
 /// When the ledger does not answer.

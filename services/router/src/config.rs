@@ -64,14 +64,14 @@ pub struct Config {
     /// Trades that may be between their turn and their outcome at a time, whatever is measured; more wait for their
     /// turn. Behind it every queue is first come, first served, so this bounds how long premium waits there.
     pub in_flight_max: usize,
-    /// So many may be on their way at least.
+    /// Of them, of one account: whoever sends more waits for its own and not in front of others.
+    pub in_flight_per_account_max: usize,
+    /// So many trades may be on their way at least, whatever is measured.
     pub in_flight_min: usize,
     /// Between the two the bound is held where a trade takes this much longer than when it is alone, milliseconds.
     pub queueing_ms: u32,
     /// How long a trade may wait for its turn, milliseconds; more than goes on in that time is sent away.
     pub turn_wait_ms: u32,
-    /// Of them, of one account: whoever sends more waits for its own and not in front of others.
-    pub in_flight_per_account_max: usize,
     /// A trade without an outcome keeps its place for at most this long, milliseconds.
     pub in_flight_ms_max: u64,
     /// Turns of premium, standard and free while all have trades waiting.

@@ -2,9 +2,10 @@
 //! the turnstile a trade takes half to one and a half times as many steps as there are places, so one ends a step when
 //! all are taken. The figures are counts and the same on every machine.
 //!
-//! An account cannot have more waiting than its rate lets in: 600, 60 and 10 a minute by tier, of the 2,000 or so that
-//! may wait. Here it is 100, 50 and 10 of 200, so a noisy account has far more room than in the router. Room is shared by
-//! tier and not by account: whoever could fill all that its tier may have waiting would have others of it sent away.
+//! An account cannot have more waiting than its rate lets in: 600, 60 and 10 a minute by tier, of about 2,000 that may
+//! wait on two processors under load. Here it is 100, 50 and 10 of 200, so a noisy account has more room than there.
+//! Room is shared by tier and not by account: whoever could fill all that its tier may have waiting would have others
+//! of it sent away.
 
 use super::*;
 use futures::{FutureExt as _, future::BoxFuture};
