@@ -4,10 +4,12 @@
 //! ```text
 //! cargo run --release -p tragen-risk-guard --example gate_rate
 //! cargo run --release -p tragen-risk-guard --example gate_rate -- --proposals 50000 --rate 10000
+//! cargo run --release -p tragen-risk-guard --example gate_rate -- --proposals 50000 --accounts 1000000
 //! ```
 //!
 //! `--rate` offers that many proposals a second and reports how long each took from the moment
 //! it was due to its journaled decision. A stand-in posts every report at once, as a ledger would.
+//! The memory that is reported is what guard, stand-ins and load have taken since before the guard began.
 
 use anyhow::Context as _;
 use futures::FutureExt as _;
@@ -32,21 +34,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ONE: i64 = 1_000_000;
 const INSTRUMENTS: u64 = 200;
-const ACCOUNTS: u64 = 10_000;
 /// Proposals in one message, as a busy worker sends them.
 const MESSAGE_ITEMS: u64 = 128;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let (mut proposals, mut rate) = (100_000, None);
+    let (mut proposals, mut rate, mut accounts) = (100_000, None, 10_000);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let number = arguments.next().and_then(|text| text.parse().ok()).context("a number is missing");
         match argument.as_str() {
             "--proposals" => proposals = number?,
             "--rate" => rate = Some(number?),
-            other => anyhow::bail!("{other} is not one of --proposals, --rate"),
+            "--accounts" => accounts = number?,
+            other => anyhow::bail!("{other} is not one of --proposals, --rate, --accounts"),
         }
     }
     let folder = tempfile::tempdir().context("making a folder for the bus")?;
@@ -56,7 +58,7 @@ async fn main() -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new(10);
     let context = lifecycle.context("gate-rate", Spans::default());
     open_market(&bus).await?;
-    serve_ledger(&context, &bus).await?;
+    serve_ledger(&context, &bus, accounts).await?;
     let mut journal = bus.follow(&context, Stream::Journal, "", StartAt::Now).await?;
     let config = Config {
         venue_folder: folder.path().join("venue"),
@@ -66,11 +68,12 @@ async fn main() -> anyhow::Result<()> {
     };
     let guard_bus = Bus::connect(nats.url(), "risk-guard").await?;
     let guard = lifecycle.context("risk-guard", Spans::default());
-    let salt = Uuid::new_v4();
+    let load = Load { salt: Uuid::new_v4(), accounts };
+    let resident_before = resident_kb()?;
     match rate {
         None => {
             // Published before the guard runs, so that only the guard is measured.
-            publish(&bus, salt, 0..proposals).await?;
+            publish(&bus, load, 0..proposals).await?;
             let started = Instant::now();
             tragen_risk_guard::run(guard, guard_bus, config).await?;
             let mut begun = None;
@@ -83,14 +86,31 @@ async fn main() -> anyhow::Result<()> {
         Some(rate) => {
             tragen_risk_guard::run(guard.clone(), guard_bus, config).await?;
             guard.health.wait_ready("risk-guard").await;
-            let latencies = paced(&bus, &mut journal, salt, (proposals, rate)).await?;
+            let latencies = paced(&bus, &mut journal, load, (proposals, rate)).await?;
             let at = |quantile| latencies.value_at_quantile(quantile);
-            let (p50, p99, most) = (at(0.5), at(0.99), latencies.max());
-            println!("{rate} proposals/s offered, us to the journaled decision: p50 {p50}, p99 {p99}, max {most}");
+            let (p50, p99, p999, most) = (at(0.5), at(0.99), at(0.999), latencies.max());
+            println!("{rate} proposals/s offered, us to the decision: p50 {p50}, p99 {p99}, p99.9 {p999}, max {most}");
         }
     }
+    println!("{accounts} accounts, {} MB more than before", resident_kb()?.saturating_sub(resident_before) / 1_000);
     lifecycle.stop_token().cancel();
     lifecycle.run().await
+}
+
+/// What is proposed.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    /// Makes the trades of this run its own.
+    salt: Uuid,
+    /// Who trades.
+    accounts: u64,
+}
+
+/// Memory of this process, KB.
+fn resident_kb() -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("reading the process's own status")?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("there is no VmRSS")?;
+    resident.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")
 }
 
 /// Waits for `count` decisions; how many of them are approvals.
@@ -114,21 +134,21 @@ async fn decided(journal: &mut Follower, count: u64, mut each: impl FnMut(&str))
 async fn paced(
     bus: &Bus,
     journal: &mut Follower,
-    salt: Uuid,
+    load: Load,
     (count, rate): (u64, u64),
 ) -> anyhow::Result<Histogram<u64>> {
     const EVERY: Duration = Duration::from_millis(5);
     let items = (rate / 200).max(1);
     let mut numbers: HashMap<String, u64> = HashMap::new();
     for number in 0..count {
-        numbers.insert(key(salt, number).trade_id, number);
+        numbers.insert(key(load, number).trade_id, number);
     }
     let begin = Instant::now();
     let due = |number: u64| EVERY * u32::try_from(number / items).unwrap_or(u32::MAX);
     let publishing = async {
         for first in (0..count).step_by(usize::try_from(items)?) {
             tokio::time::sleep_until((begin + due(first)).into()).await;
-            publish(bus, salt, first..count.min(first + items)).await?;
+            publish(bus, load, first..count.min(first + items)).await?;
         }
         anyhow::Ok(())
     };
@@ -144,9 +164,9 @@ async fn paced(
     Ok(latencies)
 }
 
-async fn publish(bus: &Bus, salt: Uuid, numbers: std::ops::Range<u64>) -> anyhow::Result<()> {
+async fn publish(bus: &Bus, load: Load, numbers: std::ops::Range<u64>) -> anyhow::Result<()> {
     for first in numbers.clone().step_by(usize::try_from(MESSAGE_ITEMS)?) {
-        let proposals = (first..numbers.end.min(first + MESSAGE_ITEMS)).map(|number| proposal(salt, number)).collect();
+        let proposals = (first..numbers.end.min(first + MESSAGE_ITEMS)).map(|number| proposal(load, number)).collect();
         let batch = v1::ProposalBatch { proposals };
         bus.publish(&Subject::Proposals(Source::Worker), &batch, &PublishOptions::default(), PATIENCE).await?;
     }
@@ -195,12 +215,16 @@ async fn open_market(bus: &Bus) -> anyhow::Result<()> {
 }
 
 /// Has money for everybody, and posts what is reported.
-async fn serve_ledger(context: &Context, bus: &Bus) -> anyhow::Result<()> {
-    bus.answer(context, Ask::Ledger, |question: v1::LedgerQuestion| {
+async fn serve_ledger(context: &Context, bus: &Bus, accounts: u64) -> anyhow::Result<()> {
+    bus.answer(context, Ask::Ledger, move |question: v1::LedgerQuestion| {
         let answer = match question.question {
-            Some(v1::ledger_question::Question::AccountsPage(_)) => {
-                let accounts = (0..ACCOUNTS).map(rich).collect();
-                v1::ledger_answer::Answer::AccountsPage(v1::AccountsPage { accounts, next_account_id: String::new() })
+            Some(v1::ledger_question::Question::AccountsPage(page)) => {
+                let after = page.after_account_id.strip_prefix("account-").and_then(|number| number.parse().ok());
+                let first = after.map_or(0, |number: u64| number + 1);
+                let last = accounts.min(first + u64::try_from(page.page_size).unwrap_or_default());
+                let next_account_id = if last == accounts { String::new() } else { account_id(last - 1) };
+                let accounts = (first..last).map(rich).collect();
+                v1::ledger_answer::Answer::AccountsPage(v1::AccountsPage { accounts, next_account_id })
             }
             Some(v1::ledger_question::Question::WorkingTrades(_)) => {
                 v1::ledger_answer::Answer::WorkingTrades(v1::WorkingTrades::default())
@@ -224,9 +248,13 @@ async fn serve_ledger(context: &Context, bus: &Bus) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn account_id(number: u64) -> String {
+    format!("account-{number}")
+}
+
 fn rich(number: u64) -> v1::AccountSnapshot {
     let balance = v1::Account {
-        account_id: format!("account-{number}"),
+        account_id: account_id(number),
         currency: "USD".into(),
         cash_micros: 1_000_000_000_000,
         version: 1,
@@ -251,9 +279,9 @@ fn posted(report: &v1::ExecutionReport) -> Option<v1::LedgerFact> {
     Some(v1::LedgerFact { kind: Some(v1::ledger_fact::Kind::Trade(posted)), ..v1::LedgerFact::default() })
 }
 
-fn key(salt: Uuid, number: u64) -> v1::TradeKey {
+fn key(Load { salt, accounts }: Load, number: u64) -> v1::TradeKey {
     // A fixed permutation of the accounts, so that neighbours in time are not neighbours in memory.
-    let account_id = format!("account-{}", number.wrapping_mul(7_919) % ACCOUNTS);
+    let account_id = account_id(number.wrapping_mul(7_919) % accounts);
     let request_id = format!("{}-{number}", salt.simple());
     let trade_id = Uuid::new_v5(&salt, request_id.as_bytes()).to_string();
     v1::TradeKey {
@@ -266,8 +294,8 @@ fn key(salt: Uuid, number: u64) -> v1::TradeKey {
     }
 }
 
-fn proposal(salt: Uuid, number: u64) -> v1::Proposal {
-    let key = key(salt, number);
+fn proposal(load: Load, number: u64) -> v1::Proposal {
+    let key = key(load, number);
     let terms = v1::OrderTerms {
         order_id: format!("{}-o", key.trade_id),
         instrument_id: instrument_id(number % INSTRUMENTS),

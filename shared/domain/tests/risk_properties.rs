@@ -420,6 +420,8 @@ proptest! {
         for step in &steps {
             world.run(step);
             prop_assert_eq!(check_invariants(&world.gate), Ok(()), "after {:?}", step);
+            // As a guard does it now and then; what it has looked at a snapshot must not leave out.
+            prop_assert_eq!(check_touched(&mut world.gate, 1).and(check_invariants(&world.gate)), Ok(()));
         }
 
         // The journal, then the executions, then the ledger: as a guard reads them at its start.
@@ -428,6 +430,8 @@ proptest! {
         for record in sources.into_iter().flatten() {
             replayed.apply(record).expect("fits");
         }
+        prop_assert_eq!(check_touched(&mut replayed, usize::MAX), Ok(()));
+        prop_assert_eq!(check_touched(&mut world.gate, usize::MAX), Ok(()));
         prop_assert_eq!(&replayed, &world.gate);
         // What is hashed comes from the journal alone, and a snapshot keeps all of it.
         let mut journaled = State::new(limits());

@@ -98,6 +98,12 @@ impl AccountState {
         own.map(|(trade, (currency, amount))| (trade, currency, *amount))
     }
 
+    /// Whether a snapshot has something of it: the ledger tells the rest again.
+    pub(super) fn is_noted(&self) -> bool {
+        let is_live = |holding: &Holding| !holding.owners().is_empty() || !holding.unposted().is_empty();
+        self.rare.as_ref().is_some_and(|rare| rare.is_noted()) || self.holdings.values().any(is_live)
+    }
+
     /// Resting orders of the account.
     #[must_use]
     pub const fn resting_orders(&self) -> usize {

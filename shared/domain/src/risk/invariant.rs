@@ -45,9 +45,15 @@ pub enum Broken {
         /// Found.
         found: usize,
     },
+    /// A snapshot would forget what it has of an account.
+    #[error("a snapshot would leave out {account}")]
+    LeftOut {
+        /// The account.
+        account: AccountId,
+    },
 }
 
-/// Open holds match open orders, and nothing is negative.
+/// Open holds match open orders, nothing is negative, and a snapshot leaves nothing out.
 ///
 /// # Errors
 /// The first [`Broken`] invariant found.
@@ -56,6 +62,9 @@ pub fn check_invariants(state: &State) -> Result<(), Broken> {
     for (id, account) in state.accounts() {
         check_account(id, account)?;
         found += check_orders(state, account)?;
+        if account.is_noted() && !state.noted.contains(id) && !state.touched.contains(id) {
+            return Err(Broken::LeftOut { account: id.clone() });
+        }
     }
     let listed = state.open_orders();
     if found == listed { Ok(()) } else { Err(Broken::OrderCount { listed, found }) }

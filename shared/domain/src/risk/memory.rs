@@ -76,7 +76,7 @@ impl State {
         all.extend(self.streaks.kept().map(Memory::Streak));
         all.extend(self.streaks.open_trades().map(Memory::OpenTrade));
         all.extend(self.streaks.due().iter().cloned().map(Memory::TradeDue));
-        for (id, account) in self.accounts() {
+        for (id, account) in self.noted_accounts() {
             for (currency, _) in account.balances() {
                 if let Some((start, version)) = account.wallet_start(currency) {
                     let (account, currency) = (id.clone(), currency.clone());

@@ -10,9 +10,9 @@
 //! | people, within minutes | no | no |
 //! | made of all that, or only of the last second | no | no |
 
-use super::{AccountState, Commands, Known, OpenOrder, Scope, ScopeState, State, streaks::Streaks};
+use super::{Commands, Known, OpenOrder, Scope, ScopeState, State, streaks::Streaks};
 use crate::{
-    id::{AccountId, AgentId, InstrumentId, OrderId},
+    id::{AgentId, InstrumentId, OrderId},
     order::TradeStatus,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -36,7 +36,6 @@ pub(super) struct Journaled<'a> {
 /// Breakers, changed limits, ramps and the house are in it, too: a snapshot has those as memories.
 pub(super) struct Followed<'a> {
     pub(super) told: &'a Known,
-    pub(super) accounts: &'a HashMap<AccountId, Box<AccountState>>,
 }
 
 impl State {
@@ -53,7 +52,9 @@ impl State {
             ended,
             streaks,
             told,
-            accounts,
+            // Those that a snapshot has something of: see `State::noted_accounts`.
+            accounts: _,
+            noted: _,
             // As memories; see `memory.rs`.
             breakers: _,
             limit_changes: _,
@@ -89,6 +90,6 @@ impl State {
             ended,
             streaks,
         };
-        (journaled, Followed { told, accounts })
+        (journaled, Followed { told })
     }
 }

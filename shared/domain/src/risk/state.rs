@@ -79,6 +79,8 @@ pub struct State {
     pub(super) known_max: usize,
     /// Accounts that were changed since they were last checked.
     pub(super) touched: HashSet<AccountId>,
+    /// Of all others those that a snapshot has something of: it need not look at a million accounts.
+    pub(super) noted: HashSet<AccountId>,
     /// Scopes that are not ACTIVE.
     pub(super) scopes: BTreeMap<Scope, ScopeState>,
     pub(super) epoch: i64,
@@ -199,12 +201,20 @@ impl State {
 
     /// At most so many of the accounts that were changed since they were last taken.
     pub(super) fn take_touched(&mut self, most: usize) -> HashSet<AccountId> {
-        if self.touched.len() <= most {
-            return std::mem::take(&mut self.touched);
+        let taken: HashSet<AccountId> = self.touched.extract_if(|_| true).take(most).collect();
+        for id in &taken {
+            if self.account(id).is_some_and(AccountState::is_noted) {
+                self.noted.insert(id.clone());
+            } else {
+                self.noted.remove(id);
+            }
         }
-        let some: HashSet<AccountId> = self.touched.iter().take(most).cloned().collect();
-        self.touched.retain(|account| !some.contains(account));
-        some
+        taken
+    }
+
+    /// Every account that a snapshot has something of, and perhaps some more.
+    pub(super) fn noted_accounts(&self) -> impl Iterator<Item = (&AccountId, &AccountState)> {
+        self.noted.union(&self.touched).filter_map(|id| Some((id, self.account(id)?)))
     }
 
     /// Every open order's id, with its account and instrument.

@@ -72,7 +72,7 @@ impl State {
     /// What a snapshot keeps of the state now.
     #[must_use]
     pub fn stored(&self) -> Stored {
-        let (journaled, Followed { told, accounts }) = self.parts();
+        let (journaled, Followed { told }) = self.parts();
         let Journaled { epoch, scopes, settled, agent_trades, commands, known, known_max, ended, streaks: _ } =
             journaled;
         let mut stored = Stored {
@@ -95,7 +95,7 @@ impl State {
             filled: open.filled,
             executions: open.executions.clone(),
         }));
-        for (id, account) in accounts {
+        for (id, account) in self.noted_accounts() {
             for (instrument, holding) in account.holdings() {
                 if !holding.owners().is_empty() {
                     let Owners { pools, agents, timeframes } = holding.owners().clone();

@@ -29,6 +29,8 @@ pub struct RoomLimits {
     pub in_flight_max: usize,
     /// Never more may wait.
     pub waiting_max: usize,
+    /// So many may always wait, within `waiting_max`: a burst is no overload, and whoever waits is in nobody's way.
+    pub waiting_min: usize,
     /// How much longer than alone a trade may take, milliseconds.
     pub queueing_ms: i64,
     /// How long a trade may wait for its turn; more than goes on in that time is sent away. Milliseconds.
@@ -39,7 +41,14 @@ pub struct RoomLimits {
 ///
 /// ```
 /// use tragen_domain::{routing::{Room, RoomLimits}, time::Timestamp};
-/// let limits = RoomLimits { in_flight_min: 16, in_flight_max: 1_024, waiting_max: 20_000, queueing_ms: 20, waiting_ms: 500 };
+/// let limits = RoomLimits {
+///     in_flight_min: 16,
+///     in_flight_max: 1_024,
+///     waiting_max: 20_000,
+///     waiting_min: 1_000,
+///     queueing_ms: 20,
+///     waiting_ms: 500,
+/// };
 /// let mut room = Room::new(limits);
 /// let before = room.in_flight_max();
 /// for step in 1..=100 {
@@ -83,8 +92,8 @@ impl Room {
         self.in_flight_max
     }
 
-    /// How many may wait for their turn: as many as get it within the time a trade may wait, at least as many as are
-    /// on their way.
+    /// How many may wait for their turn: as many as get it within the time a trade may wait, but at least as many as
+    /// are on their way.
     #[must_use]
     pub fn waiting_max(&self) -> usize {
         let Some(lately) = self.lately.and_then(|took| usize::try_from(took.max(1)).ok()) else {
@@ -92,7 +101,7 @@ impl Room {
         };
         let waits = usize::try_from(self.limits.waiting_ms.saturating_mul(1_000)).unwrap_or_default();
         let within = self.in_flight_max.saturating_mul(waits) / lately;
-        within.max(self.in_flight_max).min(self.limits.waiting_max)
+        within.max(self.in_flight_max).max(self.limits.waiting_min).min(self.limits.waiting_max)
     }
 
     /// A trade is no longer on its way; it took `took_micros`, and `in_flight` were on their way, it included. Says
@@ -148,7 +157,14 @@ mod tests {
     use super::*;
 
     fn limits() -> RoomLimits {
-        RoomLimits { in_flight_min: 16, in_flight_max: 1_024, waiting_max: 20_000, queueing_ms: 20, waiting_ms: 500 }
+        RoomLimits {
+            in_flight_min: 16,
+            in_flight_max: 1_024,
+            waiting_max: 20_000,
+            waiting_min: 0,
+            queueing_ms: 20,
+            waiting_ms: 500,
+        }
     }
 
     /// Behind the router: a trade takes `alone_ms` by itself, and so many end in a millisecond at most.
@@ -256,5 +272,9 @@ mod tests {
         assert!((1_950..=2_050).contains(&room.waiting_max()), "{} may wait", room.waiting_max());
         play(&mut room, Behind { alone_ms: 5_000, a_millisecond: 1 }, 100_000, &mut now, 60_000);
         assert_eq!(room.waiting_max(), 16, "as many as are on their way");
+        room.limits.waiting_min = 1_000;
+        assert_eq!(room.waiting_max(), 1_000, "a burst");
+        room.limits.waiting_max = 100;
+        assert_eq!(room.waiting_max(), 100, "the most");
     }
 }

@@ -35,6 +35,11 @@ pub(super) struct Paid {
 }
 
 impl Rare {
+    /// Whether a snapshot has something of it.
+    pub(super) fn is_noted(&self) -> bool {
+        !self.withdrawals.is_empty() || !self.paid.is_empty()
+    }
+
     pub(super) fn paid(&self, currency: &Currency) -> Paid {
         self.paid.iter().find(|(own, _)| own == currency).map(|(_, paid)| *paid).unwrap_or_default()
     }
