@@ -72,6 +72,8 @@ pub struct Config {
     pub queueing_ms: u32,
     /// How long a trade may wait for its turn, milliseconds; more than goes on in that time is sent away.
     pub turn_wait_ms: u32,
+    /// So many trades may always wait for their turn, if `waiting_trades_max` allows it: a burst is no overload.
+    pub turns_waiting_min: usize,
     /// A trade without an outcome keeps its place for at most this long, milliseconds.
     pub in_flight_ms_max: u64,
     /// Turns of premium, standard and free while all have trades waiting.
@@ -159,6 +161,7 @@ impl Default for Config {
             in_flight_min: 16,
             queueing_ms: 20,
             turn_wait_ms: 500,
+            turns_waiting_min: 1_000,
             in_flight_per_account_max: 64,
             in_flight_ms_max: 5_000,
             turn_weights: [8, 4, 1],
@@ -307,6 +310,7 @@ impl Config {
             in_flight_max: self.in_flight_max,
             // What is on its way waits at the desk, too.
             waiting_max: self.waiting_trades_max.saturating_sub(self.in_flight_max).max(1),
+            waiting_min: self.turns_waiting_min,
             queueing_ms: i64::from(self.queueing_ms),
             waiting_ms: i64::from(self.turn_wait_ms),
         }

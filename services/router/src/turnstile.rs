@@ -148,7 +148,7 @@ mod tests {
     pub(super) const fn fixed(limits: TurnLimits) -> RoomLimits {
         let (waiting_max, waiting_ms) = (limits.waiting_max, i64::MAX);
         let (in_flight_min, in_flight_max) = (limits.in_flight_max, limits.in_flight_max);
-        RoomLimits { in_flight_min, in_flight_max, waiting_max, queueing_ms: 1, waiting_ms }
+        RoomLimits { in_flight_min, in_flight_max, waiting_max, waiting_min: 0, queueing_ms: 1, waiting_ms }
     }
 
     fn account(name: &str) -> AccountId {
