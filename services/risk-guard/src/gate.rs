@@ -100,7 +100,10 @@ pub(crate) struct Gate {
 pub(crate) struct Work {
     at_venue: FuturesUnordered<BoxFuture<'static, VenueAnswer>>,
     submissions: usize,
+    /// Orders of the term before whose end is not known yet.
     recoveries: usize,
+    /// Approved orders of this term that a halt has kept from the venue.
+    pub(crate) withheld: usize,
     pub(crate) canceling: Canceling,
     /// What the lost journal knew, until it is brought to an end.
     pub(crate) orphans: Orphaned,
@@ -153,7 +156,7 @@ enum Event {
 impl Gate {
     /// Decides until the term ends; what waits is given back then.
     pub(crate) async fn run(mut self, mut inputs: Inputs, ready: impl Fn()) -> Ended {
-        self.recover();
+        self.recover(venue::Asked::Recover);
         self.tell_bookings().await;
         let mut tick = tokio::time::interval(Duration::from_millis(self.config.tick_ms));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -127,9 +127,10 @@ impl Gate {
             let () = confirmed;
             Ok(())
         });
+        let withheld_before = self.work.withheld;
         self.settle_submissions().await?;
         self.cancel_forbidden();
-        let canceled = self.forbidden_in(scope);
+        let canceled = self.forbidden_in(scope) + (self.work.withheld - withheld_before);
         Ok(Closed { epoch, state, journal_sequence, gate_closed, canceled, confirmed })
     }
 

@@ -34,8 +34,13 @@ const VENUE_RETRY: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     Submit,
+    /// Like [`Asked::Submit`], but a halt came first: it was never sent, so nobody needs to be asked about it.
+    Withheld,
     Cancel,
+    /// What an order of the term before came to; nothing new is decided until all of them have said so.
     Recover,
+    /// The same for an order of this term: its hold waits for the answer, and nobody else does.
+    Find,
     /// Like [`Asked::Cancel`], for an order that is not in the state.
     Orphan,
 }
@@ -62,15 +67,21 @@ impl Gate {
                 let mut span = spans.start("execute paper", SpanKind::Client, &traceparent);
                 span.set("tragen.order_id", order.terms.id.to_string());
                 // Whoever was paused since the journal took it may have been deposed meanwhile.
-                let may_go = lease.is_fresh() && now() <= order.valid_until && !is_halted(&states.borrow(), &order);
-                let answer = if may_go { venue.submit(&order).await } else { Err(VenueError::NotSent) };
+                let may_go = lease.is_fresh() && now() <= order.valid_until;
+                let (asked, answer) = if may_go && is_halted(&states.borrow(), &order) {
+                    (Asked::Withheld, Ok(ended_unsent(&order.terms.id, TradeStatus::Canceled)))
+                } else if may_go {
+                    (Asked::Submit, venue.submit(&order).await)
+                } else {
+                    (Asked::Submit, Err(VenueError::NotSent))
+                };
                 if let Err(error) = &answer {
                     span.fail("venue", error.to_string());
                 }
                 histogram!(metrics::VENUE_SECONDS).record(started.elapsed().as_secs_f64());
                 let own = span.traceparent();
                 VenueAnswer {
-                    asked: Asked::Submit,
+                    asked,
                     order: order.terms.id.clone(),
                     valid_until: order.valid_until,
                     traceparent: if own.is_empty() { traceparent } else { own },
@@ -87,13 +98,13 @@ impl Gate {
         self.ask_venue(Asked::Cancel, order, done);
     }
 
-    /// Asks the venue about every order whose end is not known, and takes out those
-    /// that may not stand any more.
-    pub(super) fn recover(&mut self) {
+    /// Asks the venue about every order whose end is not known, as `asked` says, and takes out those
+    /// that may not stand any more. Nothing else may be on its way to the venue.
+    pub(super) fn recover(&mut self, asked: Asked) {
         let open: Vec<OrderId> = self.state.orders().map(|open| open.order.terms.id.clone()).collect();
-        self.work.recoveries = open.len();
+        self.work.recoveries = if asked == Asked::Recover { open.len() } else { 0 };
         for order in &open {
-            self.ask_venue(Asked::Recover, order, None);
+            self.ask_venue(asked, order, None);
         }
         self.ask_for_orphans();
         self.cancel_forbidden();
@@ -120,12 +131,19 @@ impl Gate {
         let VenueAnswer { asked, order, valid_until, traceparent, answer, done } = answer;
         match asked {
             Asked::Submit => self.work.submissions -= 1,
+            Asked::Withheld => {
+                self.work.submissions -= 1;
+                self.work.withheld += 1;
+            }
             Asked::Recover | Asked::Orphan => self.work.recoveries -= 1,
             // A cancel without an answer is asked again and again, once at a time.
+            Asked::Find => {}
             Asked::Cancel if answer.is_ok() => self.work.canceling.answered(&order),
             Asked::Cancel => {}
         }
-        if let Some(call) = outcome_of_call(&answer) {
+        if asked != Asked::Withheld
+            && let Some(call) = outcome_of_call(&answer)
+        {
             self.work.venue_calls.record(clock::boot_time().as_secs(), call);
         }
         match answer {
@@ -136,7 +154,7 @@ impl Gate {
                 // It may have arrived: the hold stays until the venue tells.
                 error!("the venue did not answer for {order}: {venue_error}");
                 if asked == Asked::Orphan || step(self.stage_of(&order), Event::NoAnswer).1 == Step::Ask {
-                    let asked = if asked == Asked::Submit { Asked::Recover } else { asked };
+                    let asked = if asked == Asked::Submit { Asked::Find } else { asked };
                     self.ask_again(asked, (order, valid_until), traceparent);
                 } else {
                     self.work.canceling.answered(&order);
@@ -186,7 +204,7 @@ impl Gate {
         if report.status.is_final() && !seen.stage.is_over() {
             warn!("the venue says that {} is over, but not all of its fills", report.order);
             let again = (report.order.clone(), open.order.valid_until);
-            self.ask_again(Asked::Recover, again, traceparent.to_owned());
+            self.ask_again(Asked::Find, again, traceparent.to_owned());
         }
         if !seen.is_news {
             return Ok(());
@@ -305,7 +323,8 @@ impl Gate {
                     self.work.at_venue = FuturesUnordered::new();
                     self.work.canceling.forget();
                     self.work.submissions = 0;
-                    self.recover();
+                    let is_beginning = self.work.recoveries > 0;
+                    self.recover(if is_beginning { Asked::Recover } else { Asked::Find });
                     break;
                 }
             }
@@ -345,6 +364,11 @@ fn is_halted(control: &v1::ControlState, order: &Order) -> bool {
     !matches!(order.purpose, Purpose::Flatten(_)) && scopes.any(|scope| scope.is_ok_and(|own| order.is_in(&own)))
 }
 
+/// What is told of an order that the venue has never seen.
+fn ended_unsent(order: &OrderId, status: TradeStatus) -> VenueReport {
+    VenueReport { order: order.clone(), status, fills: Vec::new(), rejection: String::new() }
+}
+
 /// Asks until the venue knows the order, or until it can no longer arrive.
 pub(super) async fn stand_of(
     venue: &PaperVenue,
@@ -354,7 +378,7 @@ pub(super) async fn stand_of(
 ) -> Result<VenueReport, VenueError> {
     loop {
         let stand = match asked {
-            Asked::Submit | Asked::Recover => venue.order_status(order)?,
+            Asked::Submit | Asked::Withheld | Asked::Recover | Asked::Find => venue.order_status(order)?,
             Asked::Cancel | Asked::Orphan => venue.cancel(order).await?,
         };
         if let Some(report) = stand {
@@ -363,8 +387,7 @@ pub(super) async fn stand_of(
         // The venue itself refuses it after `valid_until`, so even an earlier leader
         // that wakes up now cannot execute what is told to have expired.
         if now() > valid_until {
-            let (fills, rejection) = (Vec::new(), String::new());
-            return Ok(VenueReport { order: order.clone(), status: TradeStatus::Expired, fills, rejection });
+            return Ok(ended_unsent(order, TradeStatus::Expired));
         }
         tokio::time::sleep(VENUE_RETRY).await;
     }

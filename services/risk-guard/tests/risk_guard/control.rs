@@ -5,6 +5,7 @@ use futures::StreamExt as _;
 use std::{sync::Arc, time::Duration};
 use tragen_bus::{Ask, Bucket, CoreSubject};
 use tragen_contracts::v1::{self, guard_answer::Answer, guard_question::Question};
+use tragen_risk_guard::{Config, LimitsConfig};
 
 /// Workers that confirm whatever they hear.
 async fn workers(rig: &Rig, names: &[&str]) -> Shared<i64> {
@@ -45,7 +46,10 @@ async fn halt(rig: &Rig, principal: &str) -> v1::HaltResponse {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_halt_under_load_nothing_reaches_the_venue() {
     let mut rig = Rig::start().await;
-    let guard = rig.guard().await;
+    // Longer than anybody here waits: whoever waits for an approval that was never sent to run out is found.
+    let limits = LimitsConfig { approval_valid_ms: 120_000, ..LimitsConfig::default() };
+    let guard = rig.standby(Config { limits, ..rig.config() });
+    guard.wait_ready().await;
     let heard = workers(&rig, &["w-1", "w-2"]).await;
     rig.bus.bucket(Bucket::Workers).await.expect("a bucket").put("w-deaf", "here".into()).await.expect("present");
     let resting = order("resting", v1::Side::Buy, 1, 400_000, v1::TimeInForce::Gtc);
@@ -87,8 +91,8 @@ async fn after_a_halt_under_load_nothing_reaches_the_venue() {
     for proposal in &load {
         let report = rig.outcomes.last(&trade_of(proposal)).expect("a report");
         let is_halted = report.denial.as_ref().is_some_and(|d| d.code() == v1::DenialCode::TradingHalted);
-        unsent += i32::from(report.status() == v1::TradeStatus::Expired);
-        let is_expected = is_halted || matches!(report.status(), v1::TradeStatus::Filled | v1::TradeStatus::Expired);
+        unsent += i32::from(report.status() == v1::TradeStatus::Canceled);
+        let is_expected = is_halted || matches!(report.status(), v1::TradeStatus::Filled | v1::TradeStatus::Canceled);
         assert!(is_expected, "{report:?}");
     }
     assert_eq!(response.canceled_orders, 1 + unsent);

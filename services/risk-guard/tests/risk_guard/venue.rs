@@ -6,7 +6,7 @@ use prost::Message as _;
 use tragen_bus::{StartAt, Stream};
 use tragen_contracts::v1;
 use tragen_domain::id::OrderId;
-use tragen_risk_guard::{Config, PaperFaults};
+use tragen_risk_guard::{Config, LimitsConfig, PaperFaults};
 
 const ALWAYS: u32 = 1_000_000;
 
@@ -70,6 +70,22 @@ async fn a_timeout_before_arriving_expires() {
     eventually("nothing is held", async || rig.risk_state().await.held_micros == 0).await;
     assert_eq!(rig.venue_lines(), Vec::<String>::new());
     guard.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_the_order_of_somebody_else_that_was_lost() {
+    let rig = Rig::start().await;
+    let faults = PaperFaults { lost_ppm: ALWAYS, ..PaperFaults::default() };
+    // Longer than this test waits: the first order is not known to be over when the second one is decided.
+    let limits = LimitsConfig { approval_valid_ms: 120_000, ..LimitsConfig::default() };
+    let guard = rig.standby(Config { venue_faults: faults, limits, ..rig.config() });
+    guard.wait_ready().await;
+    for (request, open) in [("r-1", 1), ("r-2", 2)] {
+        rig.propose(vec![buy(request, 10, 520_000)]).await;
+        eventually("it is approved", async || rig.risk_state().await.open_orders == open).await;
+    }
+    guard.kill();
     rig.stop().await;
 }
 
