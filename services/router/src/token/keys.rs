@@ -61,6 +61,11 @@ impl std::fmt::Debug for Keys {
     }
 }
 
+/// Where keys are in a data folder.
+const FOLDER: &str = "keys";
+/// The file that signs.
+const PRIVATE_HALF: &str = "token.pkcs8";
+
 /// RFC 8410: what precedes the 32 secret bytes of an Ed25519 key in PKCS #8.
 const PKCS8_PREFIX: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
@@ -81,15 +86,21 @@ struct Written<'a> {
 }
 
 impl Keys {
+    /// Whether there are keys in `data_dir`.
+    #[must_use]
+    pub fn are_in(data_dir: &Path) -> bool {
+        data_dir.join(FOLDER).join(PRIVATE_HALF).exists()
+    }
+
     /// The keys in `data_dir`, made and kept there if there are none. The files
     /// are readable by their owner only. Several processes may start at once.
     ///
     /// # Errors
     /// [`KeyError`].
     pub fn load_or_create(data_dir: &Path) -> Result<Self, KeyError> {
-        let folder = data_dir.join("keys");
+        let folder = data_dir.join(FOLDER);
         fs::create_dir_all(&folder).map_err(|source| KeyError::File { path: folder.clone(), source })?;
-        let path = folder.join("token.pkcs8");
+        let path = folder.join(PRIVATE_HALF);
         let pkcs8 = read_or_write(&path, || Ok([PKCS8_PREFIX.as_slice(), &random()?].concat()))?;
         let is_ed25519 = pkcs8.len() == PKCS8_PREFIX.len() + 32 && pkcs8.starts_with(&PKCS8_PREFIX);
         if !is_ed25519 {

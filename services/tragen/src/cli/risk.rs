@@ -61,7 +61,7 @@ pub(crate) enum RiskCommand {
         #[command(flatten)]
         scope: ScopeArgs,
         /// What is left of every position, 0 (flat) to 1 (unchanged), rounded toward zero to the lot.
-        #[arg(long, value_parser = parse_factor)]
+        #[arg(long, value_parser = parse_factor, allow_negative_numbers = true)]
         factor: i64,
         /// Why.
         #[arg(long, default_value = "")]

@@ -67,7 +67,7 @@ enum Role {
 
 impl TokenArgs {
     pub(super) fn run(self, format: Format) -> anyhow::Result<Verdict> {
-        let keys = Keys::load_or_create(&self.data_dir)?;
+        let keys = self.keys()?;
         if let (Some(count), Some(out)) = (self.count, &self.out) {
             self.write_many(&keys, count, out)?;
             return Ok(Verdict::Good);
@@ -79,6 +79,21 @@ impl TokenArgs {
             Format::Json => print(&serde_json::json!({ "account": account, "token": token }).to_string())?,
         }
         Ok(Verdict::Good)
+    }
+
+    /// The key of a folder that is there. A new key is said to be one: whoever has mistyped the folder must see it.
+    fn keys(&self) -> anyhow::Result<Keys> {
+        let folder = self.data_dir.display();
+        anyhow::ensure!(
+            self.data_dir.is_dir(),
+            "--data-dir: there is no folder {folder}; it is the one of `tragen up --data-dir` or of the router"
+        );
+        let is_known = Keys::are_in(&self.data_dir);
+        let keys = Keys::load_or_create(&self.data_dir)?;
+        if !is_known {
+            eprintln!("made a new key in {folder}: only a router that is started with this folder takes its tokens");
+        }
+        Ok(keys)
     }
 
     fn write_many(&self, keys: &Keys, count: u32, out: &Path) -> anyhow::Result<()> {

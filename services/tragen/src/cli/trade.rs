@@ -7,14 +7,14 @@ pub(crate) use shown::line;
 use super::{ClientArgs, amount::positive, pages, request_id, uuid};
 use crate::{
     Verdict,
-    api::{ask, within},
+    api::{Authorized, ask, within},
 };
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use shown::{row, show};
 use std::time::Duration;
-use tonic::Request;
-use tragen_contracts::v1;
+use tonic::{Code, Request};
+use tragen_contracts::v1::{self, trading_client::TradingClient};
 use tragen_domain::money::{Money, MoneyUnit, Price, PriceUnit, Quantity, QuantityUnit};
 use uuid::Uuid;
 
@@ -151,14 +151,8 @@ impl TradeCommand {
         let format = client.output;
         let mut trading = client.connect().await?.trading();
         let trade = match self {
-            Self::Place(args) => {
-                let (question, wait) = args.request();
-                trading.place_trade(within(question, wait)).await?.into_inner().trade
-            }
-            Self::Mandate(args) => {
-                let (question, wait) = args.request();
-                trading.place_trade(within(question, wait)).await?.into_inner().trade
-            }
+            Self::Place(args) => place(&mut trading, args.request()).await?,
+            Self::Mandate(args) => place(&mut trading, args.request()).await?,
             Self::Get { id } => {
                 trading.get_trade(ask(v1::GetTradeRequest { key: Some(key(id)) })).await?.into_inner().trade
             }
@@ -187,6 +181,49 @@ impl TradeCommand {
             }
         };
         show(format, &trade.context("the answer has no trade")?)
+    }
+}
+
+/// Asks for a trade; where nobody knows what became of it, says how to find out.
+async fn place(
+    trading: &mut TradingClient<Authorized>,
+    (question, wait): (v1::PlaceTradeRequest, Duration),
+) -> anyhow::Result<Option<v1::Trade>> {
+    let request_id = question.request_id.clone();
+    match trading.place_trade(within(question, wait)).await {
+        Ok(answer) => Ok(answer.into_inner().trade),
+        Err(status) => {
+            if may_have_happened(status.code()) {
+                eprintln!(
+                    "no outcome yet: the same command with --request-id {request_id} repeats it safely, \
+                     `tragen trade get {request_id}` looks for it"
+                );
+            }
+            Err(status.into())
+        }
+    }
+}
+
+/// Whether a request that failed so may have become a trade all the same.
+const fn may_have_happened(code: Code) -> bool {
+    match code {
+        Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => true,
+        Code::Ok
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Unauthenticated => false,
     }
 }
 

@@ -216,7 +216,17 @@ fn what_is_missing_or_wrong_is_said_in_one_sentence() {
     let folder = tempfile::tempdir().expect("a folder");
     let data_dir = folder.path().to_str().expect("a path");
     check(&tragen(&["ledger", "verify", "--data-dir", data_dir]), 1, "there are no books at");
+    let missing = folder.path().join("typo");
+    let missing = missing.to_str().expect("a path");
+    check(&tragen(&["token", "--data-dir", missing, "--account", "bob"]), 1, "there is no folder");
+    assert!(!std::path::Path::new(missing).exists(), "nothing is made where a folder was mistyped");
+    let made = tragen(&["token", "--data-dir", data_dir, "--account", "bob"]);
+    assert!(String::from_utf8_lossy(&made.stderr).contains("made a new key in"), "{made:?}");
+    let again = tragen(&["token", "--data-dir", data_dir, "--account", "bob"]);
+    assert!(again.stderr.is_empty(), "{again:?}");
     check(&tragen(&["token", "--data-dir", data_dir, "--account", "a.b"]), 1, "--account: account id may contain only");
+    check(&tragen(&["risk", "reduce", "--scope", "account:bob", "--factor", "-1"]), 2, "-1 is not a share from 0");
+    check(&tragen(&["risk", "reduce", "--scope", "account:bob", "--factor", "-0.5"]), 2, "is not a share from 0");
     check(&tragen(&["probe", "http://127.0.0.1:1/"]), 1, "connecting to 127.0.0.1:1");
     check(&tragen(&["doctor", "--data-dir", data_dir]), 0, "nats-server");
     let config = folder.path().join("tragen.toml");
@@ -229,4 +239,10 @@ fn what_is_missing_or_wrong_is_said_in_one_sentence() {
     check(&tragen(&["status", "--endpoint", "https://127.0.0.1:1"]), 1, "this client speaks http only");
     check(&tragen(&["status", "--endpoint", "127.0.0.1:1"]), 1, "is not a URL such as http://127.0.0.1:8080");
     check(&tragen(&["trade", "get", "abc"]), 2, "\"abc\" is not a UUID");
+    // It takes connections and never says anything.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", silent.local_addr().expect("an address"));
+    let place = ["trade", "place", "--instrument", "GBPUSD", "--side", "buy", "--quantity", "1", "--wait", "1"];
+    let place = tragen(&[&place[..], &["--endpoint", &endpoint, "--token", "x"]].concat());
+    check(&place, 1, "the same command with --request-id 01");
 }

@@ -201,8 +201,9 @@ fn check_cooldown(state: &State, scope: &Scope, now: Timestamp) -> Result<(), Re
 }
 
 impl State {
-    /// Resumes that wait for their second person at `now`.
+    /// Resumes that wait for their second person at `now`; one that some change has overtaken waits for nobody.
     pub fn resumes(&self, now: Timestamp) -> impl Iterator<Item = &ResumeProposal> {
-        self.resumes.iter().filter(move |proposal| proposal.expires_at >= now)
+        let epoch = self.epoch();
+        self.resumes.iter().filter(move |proposal| proposal.expires_at >= now && proposal.epoch == epoch)
     }
 }

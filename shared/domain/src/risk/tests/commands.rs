@@ -247,6 +247,7 @@ fn a_resume_needs_two_people_one_level_and_an_unchanged_state() {
     assert_eq!(confirm_resume(&mut state.clone(), "token", "bob", late), Err(ResumeRefused::ProposalExpired));
     let mut changed = state.clone();
     tightened(&mut changed, Scope::Account(id("bob")), TradingState::Halted);
+    assert_eq!([&state, &changed].map(|state| state.resumes(NOW).count()), [1, 0], "an overtaken one is not shown");
     assert_eq!(confirm_resume(&mut changed, "token", "bob", end), Err(ResumeRefused::EpochChanged));
     let change = confirm_resume(&mut state, "token", "bob", end).expect("confirmed");
     assert_eq!((change.epoch, change.changed_by.as_str()), (3, "ann+bob"));
