@@ -153,14 +153,19 @@ async fn paced(
         anyhow::Ok(())
     };
     let mut latencies = Histogram::new(3)?;
+    let mut worst: Vec<u128> = Vec::new();
     let listening = decided(journal, count, |trade| {
         if let Some(number) = numbers.get(trade) {
             let latency = begin.elapsed().saturating_sub(due(*number));
+            let tenth = usize::try_from(due(*number).as_millis() / 100).unwrap_or_default();
+            worst.resize(worst.len().max(tenth + 1), 0);
+            worst[tenth] = worst[tenth].max(latency.as_millis());
             // It grows to whatever comes: nothing is refused.
             let _ = latencies.record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
         }
     });
     tokio::try_join!(publishing, listening)?;
+    println!("longest of each tenth of a second, ms: {worst:?}");
     Ok(latencies)
 }
 
