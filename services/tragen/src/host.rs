@@ -1,6 +1,6 @@
 //! A process that runs services: logs, metrics, traces and one lifecycle.
 
-use crate::{config::Settings, service::Service};
+use crate::{config::Settings, say_if_possible, service::Service};
 use anyhow::Context as _;
 use std::{
     future::Future,
@@ -124,7 +124,7 @@ pub(crate) async fn connect(url: &str, name: &str) -> anyhow::Result<Bus> {
     if let Ok(bus) = timeout(SILENT_WITHIN, &mut tries).await {
         return Ok(bus);
     }
-    eprintln!("{}", waiting(url, cause()));
+    say_if_possible(waiting(url, cause()));
     match timeout(BUS_WITHIN.saturating_sub(SILENT_WITHIN), tries).await {
         Ok(bus) => Ok(bus),
         Err(_) => match cause() {

@@ -16,7 +16,16 @@ mod service;
 mod up;
 
 use clap::Parser as _;
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+/// How long stderr may take for a sentence.
+const SAID_WITHIN: Duration = Duration::from_secs(1);
 
 /// Does what the command line says; the exit code is part of the interface:
 /// 0 done, 1 failed or not healthy, 2 misused, 3 the trade was denied or rejected.
@@ -66,6 +75,16 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     if is_reader_gone {
         return ExitCode::SUCCESS;
     }
-    eprintln!("tragen: {}", explain::sentence(error));
+    say_if_possible(format!("tragen: {}", explain::sentence(error)));
     ExitCode::FAILURE
+}
+
+/// Says it on stderr, unless that is full or takes nothing: then it is not worth waiting for.
+fn say_if_possible(text: String) {
+    let (done, said) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = writeln!(io::stderr(), "{text}");
+        let _ = done.send(());
+    });
+    let _ = said.recv_timeout(SAID_WITHIN);
 }

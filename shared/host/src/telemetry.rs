@@ -1,7 +1,10 @@
 //! Logs to stderr, metrics for Prometheus, traces over OTLP.
 
+mod lines;
+
 use crate::trace::Spans;
 use anyhow::Context as _;
+use lines::Lines;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
 use opentelemetry_otlp::WithExportConfig as _;
@@ -11,6 +14,9 @@ use opentelemetry_sdk::{
 };
 use std::{io::IsTerminal as _, sync::Mutex, time::Duration};
 use tracing_subscriber::{EnvFilter, fmt};
+
+/// How long the end of a process waits for its last log lines.
+const LAST_LINES_WAIT: Duration = Duration::from_secs(1);
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,6 +42,7 @@ pub struct TraceConfig {
 pub struct Telemetry {
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
+    lines: Lines,
     traces: Option<TraceConfig>,
     providers: Mutex<Vec<SdkTracerProvider>>,
 }
@@ -47,8 +54,9 @@ impl Telemetry {
     /// When a recorder or subscriber is installed already.
     pub fn install(format: LogFormat, default_filter: &str, traces: Option<TraceConfig>) -> anyhow::Result<Self> {
         let filter = EnvFilter::try_from_env("TRAGEN_LOG").unwrap_or_else(|_| EnvFilter::new(default_filter));
-        let logs =
-            fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+        // The writer takes everything, whatever happens to stderr: nobody who logs waits for it or fails with it.
+        let lines = Lines::to(std::io::stderr()).context("starting the log's thread")?;
+        let logs = fmt().with_env_filter(filter).with_writer(lines.clone()).with_ansi(std::io::stderr().is_terminal());
         match format {
             LogFormat::Human => logs.with_target(false).try_init(),
             LogFormat::Json => logs.json().flatten_event(true).try_init(),
@@ -61,7 +69,7 @@ impl Telemetry {
             .install_recorder()
             .context("installing the metrics recorder")?;
         metrics_process::Collector::default().describe();
-        Ok(Self { metrics, traces, providers: Mutex::default() })
+        Ok(Self { metrics, lines, traces, providers: Mutex::default() })
     }
 
     /// Spans under the name `tragen-<service>`.
@@ -95,12 +103,13 @@ impl Telemetry {
         Ok(spans)
     }
 
-    /// Sends what is left; waits at most five seconds a provider.
+    /// Sends and writes what is left; waits at most five seconds a provider, and a second for log lines.
     pub fn shutdown(&self) {
         for provider in self.providers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..) {
             if let Err(error) = provider.shutdown_with_timeout(Duration::from_secs(5)) {
                 tracing::warn!("traces may be incomplete: {error}");
             }
         }
+        self.lines.flush(LAST_LINES_WAIT);
     }
 }

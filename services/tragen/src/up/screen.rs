@@ -62,13 +62,23 @@ async fn watch(api: &Api) -> anyhow::Result<()> {
         let Some(trade) = change.trade else { continue };
         let (is_shown, hidden) = pace.next(Instant::now());
         if hidden > 0 {
-            print(&format!("... and {hidden} more changes of trades in a second"))?;
+            show(format!("... and {hidden} more changes of trades in a second")).await?;
         }
         if is_shown {
-            print(&trade_line(&trade))?;
+            show(trade_line(&trade)).await?;
         }
     }
     Ok(())
+}
+
+/// Prints on a thread that may wait for whoever reads: the six services need the others. What a full disk does not
+/// take is not shown.
+async fn show(text: String) -> anyhow::Result<()> {
+    let printed = tokio::task::spawn_blocking(move || print(&text)).await.context("printing")?;
+    let is_full = |error: &anyhow::Error| {
+        error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
+    };
+    if printed.as_ref().is_err_and(is_full) { Ok(()) } else { printed }
 }
 
 /// How many lines there were since when.
@@ -101,7 +111,7 @@ pub(super) async fn equities(context: Context, api: Api, keys: Arc<Keys>) -> any
             beat.tick().await;
             match board.lines().await {
                 Ok(lines) if lines.is_empty() => {}
-                Ok(lines) => print(&lines.join("\n"))?,
+                Ok(lines) => show(lines.join("\n")).await?,
                 Err(error) => warn!("equities are not shown: {}", crate::explain::sentence(&error)),
             }
         }
