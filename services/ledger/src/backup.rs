@@ -66,6 +66,7 @@ pub async fn backup(
     progress: impl FnMut(u64, u64) + Send + 'static,
 ) -> anyhow::Result<BackedUp> {
     anyhow::ensure!(!out.exists(), "{} is there already", out.display());
+    store::sqlite::folder_of(out, "the copy")?;
     let part = crate::export::beside(out, "part");
     let _ = tokio::fs::remove_file(&part).await;
     let copied = if store::is_sqlite(store_url) {

@@ -11,6 +11,7 @@ use crate::{
         lease::Leases,
         rows::{ShardRow, hex_text},
         session::{Record, Session},
+        sqlite::folder_of,
         table::Row,
         turn::Turns,
         whole::{TABLES, Visit, visit},
@@ -60,6 +61,7 @@ pub async fn export(
     progress: impl FnMut(u64, u64) + Send,
 ) -> anyhow::Result<Exported> {
     anyhow::ensure!(!file.exists(), "{} is there already", file.display());
+    folder_of(file, "the file")?;
     let mut session = store::snapshot(store_url, shard, OPEN_WAIT).await?;
     let mut counting = Counting { session: &mut session, tables: Vec::new() };
     for table in 0..TABLES {
@@ -124,7 +126,7 @@ pub(crate) async fn publish(part: &Path, file: &Path) -> anyhow::Result<()> {
     // A link is refused where a rename would replace.
     tokio::fs::hard_link(part, file).await.with_context(|| format!("naming {}", file.display()))?;
     tokio::fs::remove_file(part).await?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder = folder_of(file, "the file")?;
     File::open(folder).await?.sync_all().await.with_context(|| format!("writing {} to disk", folder.display()))
 }
 

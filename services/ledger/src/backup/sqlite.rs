@@ -46,6 +46,7 @@ pub(super) async fn restore(store_url: &str, shard: u16, from: &Path) -> anyhow:
         let path = with_ending(&target, ending);
         anyhow::ensure!(!path.exists(), "{} is there already: move it away first", path.display());
     }
+    sqlite::folder_of(&target, "the books")?;
     let part = beside(&target, "part");
     let restored = put(from, &part, &target, shard).await;
     if restored.is_err() {

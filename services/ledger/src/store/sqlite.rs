@@ -16,6 +16,7 @@ use checkpoint::Checkpoint;
 use rusqlite::{CachedStatement, Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use std::{
+    path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -54,6 +55,8 @@ fn options(url: &str, wait: Duration) -> anyhow::Result<SqliteConnectOptions> {
 
 pub(super) async fn update_tables(url: &str, wait: Duration) -> anyhow::Result<()> {
     let options = options(url, wait)?;
+    // The file is made if it is missing, its folder is not: where a disk is not mounted, no new books may begin.
+    folder_of(options.get_filename(), "the books")?;
     let updating = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(wait)
@@ -91,8 +94,23 @@ pub(super) async fn open_turns(url: &str, wait: Duration) -> anyhow::Result<Pool
     Ok(Pool::Sqlite(pool.with_context(|| format!("opening the ledger at {url}"))?))
 }
 
+/// The folder that `file` lies in, which must be there.
+///
+/// # Errors
+/// When it is not; the message says what to do.
+pub(crate) fn folder_of<'a>(file: &'a Path, of_what: &str) -> anyhow::Result<&'a Path> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    anyhow::ensure!(
+        folder.is_dir(),
+        "there is no folder {} for {of_what} {}: make it (mkdir -p), mount its disk, or name another place",
+        folder.display(),
+        file.display()
+    );
+    Ok(folder)
+}
+
 /// The file behind a `sqlite://` url.
-pub(crate) fn path_of(url: &str) -> anyhow::Result<std::path::PathBuf> {
+pub(crate) fn path_of(url: &str) -> anyhow::Result<PathBuf> {
     let options = SqliteConnectOptions::from_str(url).with_context(|| format!("reading the store url {url}"))?;
     Ok(options.get_filename().to_path_buf())
 }

@@ -35,6 +35,10 @@ pub(crate) struct ServeArgs {
 impl ServeArgs {
     pub(super) async fn run(self) -> anyhow::Result<Verdict> {
         let (config, data_dir) = self.settings.load(SocketAddr::from(([127, 0, 0, 1], 8080)))?;
+        if self.service == Service::Ledger {
+            // Its books, key and heads may lie there. Where that is not so it need not be possible; what needs it says so.
+            let _ = std::fs::create_dir_all(&data_dir);
+        }
         let file = ReadyFile::pending(self.settings.ready_file.as_deref())?;
         let host = Host::install(&self.settings, "info")?;
         let context = host.context(self.service.name())?;

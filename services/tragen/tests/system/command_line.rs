@@ -93,6 +93,34 @@ async fn commands_print_and_end_as_they_say() {
 
     up.stop();
     check(&tragen(&["ledger", "verify", "--data-dir", data_dir]), 0, "Everything is equal");
+    books_in_folders_that_are_not_there(data_dir);
+}
+
+/// The data folder is made where it is missing. A place that an operator has named is not: its disk may be away.
+fn books_in_folders_that_are_not_there(data_dir: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name).to_str().expect("a path").to_owned();
+    let (copy, file) = (place("copy"), place("file"));
+    check(&tragen(&["ledger", "backup", "--data-dir", data_dir, "--out", &copy]), 0, "head hash");
+    check(&tragen(&["ledger", "export", "--data-dir", data_dir, "--out", &file]), 0, "head hash");
+    for (command, flag, from) in [("restore", "--from", &copy), ("import", "--in", &file)] {
+        let missing = place(&format!("{command}/nothing"));
+        let said = format!("at {missing}");
+        check(&tragen(&["ledger", command, "--data-dir", &place("unmade"), flag, &missing]), 1, &said);
+        assert!(!folder.path().join("unmade").exists(), "{command} of nothing makes no folder");
+        let new = place(&format!("{command}/deep/data"));
+        check(&tragen(&["ledger", command, "--data-dir", &new, flag, from]), 0, "head hash");
+        check(&tragen(&["ledger", "verify", "--data-dir", &new]), 0, "Everything is equal");
+        let away = place(&format!("{command}-away"));
+        let said = format!("there is no folder {away} for the books {away}/ledger.db: make it (mkdir -p), mount");
+        let store = format!("sqlite://{away}/ledger.db");
+        check(&tragen(&["ledger", command, "--store", &store, flag, from]), 1, &said);
+    }
+    for (command, of_what) in [("backup", "the copy"), ("export", "the file")] {
+        let away = place("away");
+        let said = format!("there is no folder {away} for {of_what} {away}/out");
+        check(&tragen(&["ledger", command, "--data-dir", data_dir, "--out", &format!("{away}/out")]), 1, &said);
+    }
 }
 
 /// The registry as a file and back: what was imported is exported, and a second import changes nothing.

@@ -56,12 +56,13 @@ impl BackupArgs {
 
 impl RestoreArgs {
     pub(super) async fn run(self, format: Format) -> anyhow::Result<Verdict> {
+        anyhow::ensure!(self.from.is_file(), "there is no copy at {}", self.from.display());
         // Asked first: books that are back without their bus are half a restore.
         let bus = match &self.nats_url {
             Some(url) => Some(Bus::connect(url, "restore").await?),
             None => None,
         };
-        let restored = tragen_ledger::restore(&self.books.url()?, self.shard, &self.from).await?;
+        let restored = tragen_ledger::restore(&self.books.new_url()?, self.shard, &self.from).await?;
         if let Some(bus) = bus {
             let facts = Subject::LedgerFacts(self.shard);
             bus.start_anew(Consumer::Ledger(self.shard), (Stream::Ledger, &facts)).await?;

@@ -5,6 +5,7 @@ use crate::{
     config::Config,
     service::{store_in, store_url},
 };
+use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{path::PathBuf, time::Duration};
@@ -29,9 +30,22 @@ impl BooksArgs {
         }
     }
 
+    /// The address of books that are to be put there: the data folder is made, a place of one's own is not.
+    pub(super) fn new_url(&self) -> anyhow::Result<String> {
+        if self.is_in_data_dir() {
+            std::fs::create_dir_all(&self.data_dir)
+                .with_context(|| format!("making the data folder {}", self.data_dir.display()))?;
+        }
+        self.url()
+    }
+
+    fn is_in_data_dir(&self) -> bool {
+        self.store.as_deref().is_none_or(|store| store == "sqlite")
+    }
+
     /// The address of books that must be there.
     pub(super) fn existing(&self) -> anyhow::Result<String> {
-        if self.store.as_deref().is_none_or(|store| store == "sqlite") {
+        if self.is_in_data_dir() {
             let books = store_in(&self.data_dir)?;
             anyhow::ensure!(books.path.is_file(), "there are no books at {}", books.path.display());
         }

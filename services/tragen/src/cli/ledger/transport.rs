@@ -50,7 +50,8 @@ impl ImportArgs {
             bar.set_length(all);
             bar.set_position(done);
         };
-        let imported = tragen_ledger::import(&self.books.url()?, &self.file, progress).await;
+        anyhow::ensure!(self.file.is_file(), "there is no file of books at {}", self.file.display());
+        let imported = tragen_ledger::import(&self.books.new_url()?, &self.file, progress).await;
         bar.finish_and_clear();
         show(format, &imported?)
     }
