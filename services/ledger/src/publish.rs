@@ -1,12 +1,15 @@
 //! After the commit: hand on what belongs to other shards, tell the facts, answer
 //! deposits, then take the reports off the bus. What the bus loses, because its
-//! store was wiped or set back, is told again from the books.
+//! store was wiped, set back or damaged, is told again from the books.
+
+mod losses;
 
 use crate::{facts, metrics as names, slot::slot_of, store::Books};
+use losses::{Losses, watch_losses};
 use metrics::{counter, gauge};
 use prost::Message as _;
 use std::{collections::BTreeMap, time::Duration};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 use tragen_bus::{Bus, Delivery, PublishError, PublishOptions, Severity, Stream, Subject};
 use tragen_contracts::v1;
@@ -14,8 +17,8 @@ use tragen_host::{Context, clock::now_micros, failpoint, retry::Backoff};
 
 /// Facts read at once when they are told again.
 const RETOLD_MAX: i64 = 1_000;
-/// How often the bus is asked whether it still has what it had.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// So often in a row the bus may end elsewhere than it says, before what it has of us is taken away.
+const GAPS_MAX: u32 = 5;
 const HOUR_MICROS: i64 = 3_600_000_000;
 
 /// A report for another shard, and the name of the venue it came from.
@@ -91,8 +94,8 @@ impl Publisher {
     /// Publishes committed batches until the writer is gone. Before anything new it
     /// tells what was committed but perhaps never told.
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
-        let mut losses = self.watch_losses();
-        let mut is_watching = true;
+        let mut losses = watch_losses(&self.context, &self.bus, self.books.shard, self.limits.retell_hours);
+        let (mut known, mut is_watching) = (Losses::default(), true);
         let mut is_cut_off = !self.tell_lost().await;
         loop {
             let committed = tokio::select! {
@@ -100,7 +103,10 @@ impl Publisher {
                 changed = losses.changed(), if is_watching && !is_cut_off => {
                     is_watching = changed.is_ok();
                     if is_watching {
-                        is_cut_off = !self.tell_lost().await;
+                        let seen = *losses.borrow_and_update();
+                        let is_gap = seen.gaps > known.gaps;
+                        known = seen;
+                        is_cut_off = is_gap && !self.clear().await || !self.tell_lost().await;
                     }
                     continue;
                 }
@@ -271,15 +277,37 @@ impl Publisher {
         }
     }
 
+    /// Takes what the bus still has of our facts away: what is told again must not stand behind what came later,
+    /// where nobody looks for it. False when the shard is given up before that is done.
+    async fn clear(&self) -> bool {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        while let Err(error) = self.bus.clear(Stream::Ledger, &Subject::LedgerFacts(self.books.shard)).await {
+            if self.context.is_stopping() {
+                return false;
+            }
+            warn!("taking damaged facts off the bus: {:#}", anyhow::Error::new(error));
+            let _ = self.bus.apply_stream(Stream::Ledger).await;
+            backoff.wait().await;
+        }
+        true
+    }
+
     /// Tells again what the bus does not have; false when the shard is given up before that is done.
     async fn tell_lost(&mut self) -> bool {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        let mut gaps = 0;
         loop {
             match self.find_lost().await {
                 Ok((after, newest)) => match self.tell_between(after, newest).await {
                     Telling::Done => return true,
                     Telling::Stopped => return false,
-                    Telling::Gap => {}
+                    Telling::Gap => {
+                        gaps += 1;
+                        // Its newest message cannot be read, and still it is counted as the last one.
+                        if gaps % GAPS_MAX == 0 && !self.clear().await {
+                            return false;
+                        }
+                    }
                 },
                 Err(error) => {
                     if self.context.is_stopping() {
@@ -342,37 +370,6 @@ impl Publisher {
             }
         }
         Telling::Done
-    }
-
-    /// Counts the times the stream of facts was made anew or set back.
-    fn watch_losses(&self) -> watch::Receiver<u64> {
-        let (losses, seen) = watch::channel(0);
-        let (bus, context) = (self.bus.clone(), self.context.clone());
-        self.context.spawn("ledger-bus-watch", async move {
-            let mut known = None;
-            let mut tick = tokio::time::interval(LOOK_EVERY);
-            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            let stopped = context.stopped();
-            tokio::pin!(stopped);
-            loop {
-                tokio::select! {
-                    () = &mut stopped => return Ok(()),
-                    () = losses.closed() => return Ok(()),
-                    _ = tick.tick() => {}
-                }
-                let Ok(state) = bus.stream_state(Stream::Ledger).await else { continue };
-                let is_lost = known.is_some_and(|known: tragen_bus::StreamState| {
-                    known.created_micros != state.created_micros || known.last_sequence > state.last_sequence
-                });
-                known = Some(state);
-                if is_lost {
-                    warn!("the bus has lost facts: its store was wiped or set back");
-                    counter!(names::BUS_LOSSES).increment(1);
-                    losses.send_modify(|count| *count += 1);
-                }
-            }
-        });
-        seen
     }
 }
 
