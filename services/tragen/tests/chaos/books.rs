@@ -137,6 +137,13 @@ impl Place {
         Ok(number)
     }
 
+    /// Who has the lease of the shard now.
+    pub(crate) async fn owner(&self) -> anyhow::Result<String> {
+        let valid = "SELECT owner FROM lease WHERE expires_at > extract(epoch FROM clock_timestamp()) * 1000000";
+        let (owner,): (String,) = self.open().await?.row(valid).await?;
+        Ok(owner)
+    }
+
     /// Keeps a lock on what every batch changes.
     pub(crate) async fn lock(&self, lasts: Duration) -> anyhow::Result<()> {
         let mut open = self.open().await?;

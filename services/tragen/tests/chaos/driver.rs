@@ -231,6 +231,17 @@ impl Driver {
         self.shared.state().settled.iter().cloned().collect()
     }
 
+    /// Asks for `count` accounts at once, and counts the answers by canonical code: 0 is the account, 4 no answer.
+    pub(crate) async fn ask_for_accounts(&self, count: usize) -> BTreeMap<i32, usize> {
+        let bus = &self.shared.bus;
+        let asking = (0..count).map(|number| deposits::account(bus, number));
+        let mut answers = BTreeMap::new();
+        for code in futures::future::join_all(asking).await {
+            *answers.entry(code).or_default() += 1;
+        }
+        answers
+    }
+
     /// Refusals of deposits by canonical code.
     pub(crate) fn refusals(&self) -> BTreeMap<i32, usize> {
         self.shared.state().refusals.clone()

@@ -1,10 +1,13 @@
 //! The kinds of faults, one scenario each.
 
 mod bus;
+mod damage;
 mod database;
 mod disks;
 mod kills;
+mod logs;
 mod moves;
+mod owners;
 mod pauses;
 mod repeats;
 mod wires;
@@ -17,6 +20,7 @@ use crate::{
     table::Row,
     world::Store,
 };
+use damage::Damage;
 use kills::{POINTS, Point};
 use std::sync::Arc;
 use wires::Wire;
@@ -40,6 +44,8 @@ pub(crate) enum Fault {
     BusWiped(Store),
     /// The bus comes back with what it had earlier.
     BusSetBack(Store),
+    /// The bus comes back with a damaged store.
+    BusDamaged(Store, Damage),
     /// One of two owners is killed.
     OwnerKilled,
     /// One of two owners stands still.
@@ -50,6 +56,8 @@ pub(crate) enum Fault {
     Parted(Wire, Traffic),
     /// The database falls.
     DatabaseFelled,
+    /// The database has no connection left.
+    DatabaseCrowded,
     /// The database is locked.
     DatabaseLocked,
     /// The database is slow.
@@ -60,6 +68,8 @@ pub(crate) enum Fault {
     FullPostgres,
     /// The disk of the bus is full.
     FullBus,
+    /// Nothing can be logged.
+    FullLog,
 }
 
 /// The scenarios of a run, in their order.
@@ -73,6 +83,8 @@ pub(crate) fn scenarios(plan: &Plan) -> Vec<Fault> {
         faults.extend([Fault::Killed(store), Fault::Ended(store), Fault::Repeated(store)]);
         faults.push(Fault::MoverKilled(store));
         faults.extend([Fault::BusKilled(store), Fault::BusWiped(store), Fault::BusSetBack(store)]);
+        let damages = [Damage::Truncated, Damage::Flipped, Damage::StreamGone];
+        faults.extend(damages.map(|damage| Fault::BusDamaged(store, damage)));
     }
     faults.extend([Fault::OwnerKilled, Fault::OwnerFrozen, Fault::OwnerFrozenInBatch]);
     for wire in [Wire::Store, Wire::Bus] {
@@ -81,13 +93,18 @@ pub(crate) fn scenarios(plan: &Plan) -> Vec<Fault> {
         let one_way = [Traffic::Deaf, Traffic::Mute].map(|traffic| Fault::Parted(wire, traffic));
         faults.extend(one_way.into_iter().filter(|_| plan.is_long()));
     }
-    faults.extend([Fault::DatabaseFelled, Fault::DatabaseLocked, Fault::DatabaseSlow]);
-    faults.extend([Fault::FullSqlite, Fault::FullPostgres, Fault::FullBus]);
+    faults.extend([Fault::DatabaseFelled, Fault::DatabaseCrowded, Fault::DatabaseLocked, Fault::DatabaseSlow]);
+    faults.extend([Fault::FullSqlite, Fault::FullPostgres, Fault::FullBus, Fault::FullLog]);
     faults.retain(|fault| plan.wants(&fault.name()));
     faults
 }
 
 impl Fault {
+    /// Whether time is part of what it proves, in the short run too: it is played alone, and first.
+    pub(crate) const fn is_timed(self) -> bool {
+        matches!(self, Self::OwnerKilled)
+    }
+
     /// Its name in the table.
     pub(crate) fn name(&self) -> String {
         match self {
@@ -100,16 +117,19 @@ impl Fault {
             Self::BusKilled(store) => format!("bus killed, {}", store.name()),
             Self::BusWiped(store) => format!("bus wiped, {}", store.name()),
             Self::BusSetBack(store) => format!("bus set back, {}", store.name()),
+            Self::BusDamaged(store, damage) => format!("bus damaged, {}, {}", damage.name(), store.name()),
             Self::OwnerKilled => "owner killed".to_owned(),
             Self::OwnerFrozen => "owner frozen".to_owned(),
             Self::OwnerFrozenInBatch => "owner frozen in a batch".to_owned(),
             Self::Parted(wire, traffic) => format!("owner without {}, {traffic:?}", wire.name()),
             Self::DatabaseFelled => "database felled".to_owned(),
+            Self::DatabaseCrowded => "database crowded".to_owned(),
             Self::DatabaseLocked => "database locked".to_owned(),
             Self::DatabaseSlow => "database slow".to_owned(),
             Self::FullSqlite => "disk full, sqlite".to_owned(),
             Self::FullPostgres => "disk full, postgres".to_owned(),
             Self::FullBus => "disk full, bus".to_owned(),
+            Self::FullLog => "disk full, log".to_owned(),
         }
     }
 
@@ -125,16 +145,19 @@ impl Fault {
             Self::BusKilled(store) => bus::killed(stage, &name, store).await,
             Self::BusWiped(store) => bus::wiped(stage, &name, store).await,
             Self::BusSetBack(store) => bus::set_back(stage, &name, store).await,
-            Self::OwnerKilled => kills::owner(stage, &name).await,
+            Self::BusDamaged(store, damage) => damage::damaged(stage, &name, store, damage).await,
+            Self::OwnerKilled => owners::killed(stage, &name).await,
             Self::OwnerFrozen => pauses::at_random(stage, &name).await,
             Self::OwnerFrozenInBatch => pauses::in_batch(stage, &name).await,
             Self::Parted(wire, traffic) => wires::parted(stage, &name, wire, traffic).await,
             Self::DatabaseFelled => database::felled(stage, &name).await,
+            Self::DatabaseCrowded => database::crowded(stage, &name).await,
             Self::DatabaseLocked => database::locked(stage, &name).await,
             Self::DatabaseSlow => database::slow(stage, &name).await,
             Self::FullSqlite => disks::sqlite(stage, &name).await,
             Self::FullPostgres => disks::postgres(stage, &name).await,
             Self::FullBus => disks::bus(stage, &name).await,
+            Self::FullLog => logs::full(stage, &name).await,
         }
     }
 }

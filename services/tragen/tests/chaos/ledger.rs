@@ -10,7 +10,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::Instant,
 };
 use tokio::time::sleep;
@@ -72,6 +72,18 @@ impl Ledger {
 
     /// Starts it; it is not ready yet.
     pub(crate) fn start(&mut self) {
+        let mut command = self.command();
+        self.process = Some(Process::start(&mut command, &self.file("log")));
+    }
+
+    /// Starts it, to say everything to `stderr` that it may say.
+    pub(crate) fn start_logging_to(&mut self, stderr: Stdio) {
+        let mut command = self.command();
+        command.env("TRAGEN_LOG", "debug");
+        self.process = Some(Process::start_logging_to(&mut command, stderr, &self.file("log")));
+    }
+
+    fn command(&self) -> Command {
         let _ = fs::remove_file(self.file("ready.json"));
         // A file that may not grow is an error for it, not its end.
         let mut command = Command::new("sh");
@@ -81,7 +93,7 @@ impl Ledger {
             command.arg(flag).arg(self.file(file));
         }
         command.env("TRAGEN_FAILPOINT_FILE", self.file("failpoint"));
-        self.process = Some(Process::start(&mut command, &self.file("log")));
+        command
     }
 
     /// Waits until it says that it is ready.

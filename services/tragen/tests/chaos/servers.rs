@@ -35,9 +35,16 @@ impl Process {
     /// Starts `command`; what it says on stderr is added to `log`.
     pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
         // Through a pipe: a process that may not write to its files can still say so.
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        Self::start_logging_to(command, Stdio::piped(), log)
+    }
+
+    /// Starts `command`, which says what it says to `stderr`; if that is piped, it is added to `log`.
+    pub(crate) fn start_logging_to(command: &mut Command, stderr: Stdio, log: &Path) -> Self {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
-        keep(child.stderr.take().expect("piped"), log);
+        if let Some(said) = child.stderr.take() {
+            keep(said, log);
+        }
         Self { child, log: log.to_owned() }
     }
 
@@ -112,6 +119,8 @@ struct Ready {
 #[derive(Debug)]
 pub(crate) struct Postgres {
     folder: PathBuf,
+    /// For the server itself.
+    arguments: &'static [&'static str],
     ready: Ready,
     serve: Child,
 }
@@ -119,8 +128,13 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Starts one with its data in `folder`.
     pub(crate) async fn start(folder: PathBuf) -> Self {
-        let (serve, ready) = serve(folder.clone(), 0).await;
-        Self { folder, ready, serve }
+        Self::start_with(folder, &[]).await
+    }
+
+    /// The same with `arguments` for the server itself.
+    pub(crate) async fn start_with(folder: PathBuf, arguments: &'static [&'static str]) -> Self {
+        let (serve, ready) = serve(folder.clone(), 0, arguments).await;
+        Self { folder, arguments, ready, serve }
     }
 
     /// Where it listens, on 127.0.0.1.
@@ -140,6 +154,35 @@ impl Postgres {
         let mut connection = sqlx::PgConnection::connect(&self.ready.url).await.expect("a connection");
         let create = AssertSqlSafe(format!("CREATE DATABASE {database}"));
         sqlx::raw_sql(create).execute(&mut connection).await.expect("a database");
+    }
+
+    /// The processes of connections to `database`, but ours; none while the server does not answer.
+    pub(crate) async fn backends(&self, database: &str) -> Vec<Pid> {
+        let pids = "SELECT pid FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
+        let Ok(mut connection) = sqlx::PgConnection::connect(&self.ready.url).await else { return Vec::new() };
+        let pids = sqlx::query_scalar::<_, i32>(pids).bind(database).fetch_all(&mut connection).await;
+        pids.unwrap_or_default().into_iter().filter_map(Pid::from_raw).collect()
+    }
+
+    /// Ends all connections to `database` and uses them all, until it has none for as long as `lasts`.
+    pub(crate) async fn crowd_out(&self, database: &str, lasts: Duration) -> Vec<sqlx::PgConnection> {
+        let end = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1";
+        let (started, mut crowd) = (Instant::now(), Vec::new());
+        let mut alone_since = None;
+        while alone_since.is_none_or(|since: Instant| since.elapsed() < lasts) {
+            assert!(started.elapsed() < PATIENCE, "others still get connections");
+            match sqlx::PgConnection::connect(&self.ready.url).await {
+                Ok(connection) => crowd.push(connection),
+                Err(sqlx::Error::Database(refused)) => {
+                    assert_eq!(refused.code().as_deref(), Some("53300"), "too many connections: {refused}");
+                    let first = crowd.first_mut().expect("a connection of ours");
+                    let ended: i64 = sqlx::query_scalar(end).bind(database).fetch_one(first).await.expect("an answer");
+                    alone_since = if ended == 0 { alone_since.or_else(|| Some(Instant::now())) } else { None };
+                }
+                Err(error) => panic!("connecting: {error}"),
+            }
+        }
+        crowd
     }
 
     /// The server's main process.
@@ -169,7 +212,7 @@ impl Postgres {
 
     /// Starts it again on the same port and data.
     pub(crate) async fn restart(&mut self) {
-        (self.serve, self.ready) = serve(self.folder.clone(), self.port()).await;
+        (self.serve, self.ready) = serve(self.folder.clone(), self.port(), self.arguments).await;
     }
 }
 
@@ -181,12 +224,13 @@ impl Drop for Postgres {
     }
 }
 
-async fn serve(folder: PathBuf, port: u16) -> (Child, Ready) {
+async fn serve(folder: PathBuf, port: u16, arguments: &'static [&'static str]) -> (Child, Ready) {
     let starting = move || {
         let mut child = Command::new(repository().join("tools/serve"))
-            .arg("postgres")
+            .args(["--sync", "always", "--port", &port.to_string(), "postgres"])
             .arg(&folder)
-            .args(["--sync", "always", "--port", &port.to_string()])
+            .arg("--")
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

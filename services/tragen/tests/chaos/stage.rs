@@ -18,7 +18,7 @@ pub(crate) struct Plan {
 }
 
 /// Another process has taken over at the latest so long after an owner was lost.
-const TAKEOVER_MAX: Duration = Duration::from_secs(3);
+pub(crate) const TAKEOVER_MAX: Duration = Duration::from_secs(3);
 /// Set to keep logs, books and records of a run.
 const KEEP: &str = "TRAGEN_CHAOS_KEEP";
 /// The seed of the short run, unless another one is asked for: what is tested with every change should not change.
@@ -46,6 +46,11 @@ impl Plan {
     /// How often a fault is made that the short run makes `short` times.
     pub(crate) fn rounds(&self, short: usize) -> usize {
         self.rounds.map_or(short, |rounds| rounds.max(short))
+    }
+
+    /// The same for a fault that is made in `kinds` ways in turn: a long run makes each of them so often.
+    pub(crate) fn rounds_of(&self, kinds: usize, short: usize) -> usize {
+        self.rounds.map_or(short, |rounds| rounds * kinds)
     }
 
     /// Scenarios that are played at the same time: most of what they do is waiting. A long run
@@ -96,4 +101,11 @@ impl Stage {
     pub(crate) async fn postgres(&self) -> &Postgres {
         self.postgres.get_or_init(|| Postgres::start(self.folder.path().join("postgres"))).await
     }
+}
+
+#[test]
+fn a_long_run_makes_a_fault_so_often_in_each_of_its_ways() {
+    let plan = |rounds| Plan { seed: 1, rounds, only: String::new() };
+    assert_eq!((plan(None).rounds_of(5, 2), plan(Some(20)).rounds_of(5, 2)), (2, 100));
+    assert_eq!((plan(None).rounds(3), plan(Some(20)).rounds(3), plan(Some(1)).rounds(3)), (3, 20, 3));
 }

@@ -1,5 +1,5 @@
 //! A client that deposits: asks until there is an answer, and asks again now and
-//! then to see whether the answer is still the same.
+//! then to see whether the answer is still the same. And one who only asks.
 
 use super::Shared;
 use crate::{
@@ -10,8 +10,10 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
-use tragen_bus::Ask;
-use tragen_contracts::v1::{LedgerAnswer, LedgerQuestion, ledger_answer::Answer};
+use tragen_bus::{Ask, Bus};
+use tragen_contracts::v1::{
+    GetAccountRequest, LedgerAnswer, LedgerQuestion, ledger_answer::Answer, ledger_question::Question,
+};
 
 /// How long the client waits for one answer: longer than the ledger does.
 const ANSWER_WITHIN: Duration = Duration::from_secs(6);
@@ -60,6 +62,21 @@ async fn insist(shared: &Shared, deposit: &LedgerQuestion, id: &str) -> Option<(
         sleep(ASK_AGAIN).await;
     }
     None
+}
+
+/// Asks for an account; the canonical code of the answer.
+pub(super) async fn account(bus: &Bus, number: usize) -> i32 {
+    let question = LedgerQuestion {
+        account_id: format!("trader-{:03}", number % 24),
+        question: Some(Question::GetAccount(GetAccountRequest::default())),
+        traceparent: String::new(),
+    };
+    match bus.ask::<_, LedgerAnswer>(Ask::Ledger, &question, ANSWER_WITHIN).await.map(|answer| answer.answer) {
+        Ok(Some(Answer::Account(_))) => 0,
+        Ok(Some(Answer::Error(error))) => error.code,
+        Ok(_) => -1,
+        Err(_) => PASSING[0],
+    }
 }
 
 async fn once(shared: &Shared, deposit: &LedgerQuestion) -> Result<(i64, i64), i32> {

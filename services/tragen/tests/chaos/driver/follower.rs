@@ -1,19 +1,27 @@
 //! Reading LEDGER: live, and from its beginning like somebody who comes late.
 
 use super::Shared;
-use crate::wire::{Told, facts};
+use crate::{
+    servers::PATIENCE,
+    wire::{Told, facts},
+};
 use async_nats::jetstream::{
     self,
     consumer::{AckPolicy, DeliverPolicy, pull},
 };
 use futures::StreamExt as _;
-use std::{sync::Arc, time::Duration};
-use tokio::time::sleep;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
 
 /// Messages asked for at once.
 const MESSAGES: usize = 256;
 /// How long an empty stream is listened to.
 const LISTEN: Duration = Duration::from_millis(200);
+/// A bus that is silent for longer is asked anew: what is measured is the ledger's recovery.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A message of facts.
 #[derive(Debug)]
@@ -47,6 +55,16 @@ pub(super) async fn follow(shared: Arc<Shared>) {
 
 /// Everything that the stream tells from its beginning to its end.
 pub(crate) async fn everything_told(client: &async_nats::Client) -> anyhow::Result<Vec<Message>> {
+    let started = Instant::now();
+    loop {
+        match told_at_once(client).await {
+            Err(_) if started.elapsed() < PATIENCE => {}
+            told => return told,
+        }
+    }
+}
+
+async fn told_at_once(client: &async_nats::Client) -> anyhow::Result<Vec<Message>> {
     let context = jetstream::new(client.clone());
     let last = context.get_stream("LEDGER").await?.cached_info().state.last_sequence;
     let mut messages = Vec::new();
@@ -61,7 +79,7 @@ async fn read(
     is_wanted: impl Fn(u64) -> bool,
     mut take: impl FnMut(Message),
 ) -> anyhow::Result<()> {
-    let stream = context.get_stream("LEDGER").await?;
+    let stream = timeout(ANSWERED_WITHIN, context.get_stream("LEDGER")).await??;
     let config = pull::Config {
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: *next },
         ack_policy: AckPolicy::None,
@@ -70,10 +88,11 @@ async fn read(
         inactive_threshold: Duration::from_secs(10),
         ..pull::Config::default()
     };
-    let consumer = stream.create_consumer(config).await?;
+    let consumer = timeout(ANSWERED_WITHIN, stream.create_consumer(config)).await??;
     while is_wanted(*next) {
         let mut batch = consumer.batch().max_messages(MESSAGES).expires(LISTEN).messages().await?;
-        while let Some(message) = batch.next().await {
+        // A server that was restarted has forgotten the question.
+        while let Some(message) = timeout(ANSWERED_WITHIN, batch.next()).await? {
             let message = message.map_err(|error| anyhow::anyhow!("reading facts: {error}"))?;
             let place = message.info().map_err(|error| anyhow::anyhow!("reading facts: {error}"))?.stream_sequence;
             let shard = message.subject.rsplit('.').next().and_then(|shard| shard.parse().ok()).unwrap_or_default();

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 /// Steps that are done between two faults.
 const BETWEEN: usize = 150;
 
-const fn setup(store: Store) -> Setup {
+pub(super) const fn setup(store: Store) -> Setup {
     match store {
         Store::Sqlite => sqlite(2),
         Store::Postgres => postgres(2, 1),
@@ -67,13 +67,13 @@ pub(crate) async fn set_back(stage: &Stage, name: &str, store: Store) -> Row {
 }
 
 /// The bus stays away for a moment.
-async fn away(world: &mut World) {
+pub(super) async fn away(world: &mut World) {
     let away = world.dice.between(0, 1_000);
     sleep(Duration::from_millis(away.unsigned_abs())).await;
 }
 
 /// The bus comes back without what it had.
-async fn lose(world: &mut World) {
+pub(super) async fn lose(world: &mut World) {
     world.nats.restart().await.expect("a bus");
     world.driver.bus_has_lost();
     world.recover().await;

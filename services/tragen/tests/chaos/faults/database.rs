@@ -2,17 +2,21 @@
 
 use crate::{
     proxy::Traffic,
-    servers::Postgres,
+    servers::{LOOK_EVERY, PATIENCE, Postgres},
     stage::Stage,
     table::Row,
     world::{RECOVERY_MAX, Setup, WINDOW, World, postgres, schemas, start_bus},
 };
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// Steps that are done between two faults.
 const BETWEEN: usize = 80;
+/// The database on a server of its own.
+const BOOKS: &str = "books";
+/// How long others use all connections.
+const CROWDED: Duration = Duration::from_secs(3);
 /// How long somebody else locks what every batch changes.
 const LOCKED: Duration = Duration::from_secs(2);
 /// How long every answer of a slow database takes.
@@ -21,32 +25,75 @@ const LATE: Duration = Duration::from_millis(200);
 const SLOW_FOR: Duration = Duration::from_secs(5);
 /// Steps that are open at a time while it is slow: far more than it can take.
 const FLOOD: usize = 1_000;
+/// Questions that are asked at once while the database is locked.
+const QUESTIONS: usize = 64;
 /// What the ledger may need for what waits, bytes.
 const MEMORY_MAX: u64 = 200 << 20;
 
-/// One of two servers is killed, and stopped without a checkpoint: the shard on the other one goes on meanwhile.
+/// One of two servers is killed, is stopped without a checkpoint, and loses the process of one connection, which
+/// makes it end all others too: the shard on the other one goes on meanwhile.
 pub(crate) async fn felled(stage: &Stage, name: &str) -> Row {
     let folder = stage.folder();
     let mut server = Postgres::start(folder.path().join("postgres")).await;
     let sound = schemas(stage.postgres().await, name, 1).await;
-    let fallen = schemas(&server, "books", 2).await;
+    let fallen = schemas(&server, BOOKS, 2).await;
     let (places, bus) = (vec![sound[0].clone(), fallen[1].clone()], start_bus(&folder).await);
     let mut world = World::on(stage, name, postgres(2, 1), (folder, places, bus)).await;
-    for round in 0..stage.plan.rounds(2) {
+    for round in 0..stage.plan.rounds_of(3, 3) {
         world.load(BETWEEN).await;
         let moment = world.dice.between(0, 200);
         sleep(Duration::from_millis(moment.unsigned_abs())).await;
-        server.fell(if round % 2 == 0 { Signal::KILL } else { Signal::QUIT }).await;
+        let signal = [Some(Signal::KILL), Some(Signal::QUIT), None][round % 3];
+        match signal {
+            Some(signal) => server.fell(signal).await,
+            None => fell_backend(&mut world, &server).await,
+        }
         world.driver.heal();
         let others = world.driver.recovered(Some(0), RECOVERY_MAX).await;
         world.expect(others.map_err(|problem| format!("the other shard: {problem}")));
-        let away = world.dice.between(0, 1_000);
-        sleep(Duration::from_millis(away.unsigned_abs())).await;
-        server.restart().await;
+        if signal.is_some() {
+            let away = world.dice.between(0, 1_000);
+            sleep(Duration::from_millis(away.unsigned_abs())).await;
+            server.restart().await;
+        }
         world.driver.heal();
         let recovered = world.driver.recovered(Some(1), RECOVERY_MAX).await;
         let recovered = world.expect(recovered);
         world.row.recoveries.extend(recovered);
+        world.row.rounds += 1;
+        still_runs(&mut world);
+    }
+    let row = world.end().await;
+    drop(server);
+    row
+}
+
+/// SIGKILL to the process of one of the ledger's connections; the server itself must stay.
+async fn fell_backend(world: &mut World, server: &Postgres) {
+    let backends = server.backends(BOOKS).await;
+    kill_process(world.dice.pick(&backends), Signal::KILL).expect("a running process");
+    let started = Instant::now();
+    // All of them end, and none of the old ones comes back.
+    while server.backends(BOOKS).await.iter().any(|backend| backends.contains(backend)) {
+        assert!(started.elapsed() < PATIENCE, "the other connections go on");
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Every connection that the server has is used by others: the ledger waits for one, and goes on with it.
+pub(crate) async fn crowded(stage: &Stage, name: &str) -> Row {
+    let folder = stage.folder();
+    let server = Postgres::start_with(folder.path().join("postgres"), &["-c", "max_connections=24"]).await;
+    let (places, bus) = (schemas(&server, BOOKS, 2).await, start_bus(&folder).await);
+    let mut world = World::on(stage, name, postgres(2, 1), (folder, places, bus)).await;
+    for _ in 0..stage.plan.rounds(1) {
+        world.load(BETWEEN).await;
+        let before = world.driver.done();
+        let crowd = server.crowd_out(BOOKS, CROWDED).await;
+        let done = world.driver.done() - before;
+        world.row.remarks.push(format!("{} connections of others, {done} steps done meanwhile", crowd.len()));
+        drop(crowd);
+        world.recover().await;
         world.row.rounds += 1;
         still_runs(&mut world);
     }
@@ -69,8 +116,14 @@ pub(crate) async fn locked(stage: &Stage, name: &str) -> Row {
     for _ in 0..stage.plan.rounds(1) {
         world.load(BETWEEN).await;
         let locks = world.places.iter().map(|place| place.lock(LOCKED));
-        let locked: anyhow::Result<Vec<()>> = futures::future::try_join_all(locks).await;
-        world.expect(locked.map_err(|error| format!("locking: {error:#}")));
+        let asking = world.driver.ask_for_accounts(QUESTIONS);
+        let (locked, answers) = tokio::join!(futures::future::try_join_all(locks), asking);
+        world.expect(locked.map(drop).map_err(|error: anyhow::Error| format!("locking: {error:#}")));
+        // More than have a connection to wait on; nobody is left without an answer.
+        world.row.remarks.push(format!("answers to {QUESTIONS} questions meanwhile, by code: {answers:?}"));
+        if answers.keys().any(|code| ![0, 8, 14].contains(code)) {
+            world.row.verdict.problems.push(format!("questions are answered by code: {answers:?}"));
+        }
         world.recover().await;
         world.row.rounds += 1;
         still_runs(&mut world);

@@ -120,7 +120,7 @@ pub(crate) async fn at_random(stage: &Stage, name: &str, store: Store) -> Row {
 /// Asked to end under load, also while a decided market is paid out: nothing is left undone.
 pub(crate) async fn in_order(stage: &Stage, name: &str, store: Store) -> Row {
     let mut world = World::new(stage, name, setup(store, 2)).await;
-    for round in 0..stage.plan.rounds(3) {
+    for round in 0..stage.plan.rounds_of(3, 3) {
         world.load(BETWEEN).await;
         match round % 3 {
             0 => world.ledgers[0].process().signal(Signal::TERM),
@@ -139,23 +139,6 @@ pub(crate) async fn in_order(stage: &Stage, name: &str, store: Store) -> Row {
         world.expect(is_good);
         world.row.rounds += 1;
         revive(&mut world).await;
-    }
-    world.end().await
-}
-
-/// One of two processes is killed: the other one takes its shard.
-pub(crate) async fn owner(stage: &Stage, name: &str) -> Row {
-    let mut world = World::new(stage, name, postgres(2, 2)).await;
-    for round in 0..stage.plan.rounds(1) {
-        world.load(BETWEEN).await;
-        let before = world.epochs();
-        let killed = round % 2;
-        world.ledgers[killed].kill();
-        take_over(&mut world, &before, Instant::now()).await;
-        world.row.rounds += 1;
-        world.ledgers[killed].start();
-        world.ledgers[killed].ready().await;
-        sleep(Duration::from_millis(500)).await;
     }
     world.end().await
 }

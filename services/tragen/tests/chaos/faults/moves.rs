@@ -23,7 +23,7 @@ pub(crate) async fn moves(stage: &Stage, name: &str, store: Store) -> Row {
         Store::Postgres => postgres(2, 1),
     };
     let mut world = World::new(stage, name, setup).await;
-    for round in 0..stage.plan.rounds(POINTS.len()) {
+    for round in 0..stage.plan.rounds_of(POINTS.len(), POINTS.len()) {
         world.load(BETWEEN).await;
         let account = format!("trader-{:03}", world.dice.below(24));
         let wallets = format!("SELECT COUNT(*) FROM wallet WHERE account_id = '{account}'");

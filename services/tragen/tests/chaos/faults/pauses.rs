@@ -16,6 +16,9 @@ use tokio::time::sleep;
 const BETWEEN: usize = 60;
 /// How long a place may take to be passed under load.
 const PASSED_WITHIN: Duration = Duration::from_secs(10);
+/// Where a batch is frozen.
+const PLACES: [&str; 5] =
+    ["after_commit", "before_commit", "after_fence", "before_publish", "after_publish_before_ack"];
 
 /// Frozen at any moment.
 pub(crate) async fn at_random(stage: &Stage, name: &str) -> Row {
@@ -32,10 +35,9 @@ pub(crate) async fn at_random(stage: &Stage, name: &str) -> Row {
 /// Frozen in the middle of a batch, before and after its commit.
 pub(crate) async fn in_batch(stage: &Stage, name: &str) -> Row {
     let mut world = World::new(stage, name, postgres(2, 2)).await;
-    for round in 0..stage.plan.rounds(2) {
+    for round in 0..stage.plan.rounds_of(PLACES.len(), 2) {
         world.load(BETWEEN).await;
-        let place = ["after_commit", "before_commit", "after_fence", "before_publish", "after_publish_before_ack"];
-        let place = place[round % place.len()];
+        let place = PLACES[round % PLACES.len()];
         let before = world.epochs();
         world.ledgers[0].arm(place, 1, "stop");
         let frozen = frozen(&world).await;
