@@ -208,3 +208,21 @@ fn every_http_route_is_on_the_page() {
         served.into_iter().filter(|path| !listed.contains(&shape(path))).map(str::to_owned).collect();
     report("a route is not in docs/api.md", &missing);
 }
+
+#[test]
+fn every_bus_takes_messages_of_the_same_size() {
+    let (size, megabytes) = (tragen_bus::server::PAYLOAD_MAX, tragen_bus::server::PAYLOAD_BYTES_MAX >> 20);
+    let conf = read(&root().join("deploy/nats/nats.conf"));
+    let serve = read(&root().join("tools/serve"));
+    let mut offenders = Vec::new();
+    if !conf.lines().any(|line| line == format!("max_payload: {size}")) {
+        offenders.push(format!("deploy/nats/nats.conf does not say max_payload: {size}"));
+    }
+    if !serve.lines().any(|line| line.starts_with(&format!("PAYLOAD_BYTES_MAX = {megabytes} << 20"))) {
+        offenders.push(format!("tools/serve does not say {megabytes} << 20"));
+    }
+    if size != format!("{megabytes}MB") {
+        offenders.push(format!("{size} is not {megabytes} MB"));
+    }
+    report("a bus that takes other messages than tests do", &offenders);
+}

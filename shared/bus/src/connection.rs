@@ -1,6 +1,7 @@
 //! One connection to the bus, and everything on it put in place.
 
 use crate::{
+    server::{PAYLOAD_BYTES_MAX, PAYLOAD_MAX},
     subject::Subject,
     topology::{Bucket, Consumer, Stream},
 };
@@ -119,6 +120,12 @@ impl Bus {
             .connect(url)
             .await
             .map_err(|source| BusError::Connect { url: url.to_owned(), source })?;
+        let payload_bytes_max = client.server_info().max_payload;
+        if payload_bytes_max < PAYLOAD_BYTES_MAX {
+            warn!(
+                "the bus takes messages of {payload_bytes_max} bytes, larger ones are lost: set max_payload: {PAYLOAD_MAX}"
+            );
+        }
         let jetstream = ContextBuilder::new()
             .timeout(CALL_TIMEOUT)
             .ack_timeout(CALL_TIMEOUT)
