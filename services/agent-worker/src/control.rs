@@ -280,12 +280,13 @@ impl Control {
     /// Takes a state unless a newer one is known, and answers that it was heard.
     async fn take(&self, state: v1::ControlState) {
         let epoch = state.epoch;
-        let ack = self.ack(&state);
+        let ack;
         {
             let mut known = self.write();
             if known.state.as_ref().is_some_and(|current| current.epoch >= epoch) {
                 return;
             }
+            ack = self.ack(known.state.as_ref(), &state);
             info!(epoch, scopes = state.scopes.len(), "trading state of epoch {epoch}: {}", summary(&state));
             known.state = Some(state);
         }
@@ -296,10 +297,13 @@ impl Control {
         }
     }
 
-    /// What ends in this worker by `state`.
-    fn ack(&self, state: &v1::ControlState) -> v1::ControlAck {
+    /// What ends in this worker by `state`: an agent that `before` has stopped is not stopped again, and without one
+    /// none was evaluated yet.
+    fn ack(&self, before: Option<&v1::ControlState>, state: &v1::ControlState) -> v1::ControlAck {
         let (dropped_requests, withdrawn_proposals) = self.inner.in_hand.halted_by(state);
-        let stopped = self.inner.agents.get().map_or(0, |agents| agents.count(|scopes| is_halted(state, scopes)));
+        let is_stopped =
+            |scopes: &[Scoped]| is_halted(state, scopes) && before.is_some_and(|before| !is_halted(before, scopes));
+        let stopped = self.inner.agents.get().map_or(0, |agents| agents.count(is_stopped));
         v1::ControlAck {
             worker_id: self.inner.context.instance.to_string(),
             epoch: state.epoch,

@@ -25,6 +25,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tracing::{info, warn};
+use tragen_domain::id::InstrumentId;
 
 /// How much is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +154,19 @@ pub fn read(paths: &[PathBuf], limits: Limits) -> Result<Intake, FileError> {
         return Err(FileError::NoPrices { files: intake.reports.len() });
     }
     Ok(intake)
+}
+
+/// The instruments that the names of files of bars tell without reading them; of files with a column `symbol` none.
+///
+/// # Errors
+/// [`FileError`] naming the folder that cannot be read.
+pub fn named_instruments(paths: &[PathBuf]) -> Result<Vec<InstrumentId>, FileError> {
+    let files = expand(paths)?;
+    let names = files.iter().filter_map(|(path, _)| path.file_name()?.to_str());
+    let mut named: Vec<InstrumentId> = names.filter_map(bars::named_instrument).collect();
+    named.sort();
+    named.dedup();
+    Ok(named)
 }
 
 impl Intake {

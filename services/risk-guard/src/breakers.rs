@@ -1,16 +1,18 @@
 //! Breakers in a running gate: measured, evaluated, journaled, and then done in
 //! the same way as an operator's command.
 
+mod gauges;
+
 use crate::{
     alert,
     command::{Code, refusal},
     config::now,
     gate::{Ended, Gate},
     halt::Asked,
-    metrics,
+    memory, metrics,
     wire::breaker_kind,
 };
-use ::metrics::{counter, gauge};
+use ::metrics::counter;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -39,19 +41,23 @@ pub(crate) struct BreakerWork {
     meter: Meter,
     pub(crate) watch: Watch,
     memory: Samples,
+    /// What the process may use of memory, bytes; 0 for no limit.
+    pub(crate) memory_limit_bytes: i64,
     /// What proposed resumes say against breakers that are not low, by their token.
     pub(crate) overrides: HashMap<String, String>,
     /// The largest jump of each instrument since the last evaluation.
     jumps: HashMap<InstrumentId, i64>,
 }
 
-impl Default for BreakerWork {
-    fn default() -> Self {
+impl BreakerWork {
+    /// Of a process that may use so much memory, bytes; 0 for no limit.
+    pub(crate) fn within(memory_limit_bytes: i64) -> Self {
         Self {
             measured_at: Instant::now(),
             meter: Meter::default(),
             watch: Watch::default(),
             memory: Samples::default(),
+            memory_limit_bytes,
             overrides: HashMap::new(),
             jumps: HashMap::new(),
         }
@@ -93,6 +99,7 @@ impl Gate {
         readings.extend(self.counted_readings(now));
         readings.extend(self.state.streak_readings());
         let events = self.breakers.watch.evaluate(&self.state, &readings, now);
+        gauges::set(&self.state.limits().rules, &readings, taken.house.as_ref(), taken.measured.as_ref());
         let mut records: Vec<BreakerRecord> = taken.payments.into_iter().map(BreakerRecord::PaymentsKept).collect();
         records.extend(taken.kept.into_iter().map(BreakerRecord::BaselineKept));
         records.extend(taken.companies.map(BreakerRecord::CompaniesFound));
@@ -100,9 +107,6 @@ impl Gate {
         self.tell_begun_anew(&records);
         self.journal_breakers(records, now).await?;
         if let Some(measured) = taken.measured {
-            gauge!(metrics::LOSS_PPM, "of" => "day").set(as_metric(measured.day_loss_ppm));
-            gauge!(metrics::LOSS_PPM, "of" => "month").set(as_metric(measured.month_loss_ppm));
-            gauge!(metrics::LOSS_PPM, "of" => "peak").set(as_metric(measured.drawdown_ppm));
             self.apply(Record::Breaker(Box::new(BreakerRecord::Measured(measured))))?;
         }
         // A guard that died between the two has journaled a breaker and not obeyed it.
@@ -140,8 +144,8 @@ impl Gate {
         let global = |kind, value| Reading { kind, scope: Scope::Global, value };
         let calls: CallCounts = self.venue_calls();
         let mut readings = vec![global(BreakerKind::VenueFailures, failures_ppm(calls, limits.venue_calls_min))];
-        if self.config.memory_limit_bytes > 0 {
-            let used = memory_ppm(self.config.memory_limit_bytes);
+        if self.breakers.memory_limit_bytes > 0 {
+            let used = memory::used_ppm(self.breakers.memory_limit_bytes);
             let value = used.and_then(|used| self.breakers.memory.add(used, limits.memory_samples));
             readings.push(global(BreakerKind::Memory, value));
         }
@@ -149,7 +153,7 @@ impl Gate {
             let scope = Scope::Instrument(instrument);
             readings.push(Reading { kind: BreakerKind::PriceJump, scope, value: Some(jump) });
         }
-        if limits.rules.all(LimitName::FeedAgeWarnMs).is_some() {
+        if limits.rules.is_on(LimitName::FeedAgeWarnMs) {
             let aged = self.state.quotes().map(|quote| Reading {
                 kind: BreakerKind::StaleFeed,
                 scope: Scope::Instrument(quote.instrument.clone()),
@@ -321,17 +325,4 @@ const fn alert_code(kind: BreakerKind) -> &'static str {
         BreakerKind::Memory => "BREAKER_MEMORY",
         BreakerKind::StaleFeed => "BREAKER_STALE_FEED",
     }
-}
-
-fn as_metric(ppm: i64) -> f64 {
-    f64::from(i32::try_from(ppm).unwrap_or(i32::MAX))
-}
-
-/// Resident memory of `limit_bytes`, parts per million; `None` where the system does not say.
-/// Procfs is no disk: reading it does not block.
-fn memory_ppm(limit_bytes: i64) -> Option<i64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    let kilobytes: i64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    kilobytes.checked_mul(1_024)?.checked_mul(1_000_000).map(|scaled| scaled / limit_bytes)
 }

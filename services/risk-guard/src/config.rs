@@ -13,7 +13,7 @@ use std::{
 use tragen_domain::{
     id::{Id, Kind},
     money::{Money, Price},
-    risk::{Cluster, Limits, RepeatedOrders, Rules},
+    risk::{Cluster, Limits, RepeatedOrders, Rules, RulesError},
     time::Timestamp,
 };
 use tragen_host::clock;
@@ -81,8 +81,9 @@ pub struct Config {
     pub snapshot_ms: u64,
     /// How often equity is measured and breakers are evaluated, milliseconds.
     pub measure_ms: u64,
-    /// What the process may use of memory, bytes: the breaker's basis; 0 for no limit.
-    pub memory_limit_bytes: i64,
+    /// What the process may use of memory, bytes: the breaker's basis; 0 switches it off. When it is not written: the
+    /// least that its control groups and the machine allow.
+    pub memory_limit_bytes: Option<i64>,
     /// How long a halt waits for workers when the caller does not say, milliseconds.
     pub halt_wait_ms_default: u32,
     /// How long a halt waits for workers at most, milliseconds.
@@ -172,6 +173,12 @@ impl ConfigError {
     fn new(key: impl Into<String>, value: impl ToString, rule: impl Into<String>) -> Self {
         Self { key: key.into(), value: value.to_string(), rule: rule.into() }
     }
+
+    /// The same with the key as it is written in a file where all of this stands in `section`.
+    #[must_use]
+    pub fn within(self, section: &str) -> Self {
+        Self { key: format!("{section}.{}", self.key), ..self }
+    }
 }
 
 impl Default for Config {
@@ -203,7 +210,7 @@ impl Default for Config {
             venue_settle_ms: 1_000,
             tick_ms: 100,
             measure_ms: 1_000,
-            memory_limit_bytes: 0,
+            memory_limit_bytes: None,
             snapshot_folder: "data/risk-guard".into(),
             snapshot_records: 100_000,
             snapshot_ms: 60_000,
@@ -276,6 +283,9 @@ impl Config {
         above_zero("measure_ms", self.measure_ms)?;
         above_zero("snapshot_records", self.snapshot_records)?;
         above_zero("snapshot_ms", self.snapshot_ms)?;
+        if let Some(limit) = self.memory_limit_bytes.filter(|limit| *limit < 0) {
+            return Err(ConfigError::new("memory_limit_bytes", limit, "0 or more"));
+        }
         let checks = [
             (
                 "waiting_reports_max",
@@ -381,8 +391,7 @@ impl LimitsConfig {
     pub(crate) fn limits(&self) -> Result<Limits, ConfigError> {
         let mut rules = Rules::default();
         if let Err(refused) = rules.set_all(self.rules.iter().map(|(key, value)| (key.as_str(), *value))) {
-            let value = self.rules.get(refused.key()).copied().unwrap_or_default();
-            return Err(ConfigError::new(format!("limits.rules.{}", refused.key()), value, refused.to_string()));
+            return Err(self.refused_rule(&refused));
         }
         let mut clusters = Vec::new();
         for (name, instruments) in &self.clusters {
@@ -427,6 +436,32 @@ impl LimitsConfig {
     }
 }
 
+impl LimitsConfig {
+    /// Names a key that the file has.
+    fn refused_rule(&self, refused: &RulesError) -> ConfigError {
+        let blame = |key: &str, value: i64, rule: String| ConfigError::new(format!("limits.rules.{key}"), value, rule);
+        let written = |key: &str| self.rules.get(key).copied().unwrap_or_default();
+        match refused {
+            RulesError::Unknown { key } => blame(
+                key,
+                written(key),
+                "under the name of a limit, as `tragen risk limits show` lists them".to_owned(),
+            ),
+            RulesError::OutOfRange { key, value, limit } => blame(key, *value, format!("0 to {limit}")),
+            RulesError::NoOwnValues { name, key, .. } => {
+                blame(key, written(key), format!("under {name}: that limit has one value for all"))
+            }
+            // The other one may be a default, which is in no file.
+            RulesError::Ladder { harder, harder_value, milder, milder_value } if self.rules.contains_key(*harder) => {
+                blame(harder, *harder_value, format!("{milder_value} or more, which is the value of {milder}"))
+            }
+            RulesError::Ladder { harder, harder_value, milder, milder_value } => {
+                blame(milder, *milder_value, format!("{harder_value} or less, which is the value of {harder}"))
+            }
+        }
+    }
+}
+
 fn ids<K: Kind>(key: &str, written: &BTreeSet<String>) -> Result<BTreeSet<Id<K>>, ConfigError> {
     let parse = |text: &String| Id::new(text).map_err(|error| ConfigError::new(key, text, error.to_string()));
     written.iter().map(parse).collect()
@@ -447,6 +482,37 @@ fn above_zero<T: Default + PartialOrd + ToString>(key: &'static str, value: T) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_limit_is_a_sentence_about_what_the_file_says() {
+        let check = |rules: &[(&str, i64)], expected: &str| {
+            let mut config = Config::default();
+            config.limits.rules = rules.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect();
+            assert_eq!(config.validate().expect_err("refused").to_string(), expected);
+        };
+        check(
+            &[("day_loss_reduce_pct", 5)],
+            "limits.rules.day_loss_reduce_pct is 5, it must be under the name of a limit, as `tragen risk limits show` lists them",
+        );
+        check(
+            &[("open_risk_max_ppm", 1_000_001)],
+            "limits.rules.open_risk_max_ppm is 1000001, it must be 0 to 1000000",
+        );
+        check(&[("trade_max_ppm.alice", -1)], "limits.rules.trade_max_ppm.alice is -1, it must be 0 to 1000000");
+        check(
+            &[("day_loss_reduce_ppm.alice", 5)],
+            "limits.rules.day_loss_reduce_ppm.alice is 5, it must be under day_loss_reduce_ppm: that limit has one value for all",
+        );
+        check(
+            &[("drawdown_halt_ppm", 49_999)],
+            "limits.rules.drawdown_halt_ppm is 49999, it must be 50000 or more, which is the value of day_loss_reduce_ppm",
+        );
+        // The harder one has its default: what the file says is to blame.
+        check(
+            &[("agent_loss_halt_ppm", 50_001)],
+            "limits.rules.agent_loss_halt_ppm is 50001, it must be 50000 or less, which is the value of day_loss_reduce_ppm",
+        );
+    }
 
     fn check(change: impl Fn(&mut Config), key: &str) {
         let mut config = Config::default();
@@ -483,6 +549,8 @@ mod tests {
         rule("trade_max_ppm.alice", -1);
         // A house that is halted at a smaller loss than it is reduced at would never be reduced.
         rule("drawdown_halt_ppm", 49_999);
+        rule("day_loss_reduce_ppm.alice", 40_000);
+        check(|c| c.memory_limit_bytes = Some(-1), "memory_limit_bytes");
         check(|c| c.limits.house_accounts = BTreeSet::from(["a.b".to_owned()]), "limits.house_accounts");
         let cluster = ("fx".to_owned(), BTreeSet::from(["E U".to_owned()]));
         check(|c| c.limits.clusters = BTreeMap::from([cluster.clone()]), "limits.clusters.fx");

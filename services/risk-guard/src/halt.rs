@@ -31,6 +31,8 @@ pub(crate) struct Closed {
     gate_closed: Duration,
     /// Orders that may not stand any more and are being canceled.
     pub(crate) canceled: usize,
+    /// What is odd about the scope; else empty.
+    pub(crate) warning: String,
     confirmed: oneshot::Receiver<Confirmed>,
 }
 
@@ -103,6 +105,7 @@ impl Gate {
         asked: &Asked<'_>,
         reduction: Option<Reduction>,
     ) -> Result<Closed, Ended> {
+        let warning = self.state.unknown_scope(scope).unwrap_or_default();
         let change = tighten(&self.state, scope.clone(), to, asked.principal, asked.reason, now());
         let (state, reason) = (change.state, change.reason.clone());
         let journal_sequence = self.change_states(change, reduction).await?;
@@ -131,7 +134,7 @@ impl Gate {
         self.settle_submissions().await?;
         self.cancel_forbidden();
         let canceled = self.forbidden_in(scope) + (self.work.withheld - withheld_before);
-        Ok(Closed { epoch, state, journal_sequence, gate_closed, canceled, confirmed })
+        Ok(Closed { epoch, state, journal_sequence, gate_closed, canceled, warning, confirmed })
     }
 
     fn answer_closed(
@@ -198,6 +201,7 @@ impl Closed {
             dropped_requests: confirmed.dropped_requests,
             withdrawn_proposals: confirmed.withdrawn_proposals,
             stopped_agents: confirmed.stopped_agents,
+            warning: self.warning,
         }
     }
 }

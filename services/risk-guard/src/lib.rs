@@ -18,6 +18,7 @@ mod journal;
 mod lease;
 mod limits;
 mod market;
+mod memory;
 mod metrics;
 mod orphans;
 mod outcome;
@@ -53,6 +54,9 @@ const VENUE: &str = "paper";
 pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<()> {
     config.validate().context("checking the guard's configuration")?;
     metrics::describe();
+    if config.limits.house_accounts.is_empty() {
+        tracing::warn!("limits on the house are off: {} (limits.house_accounts)", limits::NO_HOUSE);
+    }
     context.set_not_ready("standing by");
     let config = Arc::new(config);
     context.clone().spawn("guard", term::serve(context, bus, config));

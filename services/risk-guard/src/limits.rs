@@ -17,6 +17,9 @@ use tragen_domain::risk::{
     LimitChange, LimitDecision, LimitName, LimitRefused, LimitWish, Record, confirm_limit, propose_limit,
 };
 
+/// Why limits of the house do nothing.
+pub(crate) const NO_HOUSE: &str = "no house account is configured";
+
 impl Gate {
     /// Every limit with its value, and who changed it last.
     pub(crate) fn list_limits(&self) -> v1::GuardAnswer {
@@ -30,10 +33,25 @@ impl Gate {
                 changed_by: change.map(|change| change.changed_by.clone()).unwrap_or_default(),
                 reason: change.map(|change| change.reason.clone()).unwrap_or_default(),
                 changed_at_micros: change.map_or(0, |change| change.changed_at.micros()),
+                off_because: self.off_because(name, value).to_owned(),
             }
         });
         let answer = Answer::ListLimits(v1::ListLimitsResponse { limits: limits.collect() });
         v1::GuardAnswer { answer: Some(answer) }
+    }
+
+    /// Why a limit that has a value does nothing; else empty.
+    fn off_because(&self, name: LimitName, value: i64) -> &'static str {
+        if value == 0 {
+            return "";
+        }
+        if name.is_of_the_house() && self.state.limits().house_accounts.is_empty() {
+            return NO_HOUSE;
+        }
+        if name == LimitName::MemoryScaleDownPpm && self.breakers.memory_limit_bytes == 0 {
+            return "no memory limit is configured";
+        }
+        ""
     }
 
     /// First step; what is not looser is done at once.
@@ -48,21 +66,35 @@ impl Gate {
         let key = if request.id.is_empty() { request.name.clone() } else { format!("{}.{}", request.name, request.id) };
         let wish = LimitWish { key: &key, value: request.value, principal, reason: &request.reason };
         let token = uuid::Uuid::new_v4().simple().to_string();
+        let warning = self.limit_warning(&request.name, &request.id);
         let response = match propose_limit(&mut self.state, wish, token, now()) {
             Ok(LimitDecision::Tightened(change)) => {
                 let value = change.value;
                 self.change_limit(change).await?;
-                v1::ProposeLimitResponse { is_done: true, token: String::new(), expires_at: None, value }
+                v1::ProposeLimitResponse { is_done: true, token: String::new(), expires_at: None, value, warning }
             }
             Ok(LimitDecision::Proposed(proposal)) => v1::ProposeLimitResponse {
                 is_done: false,
                 token: proposal.token,
                 expires_at: Some(convert::timestamp(proposal.expires_at)),
                 value: proposal.from,
+                warning,
             },
             Err(refused) => return Ok(refused_limit(&refused)),
         };
         Ok(v1::GuardAnswer { answer: Some(Answer::ProposeLimit(response)) })
+    }
+
+    /// What is odd about a change that is taken all the same; else empty.
+    fn limit_warning(&self, name: &str, id: &str) -> String {
+        let Some(name) = LimitName::parse(name) else { return String::new() };
+        if let Some(unknown) = self.state.unknown_owner(name, id) {
+            return unknown;
+        }
+        match self.off_because(name, 1) {
+            "" => String::new(),
+            off => format!("{} is off: {off}", name.as_str()),
+        }
     }
 
     /// Second step, by somebody else.

@@ -25,6 +25,8 @@ pub(crate) const BAD_TICKS: &str = "risk_guard_bad_ticks_total";
 pub(crate) const ORPHANS: &str = "risk_guard_orphans_total";
 pub(crate) const BREAKERS: &str = "risk_guard_breaker_events_total";
 pub(crate) const LOSS_PPM: &str = "risk_guard_house_loss_ppm";
+pub(crate) const EQUITY_MICROS: &str = "risk_guard_house_equity_micros";
+pub(crate) const NEARNESS_PPM: &str = "risk_guard_breaker_nearness_ppm";
 
 pub(crate) fn describe() {
     describe_counter!(DECISIONS, "Decisions by code: APPROVED, NO_TRADE or the denial");
@@ -40,7 +42,18 @@ pub(crate) fn describe() {
     describe_gauge!(LEADER, "1 while this guard leads");
     describe_counter!(REPEATED_ORDERS, "Approved orders that equal one of a moment ago under another trade");
     describe_counter!(BREAKERS, "Breakers that warned, tripped, went on, ended or could not be measured");
-    describe_gauge!(LOSS_PPM, "Loss of the pooled capital of the day, the month and from the peak, parts per million");
+    describe_gauge!(
+        LOSS_PPM,
+        "Loss of the pooled capital of the day, the month and from the peak, parts per million; NaN while it is unknown"
+    );
+    describe_gauge!(
+        EQUITY_MICROS,
+        "Pooled capital at conservative marks now, and what losses are measured from: day_start, month_start, peak; 1e-6 of limits.measured_currency, NaN while it is unknown"
+    );
+    describe_gauge!(
+        NEARNESS_PPM,
+        "Largest value of each breaker that is on, of any scope, parts per million of its threshold: 1000000 trips; NaN while there is none"
+    );
     describe_counter!(REPEATS, "Proposals of trades that were decided before");
     describe_counter!(BROKEN_INVARIANTS, "Checks that found the state to contradict itself; each halts everything");
     describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Hashing the state into the journal and taking a snapshot");

@@ -31,7 +31,7 @@ use tragen_domain::{
     order::{OrderPrice, OrderTerms, Side, TimeInForce},
     risk::{
         Driver, KnownTrade, Proposed, Purpose, Record, Reduce, Reduction, ReductionRefused, Scope, Slice, Target,
-        TradingState, decide, order_reduction,
+        TradingState, decide, next_portion, order_reduction,
     },
     tier::Tier,
     time::Timestamp,
@@ -135,12 +135,9 @@ impl Gate {
                 let _ = reply.send(answered(Answer::ReducePositions(known)));
                 return Ok(());
             }
-            Err(refused) => {
-                let _ = reply.send(refused_reduction(refused));
-                return Ok(());
-            }
+            Err(refused) => return self.only_tighten(&scope, refused, (principal, request, received), reply).await,
         };
-        info!("{principal} reduces {} positions of {scope}: command {command}", reduction.targets.len());
+        info!("{principal} reduces {} positions of {scope}: command {command}", reduction.positions());
         let asked = Asked { principal, reason: &request.reason, received, wait_ms: request.wait_ms };
         let mut closed = self.close(&scope, TradingState::Reducing, &asked, Some(reduction)).await?;
         let reduction = self.reduction_status_of(&command);
@@ -154,10 +151,36 @@ impl Gate {
                 total_workers: count(confirmed.workers + confirmed.missing.len()),
                 missing_workers: confirmed.missing,
                 is_repeat: false,
+                warning: closed.warning,
             };
             let _ = reply.send(answered(Answer::ReducePositions(response)));
             Ok(())
         });
+        Ok(())
+    }
+
+    /// A reduction that cannot be ordered: if what was asked makes sense, nothing in the scope grows any
+    /// more all the same, and the refusal says so.
+    async fn only_tighten(
+        &mut self,
+        scope: &Scope,
+        refused: ReductionRefused,
+        (principal, request, received): (&str, &v1::ReducePositionsRequest, Instant),
+        reply: Reply,
+    ) -> Result<(), Ended> {
+        let refusal = match refused {
+            ReductionRefused::FactorOutOfRange { .. } | ReductionRefused::CommandReused => refused_reduction(refused),
+            ReductionRefused::TooManyReductions { .. } | ReductionRefused::OutOfRange => {
+                let asked = Asked { principal, reason: &request.reason, received, wait_ms: request.wait_ms };
+                let closed = self.close(scope, TradingState::Reducing, &asked, None).await?;
+                let (state, epoch) = (closed.state.as_str(), closed.epoch);
+                refused_with(
+                    refused,
+                    format!("{scope} is {state} since epoch {epoch}, but no position is reduced: {refused}"),
+                )
+            }
+        };
+        let _ = reply.send(refusal);
         Ok(())
     }
 
@@ -181,7 +204,7 @@ impl Gate {
         };
         let is_repeat = ordered.is_none();
         if let Some(reduction) = ordered {
-            info!("{principal} flattens {} positions of {}", reduction.targets.len(), request.account_id);
+            info!("{principal} flattens {} positions of {}", reduction.positions(), request.account_id);
             self.order_reduction(reduction).await?;
         }
         let reduction = self.reduction_status_of(&command);
@@ -216,6 +239,7 @@ impl Gate {
             self.slices.clear();
             return Ok(());
         }
+        self.begin_portions().await?;
         self.end_reductions().await?;
         self.tell_overdue();
         self.work.named.forget_old();
@@ -291,6 +315,18 @@ impl Gate {
             quote_age_ms: quote.map_or(0, |quote| now().millis_since(quote.published_at)),
             ..v1::ReductionSlice::default()
         }
+    }
+
+    /// Positions that waited get their targets where others have reached theirs.
+    async fn begin_portions(&mut self) -> Result<(), Ended> {
+        let portions = self.state.open_reductions().map(|own| next_portion(&self.state, own));
+        let portions: Vec<Reduction> = portions.filter_map(|own| own.ok().flatten()).collect();
+        for reduction in portions {
+            info!("reduction {} goes on, {} positions wait", reduction.id, reduction.left_out);
+            self.journal.append(vec![ordered_record(&reduction)], now()).await?;
+            self.apply(Record::ReductionOrdered(Box::new(reduction)))?;
+        }
+        Ok(())
     }
 
     async fn end_reductions(&mut self) -> Result<(), Ended> {
@@ -430,10 +466,14 @@ fn answered(answer: Answer) -> v1::GuardAnswer {
 }
 
 fn refused_reduction(refused: ReductionRefused) -> v1::GuardAnswer {
+    refused_with(refused, refused.to_string())
+}
+
+fn refused_with(refused: ReductionRefused, message: String) -> v1::GuardAnswer {
     let code = match refused {
         ReductionRefused::FactorOutOfRange { .. } | ReductionRefused::CommandReused => Code::InvalidArgument,
         ReductionRefused::TooManyReductions { .. } => Code::ResourceExhausted,
-        ReductionRefused::TooManyPositions { .. } | ReductionRefused::OutOfRange => Code::FailedPrecondition,
+        ReductionRefused::OutOfRange => Code::FailedPrecondition,
     };
-    refusal(code, refused.as_str(), refused.to_string())
+    refusal(code, refused.as_str(), message)
 }

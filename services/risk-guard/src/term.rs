@@ -12,7 +12,7 @@ use crate::{
     inquiry,
     journal::Journal,
     lease::Lease,
-    metrics,
+    memory, metrics,
     rebuild::{Begun, Rebuilt, begun, rebuild},
     reductions::Slices,
     replica::{Replica, StateDiffers},
@@ -186,7 +186,7 @@ async fn lead(
         lease: lease.clone(),
         ledger_sequence: place.ledger,
         checkpoints: Checkpoints::default(),
-        breakers: BreakerWork::default(),
+        breakers: BreakerWork::within(config.memory_limit_bytes.unwrap_or_else(memory::limit_bytes)),
     };
     if let Some(ended) = begin(&mut gate, first).await? {
         return Ok(ended);

@@ -25,6 +25,8 @@ mod leadership;
 mod ledger;
 #[path = "risk_guard/overshoot.rs"]
 mod overshoot;
+#[path = "risk_guard/portions.rs"]
+mod portions;
 #[path = "risk_guard/reconcile.rs"]
 mod reconcile;
 #[path = "risk_guard/rig.rs"]

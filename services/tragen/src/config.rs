@@ -167,7 +167,7 @@ impl Config {
     fn validate(&self) -> anyhow::Result<()> {
         self.router.validate()?;
         self.agent_worker.validate()?;
-        self.risk_guard.validate().context("risk_guard")?;
+        self.risk_guard.validate().map_err(|refused| refused.within("risk_guard"))?;
         self.market_data.validate()?;
         self.cost_monitor.validate()?;
         self.ledger.validate()?;
@@ -227,6 +227,32 @@ mod tests {
         assert!(config.ledger.store_url.ends_with("/d/ledger.db"), "{}", config.ledger.store_url);
         let (config, _) = load(&["--listen", "127.0.0.1:7", "--config", file]).expect("valid");
         assert_eq!(config.router.listen.port(), 7);
+    }
+
+    #[test]
+    fn a_refused_limit_is_named_as_the_file_writes_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("tragen.toml");
+        for (text, told) in [
+            ("rules = { day_loss_reduce_pct = 5 }", "risk_guard.limits.rules.day_loss_reduce_pct is 5"),
+            ("rules = { open_risk_max_ppm = 2000000 }", "risk_guard.limits.rules.open_risk_max_ppm is 2000000"),
+            ("rules = { \"trade_max_ppm.alice\" = -1 }", "risk_guard.limits.rules.trade_max_ppm.alice is -1"),
+            ("rules = { \"drawdown_halt_ppm.alice\" = 1 }", "risk_guard.limits.rules.drawdown_halt_ppm.alice is 1"),
+            ("rules = { agent_loss_halt_ppm = 60000 }", "risk_guard.limits.rules.agent_loss_halt_ppm is 60000"),
+            ("rules = { trade_max_ppm.alice = 1 }", "trade_max_ppm"),
+            ("rules = { trade_max_ppm = \"5 %\" }", "trade_max_ppm"),
+            ("house_accounts = [\"a b\"]", "risk_guard.limits.house_accounts is a b"),
+            ("clusters = { fx = [\"E U\"] }", "risk_guard.limits.clusters.fx is E U"),
+            ("repeated_orders = \"maybe\"", "risk_guard.limits.repeated_orders is maybe"),
+            ("commands = { resume_people = 1 }", "risk_guard.limits.commands.resume_people is 1"),
+            ("ramp_seconds = 1", "ramp_seconds"),
+        ] {
+            std::fs::write(&file, format!("[risk_guard.limits]\n{text}\n")).expect("a file");
+            let refused = load(&["--config", file.to_str().expect("a path")]).expect_err("refused");
+            let refused = format!("{refused:#}");
+            assert!(refused.contains(told), "{text}: {refused}");
+            assert_eq!(refused.matches("it must be").count(), usize::from(told.contains(" is ")), "{refused}");
+        }
     }
 
     #[test]

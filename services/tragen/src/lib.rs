@@ -28,7 +28,8 @@ use std::{
 const SAID_WITHIN: Duration = Duration::from_secs(1);
 
 /// Does what the command line says; the exit code is part of the interface:
-/// 0 done, 1 failed or not healthy, 2 misused, 3 the trade was denied or rejected.
+/// 0 done, 1 failed or not healthy, 2 misused, 3 the trade was denied or rejected, 4 stopped but not confirmed by every
+/// worker.
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -54,6 +55,8 @@ enum Verdict {
     Bad,
     /// The guard or the venue said no.
     Refused,
+    /// Done by the guard, not confirmed by every worker.
+    Partly,
 }
 
 impl From<Verdict> for ExitCode {
@@ -62,6 +65,7 @@ impl From<Verdict> for ExitCode {
             Verdict::Good => Self::SUCCESS,
             Verdict::Bad => Self::FAILURE,
             Verdict::Refused => Self::from(3),
+            Verdict::Partly => Self::from(4),
         }
     }
 }

@@ -79,6 +79,19 @@ pub(crate) async fn run(
     print("drained")
 }
 
+/// The accounts of the demo's agents are the house, unless the configuration names one: else every limit on the house
+/// would be off.
+///
+/// # Errors
+/// A folder of the feed that cannot be read.
+pub(crate) fn pool_demo_capital(config: &mut Config) -> anyhow::Result<()> {
+    let house = &mut config.risk_guard.limits.house_accounts;
+    if house.is_empty() {
+        *house = pick::house_accounts(&config.market_data.feed)?;
+    }
+    Ok(())
+}
+
 /// The six services of this process.
 struct Crew {
     contexts: Vec<(Service, Context)>,
@@ -156,6 +169,28 @@ fn welcome(ready: &Ready) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_demo_pools_what_its_agents_trade_with() {
+        let mut config = Config::default();
+        pool_demo_capital(&mut config).expect("a sample");
+        let house = &config.risk_guard.limits.house_accounts;
+        assert_eq!(house.len(), 6, "{house:?}");
+        assert!(house.contains("agent-scalper-gbpusd") && house.contains("agent-swing-btcusd-perp"), "{house:?}");
+        config.risk_guard.validate().expect("valid accounts");
+        // Every account of a demo agent is one of them.
+        let instruments = ["GBPUSD", "EURUSD", "BTCUSD-PERP", "USDJPY"].map(|id| tragen_contracts::v1::Instrument {
+            instrument_id: id.to_owned(),
+            settlement_style: tragen_contracts::v1::SettlementStyle::Margined.into(),
+            ..Default::default()
+        });
+        let agents = pick::agents(&instruments);
+        assert_eq!(agents.len(), 6);
+        assert!(agents.iter().all(|agent| house.contains(&agent.account_id)), "{agents:?}");
+        config.risk_guard.limits.house_accounts = ["mine".to_owned()].into();
+        pool_demo_capital(&mut config).expect("named");
+        assert_eq!(config.risk_guard.limits.house_accounts.len(), 1, "what is configured wins");
+    }
 
     #[test]
     fn a_path_is_one_word_of_a_shell() {

@@ -45,6 +45,7 @@ mod streaks;
 #[cfg(test)]
 mod tests;
 mod together;
+mod unknown;
 mod venue_calls;
 mod what_if;
 
@@ -78,11 +79,11 @@ pub use memory::{Memory, Traded, WalletStarted};
 pub use meter::{Meter, Taken, account_equity};
 pub use pace::RepeatedOrders;
 pub use ramp::{RAMP_START_PPM, ramp_share_ppm};
-pub use readings::{LossStreak, Samples, failures_ppm, jump_ppm};
+pub use readings::{LossStreak, Samples, failures_ppm, jump_ppm, nearness_ppm};
 pub use record::{Executed, Posted, PostedBalance, PostedPosition, Record};
-pub use reduction::{Driver, Progress, Reduce, Reduction, ReductionRefused, Slice, Target};
+pub use reduction::{Driver, Progress, Reduce, Reduction, ReductionRefused, Slice, Target, next_portion};
 pub use resume::{ResumeProposal, ResumeRefused, confirm_resume, propose_resume, resume_evidence};
-pub use rules::{LimitChange, LimitName, Rules, RulesError};
+pub use rules::{LimitChange, LimitName, Rules, RulesError, Whose};
 pub use scope::{Scope, ScopeState, TradingState, tighten};
 pub use state::{OpenOrder, State};
 pub use stored::{Stored, StoredOrder, StoredOwners};

@@ -85,17 +85,23 @@ async fn a_stopped_agent_is_counted_and_not_evaluated() {
     rig.world.put_agent("a1").await;
     rig.world.put_agent("a2").await;
     let mut acks = rig.world.bus.listen::<v1::ControlAck>(&CoreSubject::ControlAcks).await.expect("listening");
-    // The registry is read beside: told again with the next epoch until it is there.
+    let mut halted = async |kind, id: &str| {
+        rig.world.halt(kind, id).await;
+        tokio::time::timeout(PATIENCE, acks.next()).await.expect("in time").expect("an ack")
+    };
+    // The registry is read beside: halted again, with something else in between, until it is there.
     let started = Instant::now();
     loop {
         assert!(started.elapsed() < PATIENCE, "the worker knows its agents");
-        rig.world.halt(v1::ScopeKind::Agent, "a1").await;
-        let ack = tokio::time::timeout(PATIENCE, acks.next()).await.expect("in time").expect("an ack");
+        let ack = halted(v1::ScopeKind::Agent, "a1").await;
         assert!(ack.stopped_agents <= 1, "only one is stopped: {ack:?}");
         if ack.stopped_agents == 1 {
             break;
         }
+        assert_eq!(halted(v1::ScopeKind::Account, "nobody").await.stopped_agents, 0);
     }
+    let again = halted(v1::ScopeKind::Agent, "a1").await;
+    assert_eq!(again.stopped_agents, 0, "it was stopped before: {again:?}");
     rig.world.quiet_bars("GBPUSD").await;
     rig.world.falling_bar("GBPUSD").await;
     let proposal = rig.next_one().await;

@@ -284,6 +284,13 @@ struct Named<'a> {
     timeframe: Option<Timeframe>,
 }
 
+/// The instrument whose bars are in a file of this name, if the name tells it.
+pub(super) fn named_instrument(file: &str) -> Option<InstrumentId> {
+    let Named { symbol, timeframe } = name_of(file);
+    timeframe?;
+    catalog::instrument_id(symbol).ok()
+}
+
 fn name_of(file: &str) -> Named<'_> {
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     let timeframe = stem.split('_').find_map(|part| match part.to_ascii_lowercase().as_str() {

@@ -277,3 +277,14 @@ fn in_a_folder_unknown_files_are_left_out() {
     let intake = read(&[folder.path().to_owned()], LIMITS).expect("readable");
     assert_eq!(intake.reports().len(), 1);
 }
+
+#[test]
+fn names_of_files_tell_whose_bars_they_hold() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["gbpusd_m1.csv", "btcperp_m1_2022-01.csv", "epl_matches.csv", "prices.csv", "gbpusd_h4.csv"] {
+        std::fs::write(folder.path().join(name), "").expect("written");
+    }
+    let named = named_instruments(&[folder.path().to_owned(), "eurusd_d1.csv".into()]).expect("readable");
+    let named: Vec<&str> = named.iter().map(|id| id.as_str()).collect();
+    assert_eq!(named, ["BTCUSD-PERP", "EURUSD", "GBPUSD"]);
+}

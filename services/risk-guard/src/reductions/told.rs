@@ -30,7 +30,8 @@ impl Gate {
 
     fn reduction_status(&self, reduction: &Reduction) -> v1::ReductionStatus {
         let mut positions = Vec::new();
-        let mut done = reduction.targets.len();
+        let waiting = usize::try_from(reduction.left_out).unwrap_or(usize::MAX);
+        let mut done = reduction.positions() - waiting;
         if reduction.ended_at.is_none() {
             let progresses = reduction.targets.iter().map(|target| (target, target.progress(&self.state)));
             let open = progresses.filter(|(_, progress)| !progress.is_ok_and(|progress| progress.is_done));
@@ -59,11 +60,12 @@ impl Gate {
             reason: reduction.reason.clone(),
             ordered_at_micros: reduction.ordered_at.micros(),
             ended_at_micros: reduction.ended_at.map_or(0, |at| at.micros()),
-            total_positions: count(reduction.targets.len()),
+            total_positions: count(reduction.positions()),
             done_positions: count(done),
             positions,
             epoch: reduction.epoch,
             is_overdue: reduction.is_overdue(self.state.limits().commands.reduction_overdue_ms, now()),
+            waiting_positions: count(waiting),
         }
     }
 

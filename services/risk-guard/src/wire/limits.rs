@@ -46,7 +46,7 @@ pub(crate) fn read_gate_limits(own: &v1::GateLimits) -> Result<Limits, InvalidFi
         |own: &v1::GateRule| if own.id.is_empty() { own.name.clone() } else { format!("{}.{}", own.name, own.id) };
     let values: Vec<(String, i64)> = own.rules.iter().map(|own| (key(own), own.value)).collect();
     let values = values.iter().map(|(key, value)| (key.as_str(), *value));
-    rules.set_all(values).map_err(|error| InvalidField::new("rules", "LIMIT_UNKNOWN", error.to_string()))?;
+    rules.restore(values).map_err(|error| InvalidField::new("rules", "LIMIT_UNKNOWN", error.to_string()))?;
     let mut clusters = Vec::new();
     for cluster in &own.clusters {
         let instruments = cluster.instrument_ids.iter().map(|own| id("clusters.instrument_ids", own));

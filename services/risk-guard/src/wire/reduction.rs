@@ -22,7 +22,11 @@ pub(crate) const fn driver(driver: Driver) -> v1::ReductionDriver {
 /// The journal's form of an ordered reduction.
 pub(crate) fn ordered_record(reduction: &Reduction) -> v1::JournalRecord {
     let ordered = reduction_entry(reduction);
-    let event_id = format!("epoch-{}", reduction.epoch);
+    // Later portions have the epoch of the first.
+    let event_id = match reduction.done_before {
+        0 => format!("epoch-{}", reduction.epoch),
+        done => format!("epoch-{}-after-{done}", reduction.epoch),
+    };
     record(event_id, reduction.ordered_at, v1::journal_record::Kind::ReductionOrdered(ordered))
 }
 
@@ -46,6 +50,9 @@ pub(super) fn reduction_entry(reduction: &Reduction) -> v1::ReductionOrdered {
         epoch: reduction.epoch,
         targets: reduction.targets.iter().map(target).collect(),
         ended_at_micros: reduction.ended_at.map_or(0, Timestamp::micros),
+        is_house_only: reduction.is_house_only,
+        left_out: i32::try_from(reduction.left_out).unwrap_or(i32::MAX),
+        done_before: i32::try_from(reduction.done_before).unwrap_or(i32::MAX),
     }
 }
 
@@ -84,6 +91,7 @@ pub(super) fn read_reduction(ordered: &v1::ReductionOrdered) -> Result<Reduction
         id: id("command_id", &ordered.command_id)?,
         scope: parse_scope(ordered.scope.as_ref())?,
         instrument: (!instrument.is_empty()).then(|| id("instrument_id", instrument)).transpose()?,
+        is_house_only: ordered.is_house_only,
         factor_ppm: ordered.factor_ppm,
         driver,
         ordered_by: ordered.ordered_by.clone(),
@@ -91,8 +99,14 @@ pub(super) fn read_reduction(ordered: &v1::ReductionOrdered) -> Result<Reduction
         ordered_at: Timestamp::from_micros(ordered.ordered_at_micros),
         epoch: ordered.epoch,
         targets: ordered.targets.iter().map(target).collect::<Result<_, _>>()?,
+        left_out: unsigned("left_out", ordered.left_out)?,
+        done_before: unsigned("done_before", ordered.done_before)?,
         ended_at: (ordered.ended_at_micros != 0).then(|| Timestamp::from_micros(ordered.ended_at_micros)),
     })
+}
+
+fn unsigned(field: &'static str, value: i32) -> Result<u32, InvalidField> {
+    u32::try_from(value).map_err(|_| InvalidField::new(field, "NEGATIVE", "must not be below 0"))
 }
 
 fn target(target: &v1::ReductionTarget) -> Result<Target, InvalidField> {

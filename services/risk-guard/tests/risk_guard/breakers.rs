@@ -182,7 +182,7 @@ async fn a_guard_that_is_short_of_memory_leaves_pools_four_fifths_and_trades_on(
     let mut rig = Rig::start().await;
     // Much more than there is, then much less than it needs.
     for (memory_limit_bytes, expected) in [(1 << 50, 1_000_000), (1_000_000, 800_000)] {
-        let guard = rig.standby(Config { memory_limit_bytes, ..house(&rig) });
+        let guard = rig.standby(Config { memory_limit_bytes: Some(memory_limit_bytes), ..house(&rig) });
         guard.wait_ready().await;
         let report = traded(&mut rig, &format!("limit-{memory_limit_bytes}"), 1).await;
         assert_eq!(report.status(), v1::TradeStatus::Filled, "{report:?}");

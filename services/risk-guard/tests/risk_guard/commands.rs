@@ -21,8 +21,12 @@ async fn halt(rig: &Rig, scope: Option<v1::Scope>) -> v1::HaltResponse {
 }
 
 async fn reduce(rig: &Rig, command: &str, factor_ppm: i64) -> Answer {
+    reduce_scope(rig, None, command, factor_ppm).await
+}
+
+pub(crate) async fn reduce_scope(rig: &Rig, scope: Option<v1::Scope>, command: &str, factor_ppm: i64) -> Answer {
     let request = v1::ReducePositionsRequest {
-        scope: None,
+        scope,
         factor_ppm,
         reason: "test".into(),
         command_id: command.into(),
@@ -56,7 +60,7 @@ async fn holds(rig: &mut Rig, contracts: i64) {
 }
 
 /// Asks for a lease as `worker` and proposes what it is told to; how many slices there were.
-async fn work(rig: &Rig, worker: &str) -> Vec<v1::ReductionSlice> {
+pub(crate) async fn work(rig: &Rig, worker: &str) -> Vec<v1::ReductionSlice> {
     let epoch = rig.risk_state().await.epoch;
     let question = v1::LeaseQuestion { worker_id: worker.into(), nonce: 1, epoch };
     let answer: v1::LeaseAnswer = rig.bus.ask(Ask::Lease, &question, Duration::from_secs(1)).await.expect("a lease");

@@ -42,7 +42,9 @@ pub(crate) enum RiskCommand {
         limit: i32,
     },
     /// Stops a scope at once, and asks again while nobody answers; needs the role operator.
-    #[command(after_help = "Example:\n  tragen risk halt --scope pool:scalper --reason \"prices look wrong\"")]
+    #[command(
+        after_help = "Example:\n  tragen risk halt --scope pool:scalper --reason \"prices look wrong\"\n\nExit code 4 if the gate is closed and not every worker has confirmed it."
+    )]
     Halt {
         #[command(flatten)]
         scope: ScopeArgs,
@@ -55,7 +57,8 @@ pub(crate) enum RiskCommand {
     /// Puts a scope into REDUCING and shrinks its positions; needs the role operator.
     #[command(
         after_help = "Examples:\n  tragen risk reduce --scope pool:scalper --factor 0.5 --reason \"too much risk\"\n  \
-                      tragen risk reduce --scope instrument:GBPUSD --factor 0 --reason \"get out\""
+                      tragen risk reduce --scope instrument:GBPUSD --factor 0 --reason \"get out\"\n\n\
+                      Exit code 4 if nothing in the scope grows any more and not every worker has confirmed it."
     )]
     Reduce {
         #[command(flatten)]
@@ -219,8 +222,8 @@ impl RiskCommand {
             Self::Halt { scope: ScopeArgs { scope }, reason, wait } => {
                 let question = v1::HaltRequest { scope: Some(scope.clone()), reason, wait_ms: wait.wait_ms };
                 let halt = async || api.risk().halt(wait.ask(question.clone())).await;
-                show_halt(format, &scope, &until_answered("HALTED", wait.patience(), halt).await?.into_inner())?;
-                warn(&api, &scope).await;
+                let answer = until_answered("HALTED", wait.patience(), halt).await?.into_inner();
+                return halted(&api, format, &scope, &answer).await;
             }
             Self::Reduce { scope: ScopeArgs { scope }, factor, reason, command, wait } => {
                 let question = v1::ReducePositionsRequest {
@@ -230,8 +233,7 @@ impl RiskCommand {
                     command_id: command.id(),
                     wait_ms: wait.wait_ms,
                 };
-                reduce(&api, format, question, &wait).await?;
-                warn(&api, &scope).await;
+                return reduce(&api, format, (&scope, question), &wait).await;
             }
             Self::Flatten { account, instrument, reason, command } => {
                 let (account_id, instrument_id, command_id) = (account, instrument, command.id());
@@ -243,8 +245,7 @@ impl RiskCommand {
                 let question = v1::ShutdownAgentRequest { agent_id: agent, reason, wait_ms: wait.wait_ms };
                 let shut_down = async || api.risk().shutdown_agent(wait.ask(question.clone())).await;
                 let answer = until_answered("HALTED", wait.patience(), shut_down).await?.into_inner();
-                show_halt(format, &scope, &answer.halt.context("the answer has no halt")?)?;
-                warn(&api, &scope).await;
+                return halted(&api, format, &scope, &answer.halt.context("the answer has no halt")?).await;
             }
             Self::ReduceEnd { command_id, reason } => {
                 let question = v1::ProposeReductionEndRequest { command_id, reason };
@@ -271,14 +272,23 @@ impl RiskCommand {
     }
 }
 
+async fn halted(api: &Api, format: Format, scope: &v1::Scope, answer: &v1::HaltResponse) -> anyhow::Result<Verdict> {
+    show_halt(format, scope, answer)?;
+    warn(api, scope, &answer.warning).await;
+    Ok(confirmed_by_all(&answer.missing_workers))
+}
+
 async fn reduce(
     api: &Api,
     format: Format,
-    question: v1::ReducePositionsRequest,
+    (scope, question): (&v1::Scope, v1::ReducePositionsRequest),
     wait: &WaitArgs,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Verdict> {
     let reduce = async || api.risk().reduce_positions(wait.ask(question.clone())).await;
-    show_reduced(format, &until_answered("REDUCING", wait.patience(), reduce).await?.into_inner())
+    let answer = until_answered("REDUCING", wait.patience(), reduce).await?.into_inner();
+    show_reduced(format, &answer)?;
+    warn(api, scope, &answer.warning).await;
+    Ok(confirmed_by_all(&answer.missing_workers))
 }
 
 async fn propose_reduction_end(
@@ -333,9 +343,24 @@ async fn history(api: &Api, format: Format, limit: i32) -> anyhow::Result<()> {
     show_history(format, &changes.await?)
 }
 
-/// A scope that is the name of nothing is obeyed, and said.
-async fn warn(api: &Api, scope: &v1::Scope) {
-    if let Some(warning) = known::warning(api, scope).await {
-        eprintln!("{warning}");
+/// A scope that is the name of nothing is obeyed, and said; `told` is what the guard says of it.
+async fn warn(api: &Api, scope: &v1::Scope, told: &str) {
+    match known::warning(api, scope).await {
+        Some(warning) => eprintln!("{warning}"),
+        None if told.is_empty() => {}
+        None => eprintln!("warning: {told}"),
     }
+}
+
+/// The gate is closed whatever workers do; whoever scripts this must hear that some have not said so.
+fn confirmed_by_all(missing: &[String]) -> Verdict {
+    if missing.is_empty() {
+        return Verdict::Good;
+    }
+    eprintln!(
+        "warning: the gate is closed, but {} workers have not confirmed: {}; without a lease they stop by themselves within a second",
+        missing.len(),
+        missing.join(" ")
+    );
+    Verdict::Partly
 }

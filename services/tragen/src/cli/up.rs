@@ -25,7 +25,10 @@ pub(crate) struct UpArgs {
 
 impl UpArgs {
     pub(super) async fn run(self) -> anyhow::Result<Verdict> {
-        let (config, data_dir) = self.settings.load(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let (mut config, data_dir) = self.settings.load(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        if !self.no_demo {
+            up::pool_demo_capital(&mut config)?;
+        }
         let shows = up::Shows { demo: !self.no_demo, screen: !self.quiet };
         up::run(&self.settings, config, &data_dir, self.nats, shows).await?;
         Ok(Verdict::Good)

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use tragen_contracts::v1::{self, InstrumentStatus, SettlementStyle, Strategy, place_trade_request::Intent};
 use tragen_domain::money::{ONE, Quantity};
+use tragen_market_data::{Feed, file::named_instruments};
 
 /// Most agents the demo configures.
 const AGENTS_MAX: usize = 40;
@@ -13,6 +14,8 @@ const ORDER_VALUE: i64 = 1_000;
 const CONTRACTS: i64 = 10;
 /// The budget of a demo mandate, units of the currency.
 const BUDGET: i64 = 50;
+/// What the agents of one instrument do.
+const STRATEGIES: [(&str, Strategy); 2] = [("scalper", Strategy::Scalper), ("swing", Strategy::Swing)];
 /// The margined instruments of the sample that get agents.
 const SAMPLE: [&str; 3] = ["GBPUSD", "EURUSD", "BTCUSD-PERP"];
 
@@ -25,10 +28,10 @@ pub(crate) fn agents(instruments: &[v1::Instrument]) -> Vec<v1::Agent> {
         SettlementStyle::Prediction | SettlementStyle::Unspecified => false,
     });
     let pairs = traded.flat_map(|instrument| {
-        [("scalper", Strategy::Scalper), ("swing", Strategy::Swing)].map(|(word, strategy)| {
-            let agent_id = format!("{word}-{}", instrument.instrument_id.to_ascii_lowercase());
+        STRATEGIES.map(|(word, strategy)| {
+            let agent_id = agent_id(word, &instrument.instrument_id);
             v1::Agent {
-                account_id: format!("agent-{agent_id}"),
+                account_id: account_of(&agent_id),
                 agent_id,
                 strategy: strategy.into(),
                 instrument_ids: vec![instrument.instrument_id.clone()],
@@ -42,6 +45,25 @@ pub(crate) fn agents(instruments: &[v1::Instrument]) -> Vec<v1::Agent> {
         })
     });
     pairs.take(AGENTS_MAX).collect()
+}
+
+/// The accounts that the demo's agents trade with, as far as the feed tells beforehand: their capital is pooled.
+pub(crate) fn house_accounts(feed: &Feed) -> anyhow::Result<BTreeSet<String>> {
+    let instruments: Vec<String> = match feed {
+        Feed::None => Vec::new(),
+        Feed::Sample => SAMPLE.map(str::to_owned).into(),
+        Feed::Files(paths) => named_instruments(paths)?.iter().map(ToString::to_string).collect(),
+    };
+    let agents = instruments.iter().flat_map(|instrument| STRATEGIES.map(|(word, _)| agent_id(word, instrument)));
+    Ok(agents.map(|agent| account_of(&agent)).take(AGENTS_MAX).collect())
+}
+
+fn agent_id(word: &str, instrument: &str) -> String {
+    format!("{word}-{}", instrument.to_ascii_lowercase())
+}
+
+fn account_of(agent_id: &str) -> String {
+    format!("agent-{agent_id}")
 }
 
 /// What the crowd asks for the `turn`-th time: mandates for the matches,

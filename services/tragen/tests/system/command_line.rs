@@ -191,6 +191,10 @@ fn risk_commands(up: &Platform, olga: &str) {
     check(&run(up, olga, "risk history --limit 1"), 0, "wild");
     check(&run(up, &rita, "risk propose-resume --scope agent:s-1 --reason calm"), 0, "agent:s-1 is HALTED since");
     check(&run(up, olga, "risk status"), 0, "calm");
+    limits_commands(up, olga, &rita);
+    let ghost = run(up, olga, "risk halt --scope account:ghost --reason test");
+    check(&ghost, 0, "warning: nothing named account:ghost is known");
+    assert!(!String::from_utf8_lossy(&ghost.stdout).contains("agents"), "no agent is stopped by it: {ghost:?}");
     let unknown = run(up, olga, "risk halt --scope pool:scalping --reason test");
     check(
         &unknown,
@@ -202,6 +206,28 @@ fn risk_commands(up: &Platform, olga: &str) {
     assert_eq!(words, ["scope", "pool:scalping", "state", "HALTED"], "{said}");
     let last = said.lines().last().unwrap_or_default();
     assert!(last.ends_with("a risk_admin: tragen risk propose-resume --scope pool:scalping --reason ..."), "{said}");
+}
+
+/// Limits that are on say so, those that cannot act say why, and a change for nobody is said.
+fn limits_commands(up: &Platform, olga: &str, rita: &str) {
+    let limits = json(&run(up, olga, "risk limits show -o json"));
+    let of = |name: &str| {
+        let all = limits["limits"].as_array().expect("limits");
+        all.iter().find(|limit| limit["name"] == name).expect("the limit")["off_because"].clone()
+    };
+    assert_eq!(of("agent_loss_halt_ppm").as_str().unwrap_or_default(), "");
+    assert_eq!(of("day_loss_reduce_ppm"), "no house account is configured", "{limits}");
+    assert_eq!(of("memory_scale_down_ppm").as_str().unwrap_or_default(), "", "the machine has a limit");
+    check(&run(up, olga, "risk limits show"), 0, "off: no house account is configured");
+    let propose = |more: &str| run(up, rita, &format!("risk limits propose {more} --reason test"));
+    check(
+        &propose("day_loss_reduce_ppm 40000 --id alice"),
+        1,
+        "day_loss_reduce_ppm has one value for all: it cannot be set for alice (LIMIT_HAS_ONE_VALUE)",
+    );
+    check(&propose("trade_max_ppm 40000 --id ghost"), 0, "warning: nothing named account:ghost is known");
+    check(&propose("agent_loss_halt_ppm 20000 --id nobody"), 0, "warning: nothing named agent:nobody is known");
+    check(&propose("day_loss_reduce_ppm 45000"), 0, "warning: day_loss_reduce_ppm is off: no house account");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,8 +13,8 @@ use super::{
 use crate::order::{OrderPrice, Side, TimeInForce};
 
 /// Version of the form below; a hash of another version cannot be compared. Since 4 the known trades stand
-/// in it by generations, and those in flight by their numbers.
-pub const CANONICAL_VERSION: u32 = 4;
+/// in it by generations, and those in flight by their numbers; since 5 reductions say what is left out of their portion.
+pub const CANONICAL_VERSION: u32 = 5;
 
 /// A hash of all the bytes; the same one wherever states are compared.
 pub type Digest = fn(&[u8]) -> [u8; 32];
@@ -136,6 +136,10 @@ impl<S: FnMut(&[u8])> Out<S> {
             Driver::Operator => 1,
         };
         for number in [reduction.factor_ppm, driver, reduction.epoch, reduction.ordered_at.micros()] {
+            self.number(number);
+        }
+        let (left_out, done_before) = (i64::from(reduction.left_out), i64::from(reduction.done_before));
+        for number in [i64::from(reduction.is_house_only), left_out, done_before] {
             self.number(number);
         }
         self.count(reduction.targets.len());

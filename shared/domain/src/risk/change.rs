@@ -88,6 +88,7 @@ impl LimitRefused {
             Self::TooManyProposals { .. } => "TOO_MANY_PROPOSALS",
             Self::Nonsense(RulesError::Unknown { .. }) => "LIMIT_UNKNOWN",
             Self::Nonsense(RulesError::OutOfRange { .. }) => "LIMIT_OUT_OF_RANGE",
+            Self::Nonsense(RulesError::NoOwnValues { .. }) => "LIMIT_HAS_ONE_VALUE",
             Self::Nonsense(RulesError::Ladder { .. }) => "LIMIT_LADDER",
         }
     }
@@ -235,6 +236,7 @@ mod tests {
         assert_eq!(refused("day_loss", 1), "LIMIT_UNKNOWN");
         assert_eq!(refused("day_loss_reduce_ppm", 1_000_001), "LIMIT_OUT_OF_RANGE");
         assert_eq!(refused("drawdown_halt_ppm", 49_999), "LIMIT_LADDER");
+        assert_eq!(refused("day_loss_reduce_ppm.alice", 40_000), "LIMIT_HAS_ONE_VALUE");
         for number in 0..16 {
             wish(&mut state, &format!("trade_max_ppm.a{number}"), 1, "tight").expect("tighter");
             wish(&mut state, "open_risk_max_ppm", 20_001 + number, "bold").expect("looser");

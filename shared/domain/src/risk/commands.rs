@@ -3,7 +3,8 @@
 
 use super::{
     Driver, Order, Purpose, Reduce, Reduction, ReductionRefused, Scope, ScopeState, State, TradingState,
-    reduction::fix_targets, scope::reason_or_unspecified,
+    reduction::{Portion, portion},
+    scope::reason_or_unspecified,
 };
 use crate::{
     id::CommandId,
@@ -20,7 +21,8 @@ const MINUTE_MICROS: i64 = 60_000_000;
 pub struct CommandLimits {
     /// Most orders a minute in the operator's flatten lane, all accounts together.
     pub flatten_orders_per_minute_max: u32,
-    /// Most positions that one reduction may be about: its targets are one journal message.
+    /// Most positions that one reduction may be about at a time: its targets are one journal message. Others wait for
+    /// their portion.
     pub reduction_targets_max: usize,
     /// Most reductions under way and in time, and as many that are overdue; as many ended ones are
     /// kept to answer repeats.
@@ -134,19 +136,19 @@ impl Commands {
     }
 
     pub(super) fn order(&mut self, reduction: Reduction, limits: &CommandLimits) {
-        self.push(
-            Change {
-                epoch: reduction.epoch,
-                scope: reduction.scope.clone(),
-                state: None,
-                reduction: Some(reduction.id.clone()),
-                changed_by: reduction.ordered_by.clone(),
-                reason: reduction.reason.clone(),
-                changed_at: reduction.ordered_at,
-            },
-            limits,
-        );
-        self.reductions.insert(reduction.id.clone(), reduction);
+        let change = Change {
+            epoch: reduction.epoch,
+            scope: reduction.scope.clone(),
+            state: None,
+            reduction: Some(reduction.id.clone()),
+            changed_by: reduction.ordered_by.clone(),
+            reason: reduction.reason.clone(),
+            changed_at: reduction.ordered_at,
+        };
+        // A later portion is no command of its own.
+        if self.reductions.insert(reduction.id.clone(), reduction).is_none() {
+            self.push(change, limits);
+        }
         let ended = |commands: &Self| commands.reductions.values().filter(|own| own.ended_at.is_some()).count();
         while ended(self) > limits.reductions_max {
             let own = self.reductions.values().filter(|own| own.ended_at.is_some());
@@ -241,15 +243,13 @@ pub fn order_reduction(state: &State, wanted: Reduce, now: Timestamp) -> Result<
             return Err(ReductionRefused::TooManyReductions { limit: limits.reductions_max });
         }
     }
-    let targets = fix_targets(state, &wanted)?;
-    if targets.len() > limits.reduction_targets_max {
-        return Err(ReductionRefused::TooManyPositions { limit: limits.reduction_targets_max, found: targets.len() });
-    }
-    let Reduce { id, scope, instrument, factor_ppm, driver, ordered_by, reason, is_house_only: _ } = wanted;
+    let Portion { targets, left_out } = portion(state, &wanted, limits.reduction_targets_max)?;
+    let Reduce { id, scope, instrument, factor_ppm, driver, ordered_by, reason, is_house_only } = wanted;
     Ok(Some(Reduction {
         id,
         scope,
         instrument,
+        is_house_only,
         factor_ppm,
         driver,
         ordered_by,
@@ -257,6 +257,8 @@ pub fn order_reduction(state: &State, wanted: Reduce, now: Timestamp) -> Result<
         ordered_at: now,
         epoch: state.epoch() + 1,
         targets,
+        left_out,
+        done_before: 0,
         ended_at: None,
     }))
 }

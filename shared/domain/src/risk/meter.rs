@@ -45,6 +45,8 @@ pub struct Taken {
     pub readings: Vec<Reading>,
     /// The house; `None` while it cannot be measured, or where there is none.
     pub measured: Option<Measured>,
+    /// What the house is worth and what its losses are measured from; `None` like `measured`.
+    pub house: Option<BaselineFigures>,
     /// Baselines that have to be journaled.
     pub kept: Vec<KeptBaseline>,
     /// Payments that have to be journaled before them.
@@ -118,6 +120,7 @@ impl Meter {
             };
             taken.readings.extend(house_readings(&measured));
             taken.measured = Some(measured);
+            taken.house = Some(baselines.figures());
         }
         let agents: Vec<_> = state.breakers().seats().map(|(id, seat)| (id.clone(), seat.account.clone())).collect();
         let mut worths = Vec::with_capacity(agents.len());

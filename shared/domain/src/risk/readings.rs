@@ -1,7 +1,7 @@
 //! Values of breakers that come from counting: failed calls within a minute,
 //! samples of memory in a row, losses in a row, jumps of a price.
 
-use super::CallCounts;
+use super::{BreakerKind, CallCounts, Reading, Rules};
 use crate::money::{Money, ONE, Price};
 use std::collections::VecDeque;
 
@@ -77,9 +77,49 @@ pub fn jump_ppm(from: Price, to: Price) -> Option<i64> {
     i64::try_from(moved * i128::from(ONE) / i128::from(from.micros())).ok()
 }
 
+/// How near every breaker that is on is to tripping: its largest value of any scope, parts per million of the
+/// threshold there, rounded down. 1,000,000 trips; `None` while nothing of it can be measured.
+///
+/// Example: a loss of 2.5 % where 5 % trips is 500,000.
+#[must_use]
+pub fn nearness_ppm(rules: &Rules, readings: &[Reading]) -> Vec<(BreakerKind, Option<i64>)> {
+    let of = |reading: &Reading| {
+        let threshold = rules.of(reading.kind.limit(), reading.scope.id())?;
+        let share = i128::from(reading.value?) * i128::from(ONE) / i128::from(threshold);
+        Some(i64::try_from(share).unwrap_or(i64::MAX))
+    };
+    let on = BreakerKind::ALL.into_iter().filter(|kind| rules.is_on(kind.limit()));
+    on.map(|kind| (kind, readings.iter().filter(|own| own.kind == kind).filter_map(of).max())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        id::AgentId,
+        risk::{LimitName, Scope},
+    };
+
+    #[test]
+    fn a_breaker_is_as_near_as_its_nearest_scope() {
+        let mut rules = Rules::default();
+        rules.set(LimitName::AgentLossHaltPpm, "a2", 20_000).expect("sensible");
+        let agent = |id: &str| Scope::Agent(AgentId::new(id).expect("an id"));
+        let reading = |kind, scope, value| Reading { kind, scope, value };
+        let readings = [
+            reading(BreakerKind::TotalLoss, Scope::Global, Some(25_000)),
+            reading(BreakerKind::Drawdown, Scope::Global, None),
+            reading(BreakerKind::AgentLoss, agent("a1"), Some(12_000)),
+            reading(BreakerKind::AgentLoss, agent("a2"), Some(12_000)),
+            reading(BreakerKind::PriceJump, Scope::Global, Some(1)),
+        ];
+        let near = nearness_ppm(&rules, &readings);
+        let of = |kind: BreakerKind| near.iter().find(|own| own.0 == kind).map(|own| own.1);
+        assert_eq!(of(BreakerKind::TotalLoss), Some(Some(500_000)));
+        assert_eq!(of(BreakerKind::AgentLoss), Some(Some(600_000)), "a2 has a threshold of its own");
+        assert_eq!(of(BreakerKind::Drawdown), Some(None), "it is on and cannot be measured");
+        assert_eq!(of(BreakerKind::PriceJump), None, "it is off");
+    }
 
     #[test]
     fn few_calls_are_no_rate() {

@@ -2,6 +2,12 @@
 //! toward it is measured against what is held and pending now, so that repeats,
 //! several workers and late fills can never take a position beyond its target.
 
+mod portion;
+
+pub use portion::next_portion;
+
+pub(super) use portion::{Portion, portion};
+
 use super::{Holding, LimitName, Order, RAMP_START_PPM, Scope, State, ramp::Ramps};
 use crate::{
     id::{AccountId, CommandId, InstrumentId},
@@ -51,6 +57,8 @@ pub struct Reduction {
     pub scope: Scope,
     /// Only positions in this; `None` for all of the scope.
     pub instrument: Option<InstrumentId>,
+    /// Only positions of the house's accounts.
+    pub is_house_only: bool,
     /// What is left of every position, parts per million.
     pub factor_ppm: i64,
     /// Who turns targets into orders.
@@ -59,12 +67,16 @@ pub struct Reduction {
     pub ordered_by: String,
     /// Why.
     pub reason: String,
-    /// When the targets were fixed.
+    /// When it was ordered.
     pub ordered_at: Timestamp,
     /// Grows by one with every command and every change of a scope.
     pub epoch: i64,
-    /// One entry per position that shrinks, sorted by account and instrument.
+    /// One entry per position that shrinks now, sorted by account and instrument.
     pub targets: Vec<Target>,
+    /// Positions that shrink later: there are more than one command may be about at a time, see [`next_portion`].
+    pub left_out: u32,
+    /// Targets of earlier portions, all reached.
+    pub done_before: u32,
     /// When every position was at its target; `None` while one may not be.
     pub ended_at: Option<Timestamp>,
 }
@@ -114,14 +126,6 @@ pub enum ReductionRefused {
     /// The id belongs to another command.
     #[error("a different command was given under this id")]
     CommandReused,
-    /// More positions than one command may be about.
-    #[error("{found} positions are in scope, one command may be about {limit}; name a smaller scope")]
-    TooManyPositions {
-        /// The limit.
-        limit: usize,
-        /// How many there are.
-        found: usize,
-    },
     /// Too many are under way.
     #[error("{limit} reductions are under way already")]
     TooManyReductions {
@@ -140,7 +144,6 @@ impl ReductionRefused {
         match self {
             Self::FactorOutOfRange { .. } => "FACTOR_OUT_OF_RANGE",
             Self::CommandReused => "COMMAND_REUSED",
-            Self::TooManyPositions { .. } => "TOO_MANY_POSITIONS",
             Self::TooManyReductions { .. } => "TOO_MANY_REDUCTIONS",
             Self::OutOfRange => "QUANTITY_OUT_OF_RANGE",
         }
@@ -170,11 +173,21 @@ impl Reduction {
         self.ended_at.is_none() && now.millis_since(self.ordered_at) >= overdue_ms
     }
 
+    /// Every position that it is about, those of earlier and later portions included.
+    #[must_use]
+    pub fn positions(&self) -> usize {
+        let others = u64::from(self.done_before) + u64::from(self.left_out);
+        self.targets.len().saturating_add(usize::try_from(others).unwrap_or(usize::MAX))
+    }
+
     /// Whether every position is at its target and nothing more is ordered for it.
     ///
     /// # Errors
     /// [`Overflow`].
     pub fn is_done(&self, state: &State) -> Result<bool, Overflow> {
+        if self.left_out > 0 {
+            return Ok(false);
+        }
         for target in &self.targets {
             if !target.progress(state)?.is_done {
                 return Ok(false);
@@ -257,41 +270,6 @@ impl Order {
                     && reduction.target(&self.account, &self.terms.instrument).is_some()
             })
     }
-}
-
-/// One entry per position in scope, sorted by account and instrument.
-pub(super) fn fix_targets(state: &State, wanted: &Reduce) -> Result<Vec<Target>, Overflow> {
-    let mut targets = Vec::new();
-    let accounts = state.accounts().filter(|(id, _)| !wanted.is_house_only || state.limits().is_house(id));
-    for (account, own) in accounts {
-        for (instrument, holding) in own.holdings() {
-            let from = holding.position().quantity;
-            let is_wanted = wanted.instrument.as_ref().is_none_or(|only| only == instrument);
-            if from.is_zero() || !is_wanted || !is_in_scope(&wanted.scope, account, instrument, holding) {
-                continue;
-            }
-            let lot = state.instrument(instrument).map_or(Quantity::from_micros(1), |own| own.lot);
-            let target = shrunk(from, wanted.factor_ppm, lot)?;
-            targets.push(Target { account: account.clone(), instrument: instrument.clone(), from, target });
-        }
-    }
-    targets.sort_by(|a, b| (&a.account, &a.instrument).cmp(&(&b.account, &b.instrument)));
-    Ok(targets)
-}
-
-fn is_in_scope(scope: &Scope, account: &AccountId, instrument: &InstrumentId, holding: &Holding) -> bool {
-    match scope {
-        Scope::Global => true,
-        Scope::Account(own) => own == account,
-        Scope::Instrument(own) => own == instrument,
-        Scope::Pool(_) | Scope::Agent(_) => holding.is_traded_by(scope),
-    }
-}
-
-/// `quantity` x factor, rounded toward zero to the lot.
-fn shrunk(quantity: Quantity, factor_ppm: i64, lot: Quantity) -> Result<Quantity, Overflow> {
-    let size = quantity.magnitude()?.ppm(factor_ppm, Rounding::Down)?.floor_to(lot);
-    if quantity.is_negative() { size.negated() } else { Ok(size) }
 }
 
 /// What is less cannot be traded.

@@ -186,7 +186,7 @@ pub fn resume_evidence(state: &State, scope: &Scope) -> Vec<String> {
     evidence.push(format!("{standing} orders that must be canceled still stand"));
     let reductions = state.open_reductions().filter(|reduction| reduction.scope == *scope);
     evidence.extend(reductions.map(|reduction| {
-        let (id, positions) = (&reduction.id, reduction.targets.len());
+        let (id, positions) = (&reduction.id, reduction.positions());
         format!("reduction {id} of {positions} positions is under way, it ends when {scope} is ACTIVE")
     }));
     evidence

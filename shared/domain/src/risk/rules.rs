@@ -1,6 +1,10 @@
 //! Limits that can be changed while the gate runs: a closed set of names with
 //! units, a value for everybody and values of their own for single ids.
 
+mod whose;
+
+pub use whose::Whose;
+
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -351,6 +355,16 @@ pub enum RulesError {
         /// The largest.
         limit: i64,
     },
+    /// A value for a single id, of a limit that has one value for all.
+    #[error("{name} has one value for all: it cannot be set for {id}")]
+    NoOwnValues {
+        /// The limit.
+        name: &'static str,
+        /// Whose value it should be.
+        id: String,
+        /// As written.
+        key: String,
+    },
     /// A milder breaker would never fire before the harder one.
     #[error("{harder} is {harder_value}, it must not be below {milder}, which is {milder_value}")]
     Ladder {
@@ -370,7 +384,7 @@ impl RulesError {
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
-            Self::Unknown { key } | Self::OutOfRange { key, .. } => key,
+            Self::Unknown { key } | Self::OutOfRange { key, .. } | Self::NoOwnValues { key, .. } => key,
             Self::Ladder { harder, .. } => harder,
         }
     }
@@ -414,6 +428,7 @@ impl Rules {
     /// # Errors
     /// [`RulesError`] when the value makes no sense, also together with the others.
     pub fn set(&mut self, name: LimitName, id: &str, value: i64) -> Result<(), RulesError> {
+        check_id(name, id, &key(name, id))?;
         let limit = name.value_max();
         if !(0..=limit).contains(&value) {
             return Err(RulesError::OutOfRange { key: key(name, id), value, limit });
@@ -435,6 +450,7 @@ impl Rules {
         for (written, value) in values {
             let (text, id) = written.split_once('.').unwrap_or((written, ""));
             let name = LimitName::parse(text).ok_or_else(|| RulesError::Unknown { key: written.to_owned() })?;
+            check_id(name, id, written)?;
             let limit = name.value_max();
             if !(0..=limit).contains(&value) {
                 return Err(RulesError::OutOfRange { key: written.to_owned(), value, limit });
@@ -444,6 +460,26 @@ impl Rules {
         next.check_ladder()?;
         *self = next;
         Ok(())
+    }
+
+    /// Values that held before, as a journal has them: they were judged when they were set.
+    ///
+    /// # Errors
+    /// [`RulesError::Unknown`].
+    pub fn restore<'a>(&mut self, values: impl Iterator<Item = (&'a str, i64)>) -> Result<(), RulesError> {
+        for (written, value) in values {
+            let (text, id) = written.split_once('.').unwrap_or((written, ""));
+            let name = LimitName::parse(text).ok_or_else(|| RulesError::Unknown { key: written.to_owned() })?;
+            self.put(name, id, value);
+        }
+        Ok(())
+    }
+
+    /// Whether it has a value for anybody.
+    #[must_use]
+    pub fn is_on(&self, name: LimitName) -> bool {
+        let own = self.own.get(&name).is_some_and(|own| own.values().any(|value| *value > 0));
+        own || self.all(name).is_some()
     }
 
     /// What was decided before, in any order: only the end of it has to make sense.
@@ -475,95 +511,16 @@ impl Rules {
     }
 }
 
+fn check_id(name: LimitName, id: &str, key: &str) -> Result<(), RulesError> {
+    if id.is_empty() || name.whose().has_own_values() {
+        return Ok(());
+    }
+    Err(RulesError::NoOwnValues { name: name.as_str(), id: id.to_owned(), key: key.to_owned() })
+}
+
 fn key(name: LimitName, id: &str) -> String {
     if id.is_empty() { name.as_str().to_owned() } else { format!("{}.{id}", name.as_str()) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_limit_has_a_name_and_a_place_of_its_own() {
-        for (index, name) in LimitName::ALL.into_iter().enumerate() {
-            assert_eq!(name.index(), index);
-            assert_eq!(LimitName::parse(name.as_str()), Some(name));
-            assert!((0..=name.value_max()).contains(&name.default_value()));
-        }
-        assert_eq!(LimitName::parse("nothing"), None);
-    }
-
-    #[test]
-    fn a_value_of_ones_own_comes_first_and_zero_is_off() {
-        let mut rules = Rules::default();
-        let name = LimitName::PoolExposureMaxPpm;
-        assert_eq!((rules.of(name, "scalper"), rules.of(name, "value")), (Some(300_000), Some(300_000)));
-        rules.set(name, "scalper", 100_000).expect("in range");
-        assert_eq!((rules.of(name, "scalper"), rules.of(name, "value")), (Some(100_000), Some(300_000)));
-        rules.set(name, "scalper", 0).expect("in range");
-        assert_eq!((rules.of(name, "scalper"), rules.of(name, "value")), (None, Some(300_000)));
-        rules.set(name, "", 0).expect("in range");
-        assert_eq!((rules.of(name, "value"), rules.all(name)), (None, None));
-    }
-
-    #[test]
-    fn what_is_looser_needs_two_people() {
-        let check = |name: LimitName, from, to, expected| {
-            assert_eq!(name.is_loosened(from, to), expected, "{} {from} -> {to}", name.as_str());
-        };
-        // Most limits are the most that is allowed, and 0 is off.
-        for (from, to, expected) in
-            [(5, 6, true), (5, 5, false), (5, 4, false), (5, 0, true), (0, 5, false), (0, 0, false)]
-        {
-            check(LimitName::DayLossReducePpm, from, to, expected);
-        }
-        // Some are the least that is asked for.
-        for name in [LimitName::WalletFloorPpm, LimitName::AgentConfidenceMinPpm] {
-            for (from, to, expected) in [(5, 6, false), (5, 5, false), (5, 4, true), (5, 0, true), (0, 5, false)] {
-                check(name, from, to, expected);
-            }
-        }
-        // Off, all of a margined position is at risk: that is the strictest.
-        let all = PPM_MAX;
-        let margined = [(5, 6, false), (5, 4, true), (5, 0, false), (0, 5, true), (0, 0, false), (0, all, false)];
-        for (from, to, expected) in margined.into_iter().chain([(0, all - 1, true)]) {
-            check(LimitName::MarginedRiskPpm, from, to, expected);
-        }
-    }
-
-    #[test]
-    fn an_error_names_the_key_to_blame() {
-        let key = |key: &str, value| {
-            let refused = Rules::default().set_all([(key, value)].into_iter()).expect_err("refused");
-            refused.key().to_owned()
-        };
-        assert_eq!(key("nothing", 1), "nothing");
-        assert_eq!(key("trade_max_ppm.alice", -1), "trade_max_ppm.alice");
-        assert_eq!(key("drawdown_halt_ppm", 49_999), "drawdown_halt_ppm");
-    }
-
-    #[test]
-    fn nonsense_is_named() {
-        let check = |key: &str, value: i64, expected: &str| {
-            let mut rules = Rules::default();
-            let refused = rules.set_all([(key, value)].into_iter()).map_err(|error| error.to_string());
-            if expected.is_empty() {
-                assert_eq!(refused, Ok(()), "{key} {value}");
-            } else {
-                let refused = refused.expect_err("refused");
-                assert!(refused.contains(expected), "{key} {value}: {refused}");
-                assert_eq!(rules, Rules::default(), "a refusal changes nothing");
-            }
-        };
-        check("day_loss", 1, "there is no limit day_loss");
-        check("trade_max_ppm", 1_000_000, "");
-        check("trade_max_ppm", 1_000_001, "trade_max_ppm is 1000001, it must be 0 to 1000000");
-        check("trade_max_ppm.alice", -1, "trade_max_ppm.alice is -1");
-        check("day_loss_reduce_ppm", 30_000, "");
-        check("day_loss_reduce_ppm", 29_999, "day_loss_reduce_ppm is 29999, it must not be below agent_loss_halt_ppm");
-        check("drawdown_halt_ppm", 50_000, "");
-        check("drawdown_halt_ppm", 49_999, "drawdown_halt_ppm is 49999, it must not be below day_loss_reduce_ppm");
-        check("month_loss_halt_ppm", 49_999, "month_loss_halt_ppm is 49999, it must not be below day_loss_reduce_ppm");
-        check("drawdown_halt_ppm", 0, "");
-    }
-}
+mod tests;

@@ -5,7 +5,8 @@ use crate::{
     output::{Format, moment},
 };
 use clap::Subcommand;
-use tragen_contracts::v1;
+use tragen_contracts::v1::{self, ScopeKind};
+use tragen_domain::risk::{LimitName, Whose};
 
 /// What to do about limits by scope.
 #[derive(Debug, Subcommand)]
@@ -43,12 +44,13 @@ impl LimitsCommand {
         match self {
             Self::Show => {
                 let limits = risk.list_limits(ask(v1::ListLimitsRequest {})).await?.into_inner().limits;
-                let headers = ["LIMIT", "OF", "VALUE", "DEFAULT", "BY", "SINCE", "REASON"];
+                let headers = ["LIMIT", "OF", "VALUE", "STATE", "DEFAULT", "BY", "SINCE", "REASON"];
                 format.list("limits", &limits, &headers, row)
             }
             Self::Propose { name, value, id, reason } => {
-                let question = v1::ProposeLimitRequest { name, id, value, reason };
+                let question = v1::ProposeLimitRequest { name: name.clone(), id: id.clone(), value, reason };
                 let answer = risk.propose_limit(ask(question)).await?.into_inner();
+                warn(api, (&name, &id), &answer.warning).await;
                 if answer.is_done {
                     return format.record(&answer, &[("value", answer.value.to_string())]);
                 }
@@ -70,12 +72,31 @@ impl LimitsCommand {
     }
 }
 
+/// A value for nobody is taken, and said; `told` is what the guard says of it.
+async fn warn(api: &Api, (name, id): (&str, &str), told: &str) {
+    let kind = match LimitName::parse(name).map(LimitName::whose) {
+        Some(Whose::Pool) if !id.is_empty() => ScopeKind::Pool,
+        Some(Whose::Agent) if !id.is_empty() => ScopeKind::Agent,
+        Some(_) | None => ScopeKind::Unspecified,
+    };
+    super::warn(api, &v1::Scope { kind: kind.into(), id: id.to_owned() }, told).await;
+}
+
+fn state(limit: &v1::LimitValue) -> String {
+    match (limit.value, limit.off_because.as_str()) {
+        (0, _) => "off".to_owned(),
+        (_, "") => "on".to_owned(),
+        (_, because) => format!("off: {because}"),
+    }
+}
+
 fn row(limit: &v1::LimitValue) -> Vec<String> {
     let since = if limit.changed_at_micros == 0 { String::new() } else { moment(limit.changed_at_micros / 1_000_000) };
     vec![
         limit.name.clone(),
         limit.id.clone(),
         limit.value.to_string(),
+        state(limit),
         limit.default_value.to_string(),
         limit.changed_by.clone(),
         since,

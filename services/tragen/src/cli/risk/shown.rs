@@ -53,7 +53,7 @@ pub(super) fn state_line(answer: &v1::GetRiskStateResponse) -> String {
     let open = answer.reductions.iter().filter(|reduction| reduction.ended_at_micros == 0);
     let open = open.map(|own| {
         let overdue = if own.is_overdue { " overdue" } else { "" };
-        format!("; reduction {} {}/{}{overdue}", own.command_id, own.done_positions, own.total_positions)
+        format!("; reduction {} {}{overdue}", own.command_id, done(own))
     });
     format!(
         "epoch {}: {}; {} orders, {} workers{}",
@@ -148,7 +148,16 @@ fn reduction_fields(reduction: &v1::ReductionStatus) -> Vec<(&'static str, Strin
         ("factor", decimal(reduction.factor_ppm)),
         ("epoch", reduction.epoch.to_string()),
         ("positions", format!("{} of {} are at their target", reduction.done_positions, reduction.total_positions)),
+        ("waiting", waiting(reduction)),
     ]
+}
+
+/// More positions than one command may be about at a time.
+fn waiting(reduction: &v1::ReductionStatus) -> String {
+    match reduction.waiting_positions {
+        0 => String::new(),
+        waiting => format!("{waiting} get their target as those before them reach theirs"),
+    }
 }
 
 fn show_reductions(format: Format, reductions: &[v1::ReductionStatus]) -> anyhow::Result<()> {
@@ -158,7 +167,7 @@ fn show_reductions(format: Format, reductions: &[v1::ReductionStatus]) -> anyhow
             own.command_id.clone(),
             own.scope.as_ref().map(scope_text).unwrap_or_default(),
             decimal(own.factor_ppm),
-            format!("{}/{}", own.done_positions, own.total_positions),
+            done(own),
             moment(own.ordered_at_micros / 1_000_000),
             if own.is_overdue { "OVERDUE".to_owned() } else { moment(own.ended_at_micros / 1_000_000) },
             own.ordered_by.clone(),
@@ -166,6 +175,14 @@ fn show_reductions(format: Format, reductions: &[v1::ReductionStatus]) -> anyhow
         ]
     })?;
     reductions.iter().try_for_each(|reduction| show_positions(format, reduction))
+}
+
+fn done(reduction: &v1::ReductionStatus) -> String {
+    let (done, total) = (reduction.done_positions, reduction.total_positions);
+    match reduction.waiting_positions {
+        0 => format!("{done}/{total}"),
+        waiting => format!("{done}/{total}, {waiting} wait"),
+    }
 }
 
 fn show_positions(format: Format, reduction: &v1::ReductionStatus) -> anyhow::Result<()> {

@@ -224,7 +224,6 @@ fn a_trip_is_told_once_under_one_name_and_a_refusal_has_its_code() {
     assert_eq!(ResetRefused::ValueUnknown { kind }.as_str(), "BREAKER_VALUE_UNKNOWN");
     assert_eq!(ReductionRefused::FactorOutOfRange { factor_ppm: 1 }.as_str(), "FACTOR_OUT_OF_RANGE");
     assert_eq!(ReductionRefused::CommandReused.as_str(), "COMMAND_REUSED");
-    assert_eq!(ReductionRefused::TooManyPositions { limit: 1, found: 2 }.as_str(), "TOO_MANY_POSITIONS");
     assert_eq!(ReductionRefused::TooManyReductions { limit: 1 }.as_str(), "TOO_MANY_REDUCTIONS");
     assert_eq!(ReductionRefused::OutOfRange.as_str(), "QUANTITY_OUT_OF_RANGE");
 }

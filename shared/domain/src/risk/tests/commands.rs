@@ -53,7 +53,82 @@ fn a_target_is_the_quantity_times_the_factor_toward_zero_on_the_lot() {
     check("-3", 500_000, "-1");
     check("3", 999_999, "2");
     check("7", 0, "0");
-    check("7", 1_000_000, "7");
+}
+
+#[test]
+fn what_keeps_its_size_needs_no_target_and_no_place() {
+    let check = |factor_ppm, expected: &[&str]| {
+        let mut state = state();
+        state.limits_mut().commands.reduction_targets_max = 1;
+        // A lot of P is a whole contract: nine tenths of one are none.
+        state.apply(posted("1000", 2, &[("P", "1"), ("S", "1")])).expect("fits");
+        order(&mut state, wanted("c1", Scope::Global, factor_ppm));
+        let found: Vec<String> = targets(&state, "c1").into_iter().map(|(_, target)| target).collect();
+        let left_out = state.reduction(&id("c1")).expect("kept").left_out;
+        assert_eq!((found, left_out), (expected.iter().map(ToString::to_string).collect(), 0), "{factor_ppm}");
+    };
+    check(1_000_000, &[]);
+    let mut state = state();
+    state.limits_mut().commands.reduction_targets_max = 1;
+    state.apply(posted("1000", 2, &[("P", "1"), ("S", "1")])).expect("fits");
+    order(&mut state, wanted("c1", Scope::Global, 900_000));
+    let reduction = state.reduction(&id("c1")).expect("kept");
+    assert_eq!((targets(&state, "c1"), reduction.left_out), (vec![("P".to_owned(), "0".to_owned())], 1));
+}
+
+#[test]
+fn more_positions_than_fit_are_reduced_in_portions() {
+    let mut state = state();
+    state.limits_mut().commands.reduction_targets_max = 1;
+    state.apply(posted("1000", 2, &[("P", "10"), ("S", "1"), ("M", "0")])).expect("fits");
+    order(&mut state, wanted("c1", Scope::Global, 500_000));
+    tightened(&mut state, Scope::Global, TradingState::Reducing);
+    let reduction = |state: &State| state.reduction(&id("c1")).expect("kept").clone();
+    let first = reduction(&state);
+    assert_eq!((targets(&state, "c1"), first.left_out), (vec![("P".to_owned(), "5".to_owned())], 1));
+    assert_eq!((first.positions(), first.is_done(&state)), (2, Ok(false)));
+    assert_eq!(next_portion(&state, &first), Ok(None), "its only target is not reached");
+
+    let selling = approve(&mut state, &step("t1", Purpose::Reduce(id("c1")), (Side::Sell, "5")));
+    fill(&mut state, &selling, 1, "0.5", "5", TradeStatus::Filled);
+    assert_eq!(reduction(&state).is_done(&state), Ok(false), "the other position waits");
+    let next = next_portion(&state, &reduction(&state)).expect("fits").expect("there is room");
+    assert_eq!((next.id.clone(), next.epoch, next.ordered_at), (first.id.clone(), first.epoch, first.ordered_at));
+    state.apply(Record::ReductionOrdered(Box::new(next.clone()))).expect("fits");
+    assert_eq!(targets(&state, "c1"), [("S".to_owned(), "0.5".to_owned())]);
+    assert_eq!((next.left_out, next.done_before, next.positions()), (0, 1, 2));
+    assert_eq!(state.changes().filter(|change| change.reduction.is_some()).count(), 1, "it is one command");
+    assert_eq!(next_portion(&state, &reduction(&state)), Ok(None), "there is no third one");
+    assert_eq!(order_reduction(&state, wanted("c1", Scope::Global, 500_000), NOW), Ok(None), "it is known");
+
+    let mut second = step("t2", Purpose::Reduce(id("c1")), (Side::Sell, "0.5"));
+    second.terms.instrument = id("S");
+    let selling = approve(&mut state, &second);
+    assert_eq!(reduction(&state).is_done(&state), Ok(false));
+    fill(&mut state, &selling, 1, "100", "0.5", TradeStatus::Filled);
+    assert_eq!(reduction(&state).is_done(&state), Ok(true));
+}
+
+#[test]
+fn a_position_that_nobody_can_trade_keeps_only_its_own_place() {
+    let mut state = state();
+    state.limits_mut().commands.reduction_targets_max = 2;
+    state.apply(posted("1000", 2, &[("P", "10"), ("S", "1"), ("T", "1")])).expect("fits");
+    order(&mut state, wanted("c1", Scope::Global, 0));
+    tightened(&mut state, Scope::Global, TradingState::Reducing);
+    state.apply(posted("1000", 3, &[("S", "0")])).expect("fits");
+    let next = next_portion(&state, state.reduction(&id("c1")).expect("kept")).expect("fits").expect("half is done");
+    let next: Vec<_> = next.targets.iter().map(|own| (own.instrument.as_str(), own.from.to_string())).collect();
+    assert_eq!(next, [("P", "10".to_owned()), ("T", "1".to_owned())], "P stays, as it was fixed");
+    // With less than a quarter done nothing changes: every portion is one message.
+    state.limits_mut().commands.reduction_targets_max = 5;
+    let mut large = state.reduction(&id("c1")).expect("kept").clone();
+    let done = large.targets.pop().expect("S, which is closed");
+    let open = large.targets.pop().expect("P");
+    large.targets = vec![open.clone(), open.clone(), open.clone(), open.clone(), done.clone()];
+    assert_eq!(next_portion(&state, &large), Ok(None));
+    large.targets = vec![open.clone(), open.clone(), open, done];
+    assert!(next_portion(&state, &large).expect("fits").is_some());
 }
 
 #[test]
@@ -90,9 +165,6 @@ fn a_command_is_obeyed_once_and_nonsense_is_named() {
         let refused = order_reduction(&state, wanted("c2", Scope::Global, factor_ppm), NOW);
         assert_eq!(refused, Err(ReductionRefused::FactorOutOfRange { factor_ppm }));
     }
-    state.limits_mut().commands.reduction_targets_max = 1;
-    let refused = order_reduction(&state, wanted("c2", Scope::Global, 0), NOW);
-    assert_eq!(refused, Err(ReductionRefused::TooManyPositions { limit: 1, found: 2 }));
     state.limits_mut().commands.reductions_max = 1;
     let refused = order_reduction(&state, wanted("c2", Scope::Instrument(id("P")), 0), NOW);
     assert_eq!(refused, Err(ReductionRefused::TooManyReductions { limit: 1 }));
