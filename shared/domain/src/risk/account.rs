@@ -204,11 +204,8 @@ impl AccountState {
         match (place, now) {
             (Some(place), Some(now)) => self.rare_mut().margined[place] = now,
             (Some(place), None) => {
-                let rare = self.rare_mut();
-                rare.margined.remove(place);
-                if *rare == Rare::default() {
-                    self.rare = None;
-                }
+                self.rare_mut().margined.remove(place);
+                self.drop_empty_rare();
             }
             (None, Some(now)) => self.rare_mut().margined.push(now),
             (None, None) => {}
@@ -307,8 +304,16 @@ impl AccountState {
         if let Some((currency, amount)) = released {
             let balance = self.balance_mut(&currency);
             balance.held = balance.held.minus(amount)?;
+            self.drop_empty_rare();
         }
         Ok(())
+    }
+
+    /// Whoever has withdrawn once is as small as before: what is remembered does not depend on the order of things.
+    fn drop_empty_rare(&mut self) {
+        if self.rare.as_deref().is_some_and(|rare| *rare == Rare::default()) {
+            self.rare = None;
+        }
     }
 
     /// Instruments with unposted fills of `trade`.
