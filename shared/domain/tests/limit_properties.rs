@@ -11,8 +11,8 @@ use tragen_domain::{
     order::{OrderPrice, OrderTerms, Side, TimeInForce, TradeStatus},
     risk::{
         Advice, BreakerRecord, Denied, Executed, Limits, Measured, Order, Posted, PostedBalance, Proposed, Prospects,
-        Purpose, Record, RepeatedOrders, Scope, State, TradingState, check_invariants, decide, inspect, tighten,
-        what_if,
+        Purpose, Record, RepeatedOrders, Scope, ScopeState, State, TradingState, check_invariants, decide, inspect,
+        tighten, what_if,
     },
     tier::Tier,
     time::Timestamp,
@@ -42,6 +42,7 @@ enum Step {
     Close { order: usize },
     Pay { account: usize, cents: i64 },
     Wait { millis: i64 },
+    State { scope: usize, to: TradingState },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -54,7 +55,24 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..16_usize).prop_map(|order| Step::Close { order }),
         1 => (0..4_usize, -2_000..5_000_i64).prop_map(|(account, cents)| Step::Pay { account, cents }),
         2 => (1..700_i64).prop_map(|millis| Step::Wait { millis }),
+        1 => (0..SCOPES, state()).prop_map(|(scope, to)| Step::State { scope, to }),
     ]
+}
+
+fn state() -> impl Strategy<Value = TradingState> {
+    prop_oneof![5 => Just(TradingState::Active), 2 => Just(TradingState::Reducing), 1 => Just(TradingState::Halted)]
+}
+
+/// Everything, pools, instruments, accounts.
+const SCOPES: usize = 11;
+
+fn scope(number: usize) -> Scope {
+    match number {
+        0 => Scope::Global,
+        own @ 1..3 => Scope::Pool(id(POOLS[own - 1])),
+        own @ 3..7 => Scope::Instrument(id(INSTRUMENTS[own - 3].0)),
+        own => Scope::Account(id(ACCOUNTS[own - 7])),
+    }
 }
 
 fn id<K: Kind>(text: impl AsRef<str>) -> Id<K> {
@@ -73,6 +91,8 @@ struct World {
     version: i64,
     counter: u32,
     approved_at: Vec<(usize, Timestamp)>,
+    /// By the number of the scope.
+    states: [TradingState; SCOPES],
 }
 
 fn limits() -> Limits {
@@ -108,6 +128,7 @@ impl World {
             version: 0,
             counter: 0,
             approved_at: Vec::new(),
+            states: [TradingState::Active; SCOPES],
         };
         for (name, style) in INSTRUMENTS {
             let prediction = (style == SettlementStyle::Prediction).then(|| (id("match"), Outcome::Home));
@@ -170,6 +191,11 @@ impl World {
                 self.post(*account);
             }
             Step::Wait { millis } => self.now = self.now.plus_millis(*millis),
+            Step::State { scope: number, to } => {
+                let change = tighten(&self.gate, scope(*number), *to, "test", "test", self.now);
+                self.apply(Record::ScopeChanged(ScopeState { state: *to, ..change }));
+                self.states[*number] = *to;
+            }
             Step::Fill { .. } | Step::Close { .. } => {}
         }
     }
@@ -202,6 +228,13 @@ impl World {
         assert_eq!(decided.as_ref().err(), inspected.denied().as_ref(), "an inspection says what a decision does");
         self.check_what_if(&proposed, decided.as_ref().err());
         let Ok(approved) = decided else { return };
+        let worst = [0, 1 + pool, 3 + instrument, 7 + account].map(|number| self.states[number]).into_iter().max();
+        assert_ne!(worst, Some(TradingState::Halted), "approved while halted: {proposed:?}");
+        if worst == Some(TradingState::Reducing) {
+            let holding = self.gate.account(&proposed.account).and_then(|own| own.holding(&proposed.terms.instrument));
+            let closable = holding.map_or(Quantity::ZERO, |own| own.closable(side).expect("fits"));
+            assert!(quantity * ONE <= closable.micros(), "{quantity} of {closable} while reducing");
+        }
         assert_eq!(inspected.order.as_ref(), Some(&*approved));
         let order = Order::clone(&approved);
         self.apply(Record::Approved(Box::new(order.clone())));
