@@ -16,7 +16,7 @@ mod market;
 mod news;
 mod operations;
 mod pools;
-mod probe;
+pub(crate) mod probe;
 mod replay;
 mod risk;
 mod serve;

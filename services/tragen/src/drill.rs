@@ -8,6 +8,7 @@
 //! | `drill/step.rs` | what a drill is made of |
 //! | `drill/play.rs` | playing the steps and noting what was seen |
 //! | `drill/play/operator.rs` | the steps that people at the helm do |
+//! | `drill/play/commands.rs` | the steps that show what limits of their commands do |
 //! | `drill/orders.rs` | drills of what one order must look like |
 //! | `drill/accounts.rs` | drills of what one account may |
 //! | `drill/house.rs` | drills of the pooled capital |
@@ -16,11 +17,13 @@
 //! | `drill/agents.rs` | drills of what configured agents may |
 //! | `drill/breakers.rs` | drills of what trips by itself |
 //! | `drill/losses.rs` | drills of losses before their breaker acts, and of agents that move together |
+//! | `drill/commands.rs` | drills of what operators' commands may, and of repeats that are only counted |
 //! | `drill/missing.rs` | limits without a drill, and why |
 
 mod accounts;
 mod agents;
 mod breakers;
+mod commands;
 mod house;
 mod losses;
 mod missing;
@@ -50,6 +53,7 @@ pub(crate) fn all() -> Vec<Drill> {
     drills.extend(agents::drills());
     drills.extend(breakers::drills());
     drills.extend(losses::drills());
+    drills.extend(commands::drills());
     drills
 }
 
@@ -138,6 +142,12 @@ mod tests {
             | Step::Unfreeze
             | Step::ResumeRefused(_)
             | Step::Becomes(..)
+            | Step::Shrink(_)
+            | Step::Overdue(_)
+            | Step::Flatten
+            | Step::FlattenWaits(_)
+            | Step::CoolsDown(..)
+            | Step::FillsAndCounts(..)
             | Step::Wait(_) => None,
         };
         drill.steps.iter().filter_map(denial).chain([drill.limit.to_owned()]).collect()
@@ -152,6 +162,13 @@ mod tests {
         assert_eq!(names.len(), drills.len() + MISSING.len(), "a missing drill is there");
         let denials = DenialReason::ALL.map(|reason| reason.as_str().to_lowercase());
         let all = denials.iter().map(String::as_str).chain(LimitName::ALL.map(LimitName::as_str));
+        // Limits that deny no order of a user: states of every kind of scope, and those of operators' commands.
+        let scopes = ["global", "pool", "agent", "instrument", "account"];
+        let states: Vec<String> =
+            scopes.iter().flat_map(|own| [format!("halted_{own}"), format!("reducing_{own}")]).collect();
+        let commands =
+            ["flatten_orders_per_minute_max", "reduction_overdue_ms", "resume_cooldown_ms", "repeated_orders"];
+        let all = all.chain(states.iter().map(String::as_str)).chain(commands);
         let mut covered: BTreeSet<String> = drills.iter().flat_map(covers).collect();
         covered.extend(MISSING.iter().map(|missing| missing.limit.to_owned()));
         let forgotten: Vec<&str> = all.filter(|name| !covered.contains(*name)).collect();

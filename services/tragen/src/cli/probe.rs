@@ -33,9 +33,9 @@ impl ProbeArgs {
     }
 }
 
-/// Status and body of the answer to a plain GET; at most 64 KiB are read.
-pub(super) async fn get(url: &str) -> anyhow::Result<(u16, String)> {
-    const ANSWER_BYTES_MAX: u64 = 65_536;
+/// Status and body of the answer to a plain GET; at most 1 MiB are read.
+pub(crate) async fn get(url: &str) -> anyhow::Result<(u16, String)> {
+    const ANSWER_BYTES_MAX: u64 = 1 << 20;
     let rest = url.strip_prefix("http://").context("the address must start with http://")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let address = if host.rsplit(']').next().is_some_and(|end| end.contains(':')) {

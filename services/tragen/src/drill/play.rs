@@ -1,6 +1,7 @@
 //! Playing a drill: each step is done for real, and what comes of it must be
 //! exactly what the drill says.
 
+mod commands;
 mod operator;
 
 use super::{
@@ -128,6 +129,12 @@ impl Player<'_> {
             Step::Unfreeze => self.unfreeze().await,
             Step::ResumeRefused(at) => self.resume_refused(at, "BREAKER_COOLDOWN").await,
             Step::Becomes(at, state, trip) => self.becomes(at, state, trip).await,
+            Step::Shrink(at) => self.shrink(at).await,
+            Step::Overdue(overdue_ms) => self.overdue(overdue_ms).await,
+            Step::Flatten => self.flatten().await,
+            Step::FlattenWaits(limit) => self.flatten_waits(limit).await,
+            Step::CoolsDown(at, cooldown_ms) => self.cools_down(at, cooldown_ms).await,
+            Step::FillsAndCounts(order, within_ms) => self.fills_and_counts(order, within_ms).await,
             Step::Wait(time) => {
                 sleep(time).await;
                 Ok(())

@@ -21,11 +21,13 @@ pub(crate) enum Setting {
     Losses,
     /// A house of two accounts whose agents are compared ten times a second.
     Together,
+    /// Small limits of operators' commands; repeated orders are counted, as by default.
+    Commands,
 }
 
 impl Setting {
     /// Every setting.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Limits,
         Self::Repeats,
         Self::Breakers,
@@ -34,12 +36,13 @@ impl Setting {
         Self::Memory,
         Self::Losses,
         Self::Together,
+        Self::Commands,
     ];
 
     /// Whether each drill needs a system of its own: losses that a drill has made stay.
     pub(crate) const fn is_used_once(self) -> bool {
         match self {
-            Self::Limits | Self::Repeats | Self::Venue | Self::Equity | Self::Memory => false,
+            Self::Limits | Self::Repeats | Self::Venue | Self::Equity | Self::Memory | Self::Commands => false,
             Self::Breakers | Self::Losses | Self::Together => true,
         }
     }
@@ -62,13 +65,17 @@ impl Setting {
                 "repeated_orders = \"off\"\nramp_ms = 0\nbreaker_cooldown_ms = 0\ncorrelation_interval_ms = 100\n\
                  equity_age_max_ms = 60000\n"
             }
+            Self::Commands => {
+                "order_value_max_micros = 400000000\nramp_ms = 0\nresume_cooldown_ms = 1000\n\
+                 commands = { flatten_orders_per_minute_max = 1, reduction_overdue_ms = 1000 }\n"
+            }
         }
     }
 
     /// How the guard runs besides its limits.
     fn guard(self) -> &'static str {
         match self {
-            Self::Limits | Self::Repeats | Self::Breakers | Self::Together => "measure_ms = 50\n",
+            Self::Limits | Self::Repeats | Self::Breakers | Self::Together | Self::Commands => "measure_ms = 50\n",
             Self::Venue => "measure_ms = 50\n[risk_guard.venue_faults]\nunanswered_ppm = 1000000\n",
             Self::Equity => "measure_ms = 1000\n",
             Self::Memory => "measure_ms = 50\nmemory_limit_bytes = 1000000\n",
@@ -85,7 +92,8 @@ impl Setting {
             | Self::Venue
             | Self::Equity
             | Self::Memory
-            | Self::Losses => format!("[\"{}\"]", house::ACCOUNT),
+            | Self::Losses
+            | Self::Commands => format!("[\"{}\"]", house::ACCOUNT),
             Self::Together => format!("[\"{}\", \"{}\"]", house::ACCOUNT, house::PARTNER),
         }
     }

@@ -53,6 +53,7 @@ pub(crate) struct Stage {
     api: Api,
     keys: Arc<Keys>,
     bus: Bus,
+    grpc: String,
     _folder: TempDir,
 }
 
@@ -89,7 +90,7 @@ impl Stage {
         let keys = Arc::new(Keys::load_or_create(&data)?);
         let api = Api::connect(&ready.grpc, Bearer::None).await?;
         let bus = Bus::connect(&ready.nats, "drill").await?;
-        let stage = Self { child, api, keys, bus, _folder: folder };
+        let stage = Self { child, api, keys, bus, grpc: ready.grpc, _folder: folder };
         stage.deposit(house::ACCOUNT, CAPITAL).await?;
         if setting == Setting::Together {
             stage.deposit(house::PARTNER, CAPITAL).await?;
@@ -233,6 +234,28 @@ impl Stage {
                 return Ok(alert);
             }
         }
+    }
+
+    /// The first alert with this code of `subject`.
+    ///
+    /// # Errors
+    /// When the bus is gone.
+    pub(crate) async fn alert_of(&self, subject: &str, code: &str) -> anyhow::Result<()> {
+        let lifecycle = Lifecycle::new(1);
+        let context = lifecycle.context("drill", Spans::default());
+        let mut alerts = self.bus.follow(&context, Stream::Alerts, "", StartAt::Beginning).await?;
+        loop {
+            let message = alerts.next().await.context("the bus is gone")?;
+            let alert = v1::Alert::decode(message.payload).context("decoding an alert")?;
+            if alert.code == code && alert.subject.contains(subject) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Where the system's metrics are.
+    pub(crate) fn metrics_url(&self) -> String {
+        format!("{}/metrics", self.grpc)
     }
 
     /// The first warning of the breaker with this code.

@@ -2,7 +2,7 @@
 
 use super::{
     setting::Setting,
-    step::{ASK, At, BID, Denial, Drill, Listing, ONE, Observed, Order, Owner, Step, buy, sell},
+    step::{ASK, At, BID, Denial, Drill, Listing, ONE, Observed, Order, Owner, Signal, Step, buy, sell},
 };
 use tragen_contracts::v1::{DenialCode as Code, TradingState as State};
 
@@ -11,10 +11,12 @@ pub(super) fn drills() -> Vec<Drill> {
         halted("halted_account", At::Account),
         halted("halted_instrument", At::Instrument),
         halted("halted_pool", At::Pool),
+        halted("halted_agent", At::Agent),
         halted("halted_global", At::Global),
         reducing("reducing_account", At::Account),
         reducing("reducing_instrument", At::Instrument),
         reducing("reducing_pool", At::Pool),
+        reducing("reducing_agent", At::Agent),
         reducing("reducing_global", At::Global),
     ]
 }
@@ -23,8 +25,18 @@ fn denied(order: Order, code: Code, limit: i64, observed: i64) -> Step {
     Step::Denied(order, Denial { code, limit, observed: Observed::Is(observed) })
 }
 
+/// Who wants it: a halt of an agent is about what that agent wants.
+const fn wants(at: At, order: Order) -> Order {
+    match at {
+        At::Agent => order.signaled(Signal::PLAIN),
+        At::Global | At::Pool | At::Account | At::Instrument => order,
+    }
+}
+
 /// Nothing passes, not even what closes; then only what closes; then everything.
 fn halted(limit: &'static str, at: At) -> Drill {
+    let buy = |contracts, price| wants(at, buy(contracts, price));
+    let sell = |contracts, price| wants(at, sell(contracts, price));
     let steps = vec![
         Step::Fills(buy(10, ASK)),
         Step::Halt(at),
@@ -41,6 +53,8 @@ fn halted(limit: &'static str, at: At) -> Drill {
 
 /// What closes passes up to the position, and no further.
 fn reducing(limit: &'static str, at: At) -> Drill {
+    let buy = |contracts, price| wants(at, buy(contracts, price));
+    let sell = |contracts, price| wants(at, sell(contracts, price));
     let steps = vec![
         Step::Fills(buy(10, ASK)),
         Step::Reduce(at),

@@ -267,6 +267,19 @@ pub(crate) enum Step {
     ResumeRefused(At),
     /// The scope must come to this state by itself, by a breaker with this value at this limit.
     Becomes(At, v1::TradingState, Trip),
+    /// An operator lets the scope only reduce, to nothing.
+    Shrink(At),
+    /// The reduction that was ordered last is not through after so many milliseconds, and people are told.
+    Overdue(i64),
+    /// A risk admin flattens the drill's account, early enough in a minute.
+    Flatten,
+    /// The flatten lane waits with what is left: so many orders a minute are its limit.
+    FlattenWaits(u32),
+    /// Two people cannot make the scope milder yet: it was tightened less than so many milliseconds ago.
+    CoolsDown(At, i64),
+    /// An order that must be filled in full, and counted as one that equals another of less than so many
+    /// milliseconds ago.
+    FillsAndCounts(Order, i64),
     /// Time goes on.
     Wait(Duration),
 }
