@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use tragen_bus::{Bus, StartAt, Stream};
-use tragen_contracts::v1;
+use tragen_contracts::v1::{self, journal_record::Kind};
 use tragen_host::{Lifecycle, trace::Spans};
 
 /// Everything that streams say of trades.
@@ -10,6 +10,8 @@ use tragen_host::{Lifecycle, trace::Spans};
 pub(crate) struct Told {
     /// How often each trade was approved.
     pub(crate) approvals: BTreeMap<String, usize>,
+    /// Trades whose order was decided, one way or the other.
+    pub(crate) orders_proposed: BTreeSet<String>,
     /// Every end that was told of each trade.
     pub(crate) ends: BTreeMap<String, BTreeSet<&'static str>>,
     /// Executions that were told.
@@ -24,9 +26,13 @@ impl Told {
         let mut told = Self::default();
         each(bus, Stream::Journal, |batch: v1::JournalBatch| {
             for record in batch.records {
-                if let (Some(v1::journal_record::Kind::Approved(_)), Some(key)) = (record.kind, record.key) {
-                    *told.approvals.entry(key.trade_id).or_default() += 1;
+                let refused = matches!(&record.kind, Some(Kind::Refused(refused)) if refused.proposed.is_some());
+                let approved = matches!(record.kind, Some(Kind::Approved(_)));
+                let Some(key) = record.key.filter(|_| refused || approved) else { continue };
+                if approved {
+                    *told.approvals.entry(key.trade_id.clone()).or_default() += 1;
                 }
+                told.orders_proposed.insert(key.trade_id);
             }
         })
         .await;

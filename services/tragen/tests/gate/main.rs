@@ -10,6 +10,7 @@ mod gone;
 mod load;
 mod orders;
 mod parted;
+mod paused;
 mod process;
 #[path = "../chaos/proxy.rs"]
 mod proxy;

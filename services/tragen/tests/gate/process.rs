@@ -39,6 +39,7 @@ impl Process {
             .arg(folder.join("ready.json"))
             .env("TRAGEN_FAILPOINT_FILE", folder.join("failpoint"))
             .env("TRAGEN_CLOCK_FILE", folder.join("clock"))
+            .env("TRAGEN_LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -54,6 +55,13 @@ impl Process {
             assert!(!self.is_gone() && started.elapsed() < PATIENCE, "it is not ready:\n{}", self.said());
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Where its API is, once it is ready.
+    pub(crate) fn grpc(&self) -> String {
+        let ready = fs::read(self.folder.join("ready.json")).expect("it is ready");
+        let ready: serde_json::Value = serde_json::from_slice(&ready).expect("JSON");
+        ready["grpc"].as_str().expect("an address").to_owned()
     }
 
     /// What it has said since it was started, woken up or listened to anew.

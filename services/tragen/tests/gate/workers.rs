@@ -19,10 +19,16 @@ use tragen_contracts::v1::{self, guard_answer::Answer, guard_question::Question}
 
 /// Requests in one message.
 const AT_ONCE: usize = 5;
-/// How long a worker is parted: longer than its lease.
-const PARTED_FOR: Duration = Duration::from_millis(1_500);
+/// How long a worker is asked while it is parted: longer than its lease.
+const ASKED_FOR: Duration = Duration::from_millis(1_500);
 /// So late an answer comes over a wire that is too slow for a lease.
 const LATE: Duration = Duration::from_millis(1_200);
+
+/// How long a worker is parted or frozen: as long as it is asked, or as many seconds as `TRAGEN_PARTED_SECS` says.
+pub(crate) fn parted_for() -> Duration {
+    let told = std::env::var("TRAGEN_PARTED_SECS").ok();
+    told.map_or(ASKED_FOR, |secs| Duration::from_secs(secs.parse().expect("TRAGEN_PARTED_SECS is a number")))
+}
 
 /// A worker on a wire of its own.
 pub(crate) struct Worker {
@@ -48,14 +54,14 @@ pub(crate) async fn request_for(world: &mut World, time: Duration) -> Vec<String
     asked
 }
 
-async fn halt(world: &World) -> v1::HaltResponse {
+pub(crate) async fn halt(world: &World) -> v1::HaltResponse {
     let request = v1::HaltRequest { scope: None, reason: "parted".to_owned(), wait_ms: 200 };
     let Answer::Halt(halted) = world.ask_as("olga", Question::Halt(request)).await else { panic!("refused") };
     halted
 }
 
 /// Two people, from HALTED to ACTIVE.
-async fn resume(world: &World) {
+pub(crate) async fn resume(world: &World) {
     for _ in 0..2 {
         let request = v1::ProposeResumeRequest { reason: "over".to_owned(), ..v1::ProposeResumeRequest::default() };
         let proposed = world.ask_as("rita", Question::ProposeResume(request)).await;
@@ -67,7 +73,7 @@ async fn resume(world: &World) {
 }
 
 /// Waits until the worker is known to have applied the newest epoch.
-async fn confirmed(world: &World) {
+pub(crate) async fn confirmed(world: &World) {
     let started = Instant::now();
     loop {
         let Answer::State(state) = world.ask(Question::GetState(v1::GetRiskStateRequest {})).await else {
@@ -100,7 +106,9 @@ async fn a_halt_holds_for_a_worker_that_is_parted_and_nothing_old_is_applied_whe
         let halted = halt(&world).await;
         let told = Told::read(&world.bus).await;
         let since = world.executed().await;
-        let late = request_for(&mut world, PARTED_FOR).await;
+        let parted_at = Instant::now();
+        let late = request_for(&mut world, ASKED_FOR).await;
+        sleep(parted_for().saturating_sub(parted_at.elapsed())).await;
         assert_eq!(world.executed().await, since, "{traffic:?}: executed after the halt");
         worker.wire.set(Traffic::Flows);
         confirmed(&world).await;

@@ -112,6 +112,28 @@ impl World {
         process
     }
 
+    /// The API.
+    pub(crate) async fn router(&self) -> Process {
+        self.start_service("router", self.nats.url()).await
+    }
+
+    /// What `account` shows to the API.
+    pub(crate) fn token(&self, account: &str, role: &str) -> String {
+        let data = self.folder.path().join("data");
+        let data = data.to_str().expect("a path");
+        self.run(&["token", "--data-dir", data, "--account", account, "--role", role]).trim().to_owned()
+    }
+
+    /// kill -9.
+    pub(crate) fn kill_bus(&mut self) {
+        self.nats.kill();
+    }
+
+    /// At the same address, with what it had stored.
+    pub(crate) async fn restart_bus(&mut self) {
+        self.nats.restart().await.expect("a bus");
+    }
+
     /// A new wire to the bus.
     pub(crate) async fn wire(&self) -> (Proxy, String) {
         let proxy = Proxy::to(address(&self.nats)).await;
@@ -302,17 +324,22 @@ impl World {
             assert!(started.elapsed() < PATIENCE, "{} orders are open, {} held", state.open_orders, state.held_micros);
             sleep(LOOK_EVERY).await;
         }
-        self.run(&["risk", "replay", "--nats", self.nats.url()]);
+        self.show(&["risk", "replay", "--nats", self.nats.url()]);
         let data: PathBuf = self.folder.path().join("data");
-        self.run(&["ledger", "verify", "--data-dir", data.to_str().expect("a path")]);
+        self.show(&["ledger", "verify", "--data-dir", data.to_str().expect("a path")]);
     }
 
-    /// A command that must succeed.
-    fn run(&self, arguments: &[&str]) {
+    /// A command that must succeed; what it prints.
+    fn run(&self, arguments: &[&str]) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_tragen")).args(arguments).output().expect("it runs");
-        let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
-        assert!(output.status.success(), "{arguments:?}: {said}");
-        say(&format!("tragen {}:\n{said}", arguments.join(" ")));
+        let [said, complained] = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+        assert!(output.status.success(), "{arguments:?}: {said}{complained}");
+        said
+    }
+
+    /// The same, and everybody reads it.
+    fn show(&self, arguments: &[&str]) {
+        say(&format!("tragen {}:\n{}", arguments.join(" "), self.run(arguments)));
     }
 }
 
