@@ -9,6 +9,10 @@ mod target;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
+use std::{
+    fmt,
+    io::{self, Write as _},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,9 +85,21 @@ impl Cli {
     }
 }
 
+/// Prints the result. A reader who has had enough, like `head`, is no error: the exit code stays the result's.
+fn print(text: impl fmt::Display) -> anyhow::Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("printing the result"),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value).context("writing the result as JSON")?);
-    Ok(())
+    print(serde_json::to_string_pretty(value).context("writing the result as JSON")?)
+}
+
+/// Tells how far it is; whether anybody listens makes no difference.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 fn size(count: u32) -> usize {

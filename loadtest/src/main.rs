@@ -1,7 +1,7 @@
 //! The command `tragen-loadtest`.
 
 use clap::Parser as _;
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 use tragen_loadtest::cli::Cli;
 
 // What the load test costs, the platform beside it lacks.
@@ -14,7 +14,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("tragen-loadtest: {error:#}");
+            let _ = writeln!(std::io::stderr(), "tragen-loadtest: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -4,6 +4,7 @@
 //! A plan is arithmetic on integers; every number that goes in is told again in the
 //! result, so that whoever doubts it can put in his own.
 
+pub(crate) mod figures;
 mod parts;
 
 pub use parts::{Component, Need};

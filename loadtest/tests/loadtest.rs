@@ -4,6 +4,8 @@
 mod audits;
 #[path = "loadtest/chaos.rs"]
 mod chaos;
+#[path = "loadtest/command_line.rs"]
+mod command_line;
 #[path = "loadtest/crowds.rs"]
 mod crowds;
 #[path = "loadtest/measures.rs"]

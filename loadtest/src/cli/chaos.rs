@@ -1,6 +1,6 @@
 //! `chaos`: faults by a seeded schedule.
 
-use super::{Output, print_json, size};
+use super::{Output, print, print_json, size, tell};
 use crate::{Chaos, chaos, page, repository_tools};
 use anyhow::{Context as _, ensure};
 use clap::{Args, value_parser};
@@ -65,12 +65,14 @@ impl ChaosArgs {
             only: self.only,
         };
         let report = tokio::select! {
-            report = chaos(&plan, |line| eprintln!("{line}")) => report?,
+            report = chaos(&plan, tell) => report?,
             // Whoever stops the load test does not want six services left behind.
             stopped = stopped() => return stopped,
         };
         match self.output {
-            Output::Table => println!("{report}\nslowest recovery {} s", report.slowest_recovery_secs()),
+            Output::Table => {
+                print(format_args!("{report}\nslowest recovery {} s", report.slowest_recovery_secs()))?;
+            }
             Output::Json => print_json(&report)?,
         }
         if let Some(file) = &self.html {

@@ -1,6 +1,6 @@
 //! `fairness`: premium beside free, a quiet user beside a noisy one.
 
-use super::{Output, print_json, size, target::TargetArgs};
+use super::{Output, print, print_json, size, target::TargetArgs, tell};
 use crate::{Crowding, fairness};
 use anyhow::Context as _;
 use clap::{Args, value_parser};
@@ -45,9 +45,9 @@ impl FairnessArgs {
             warm_up: Duration::from_secs(self.warm_up_secs),
             measured: Duration::from_secs(self.seconds),
         };
-        let found = fairness((&setup, &issuer), crowding, |line| eprintln!("{line}")).await?;
+        let found = fairness((&setup, &issuer), crowding, tell).await?;
         match self.output {
-            Output::Table => println!("{found}"),
+            Output::Table => print(&found)?,
             Output::Json => print_json(&found)?,
         }
         Ok(found.is_fair())

@@ -1,7 +1,10 @@
 //! `plan`: what measured figures mean for so many users.
 
-use super::{Output, print_json};
-use crate::{Demand, Measured, Plan, Prices, growth_table};
+use super::{Output, print, print_json};
+use crate::{
+    Demand, Measured, Plan, Prices, growth_table,
+    plan::figures::{self, origin},
+};
 use anyhow::Context as _;
 use clap::{Args, value_parser};
 use serde_json::Value;
@@ -21,10 +24,10 @@ pub(super) struct PlanArgs {
     /// The busiest second beside the mean of the day
     #[arg(long, default_value_t = 4, value_parser = value_parser!(u64).range(1..=1_000))]
     peak_factor: u64,
-    /// Take CPU per trade from what `run --watch ... --json FILE` or `sweep --watch ... -o json` wrote, and from a
-    /// sweep the sustained rate and the cores too; processes must be called router, agent-worker, risk-guard,
-    /// ledger, nats and postgres
-    #[arg(long, value_name = "FILE")]
+    /// Take CPU for a filled trade from what `run --watch ... --json FILE` or `sweep --watch ... -o json` wrote, and
+    /// from a sweep the sustained rate and the cores too; processes must be called router, agent-worker, risk-guard,
+    /// ledger, nats and postgres (the last one with a + behind its PID: its children do the work)
+    #[arg(long, visible_alias = "measured", value_name = "FILE")]
     from: Option<PathBuf>,
     #[command(flatten)]
     measured: MeasuredArgs,
@@ -35,60 +38,60 @@ pub(super) struct PlanArgs {
     output: Output,
 }
 
-/// Figures in place of measured ones. The defaults of guard, shard and bus were measured on two cores (their
-/// examples `gate_rate` and `post_rate`, and one publisher with an fsync a message); the others are assumptions.
+/// Figures in place of those in the table "What a plan goes by" of `PERFORMANCE.md`, which says of each when and how
+/// it was measured, or that it is assumed; so does every plan.
 #[derive(Debug, Args)]
 struct MeasuredArgs {
     /// Trades per second one machine sustained with everything on it
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = figures::SUSTAINED.value)]
     sustained_per_second: u64,
     /// That machine's cores
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = figures::CORES.value)]
     cores: u64,
     /// CPU of one trade in the router, microseconds
-    #[arg(long, default_value_t = 70)]
+    #[arg(long, default_value_t = figures::ROUTER.value)]
     cpu_micros_router: u64,
     /// The same in the agent workers
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = figures::WORKER.value)]
     cpu_micros_worker: u64,
     /// The same in the guard
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = figures::GUARD.value)]
     cpu_micros_guard: u64,
     /// The same in the ledger
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = figures::LEDGER.value)]
     cpu_micros_ledger: u64,
     /// The same in the bus
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = figures::BUS.value)]
     cpu_micros_bus: u64,
     /// The same in the database
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = figures::DATABASE.value)]
     cpu_micros_database: u64,
     /// Trades per second one guard decided
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = figures::GUARD_MAX.value)]
     guard_per_second_max: u64,
     /// Fills per second one shard of the ledger booked
-    #[arg(long, default_value_t = 22_000)]
+    #[arg(long, default_value_t = figures::SHARD_MAX.value)]
     shard_per_second_max: u64,
     /// Messages per second one bus server wrote with an fsync each
-    #[arg(long, default_value_t = 4_500)]
+    #[arg(long, default_value_t = figures::BUS_MAX.value)]
     bus_messages_per_second_max: u64,
     /// Bus messages for a thousand trades under load
-    #[arg(long, default_value_t = 250)]
+    #[arg(long, default_value_t = figures::MESSAGES.value)]
     bus_messages_per_1000_trades: u64,
     /// Database transactions for a thousand trades under load
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = figures::COMMITS.value)]
     commits_per_1000_trades: u64,
     /// Memory of all services without accounts, MiB
-    #[arg(long, default_value_t = 150)]
+    #[arg(long, default_value_t = figures::IDLE.value >> 20)]
     memory_mib_idle: u64,
     /// Memory of one account in all services, bytes
-    #[arg(long, default_value_t = 470)]
+    #[arg(long, default_value_t = figures::PER_ACCOUNT.value)]
     memory_bytes_per_account: u64,
     /// Kept in the database for one trade, bytes with indexes
-    #[arg(long, default_value_t = 1_500)]
+    #[arg(long, default_value_t = figures::DATABASE_BYTES.value)]
     database_bytes_per_trade: u64,
     /// Kept on the bus for one trade, bytes
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = figures::BUS_BYTES.value)]
     bus_bytes_per_trade: u64,
 }
 
@@ -122,8 +125,8 @@ impl PlanArgs {
         let Self { users, requests_per_user_day, peak_factor, .. } = self;
         let demand = Demand { users, requests_per_user_day, peak_factor };
         let assumed = self.measured.measured();
-        let measured = match &self.from {
-            None => assumed,
+        let (measured, given) = match &self.from {
+            None => (assumed, Vec::new()),
             Some(file) => {
                 let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
                 let json = serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
@@ -133,19 +136,20 @@ impl PlanArgs {
         let plan = Plan::new(demand, &measured, self.prices.prices());
         let curve = plan.growth(&GROWTH);
         match self.output {
-            Output::Json => print_json(&serde_json::json!({ "plan": plan, "growth": curve }))?,
+            Output::Json => {
+                let origins: serde_json::Map<String, Value> =
+                    inputs(&plan, &given)?.into_iter().map(|(name, _, origin)| (name, origin.into())).collect();
+                print_json(&serde_json::json!({ "plan": plan, "growth": curve, "origins": origins }))?;
+            }
             Output::Table => {
-                println!("{plan}\n\n{}\n\nAssumptions:", growth_table(&curve));
-                for (name, value) in assumptions(&plan)? {
-                    println!("  {name:<32} {value}");
+                print(format_args!("{plan}\n\n{}\n\nWhat went in:", growth_table(&curve)))?;
+                for (name, value, origin) in inputs(&plan, &given)? {
+                    let value = value.to_string();
+                    print(format_args!("  {name:<28} {value:>11}  {origin}"))?;
                 }
-                let source = self.from.map_or_else(
-                    || "  Nothing of it comes from a report: give one with --from.".to_owned(),
-                    |file| {
-                        format!("  CPU per trade (and of a sweep its rate and cores) comes from {}.", file.display())
-                    },
-                );
-                println!("{source}");
+                if let Some(file) = self.from {
+                    print(format_args!("The report is {}.", file.display()))?;
+                }
             }
         }
         Ok(true)
@@ -190,37 +194,52 @@ impl PriceArgs {
     }
 }
 
-/// Every number that went in.
-fn assumptions(plan: &Plan) -> anyhow::Result<Vec<(String, Value)>> {
-    let tables = [serde_json::to_value(&plan.measured)?, serde_json::to_value(plan.prices)?];
-    Ok(tables.into_iter().filter_map(|table| table.as_object().cloned()).flatten().collect())
+/// Every number that went in, and where it comes from; `given` were read from a report.
+fn inputs(plan: &Plan, given: &[&str]) -> anyhow::Result<Vec<(String, Value, String)>> {
+    let table = |value: Value| value.as_object().cloned().into_iter().flatten();
+    let measured = table(serde_json::to_value(&plan.measured)?).map(|(name, value)| {
+        let origin = origin(&name, value.as_u64().unwrap_or(0), given);
+        (name, value, origin)
+    });
+    let prices = table(serde_json::to_value(plan.prices)?).map(|(name, value)| (name, value, "a choice".to_owned()));
+    Ok(measured.chain(prices).collect())
 }
 
-/// `assumed` with what a report says instead: the first run of `run --json`, or the sustained step of a sweep. Only
-/// a sweep knows what is sustained; the rate of a run is what somebody asked for.
-fn taken(assumed: Measured, report: &Value) -> anyhow::Result<Measured> {
+/// `assumed` with what a report says instead, and the names of that: the first run of `run --json`, or the sustained
+/// step of a sweep. Only a sweep knows what is sustained; the rate of a run is what somebody asked for.
+fn taken(assumed: Measured, report: &Value) -> anyhow::Result<(Measured, Vec<&'static str>)> {
     let sustained = report.get("sustained_per_second").and_then(Value::as_u64);
     let steps = report.get("steps").and_then(Value::as_array);
     let step = steps.and_then(|steps| steps.iter().find(|step| step["per_second"].as_u64() == sustained));
     let run = step.and_then(|step| step.get("report")).or_else(|| report.get(0)).unwrap_or(report);
     let processes = run.pointer("/usage/processes").and_then(Value::as_array).context("it has no usage.processes")?;
-    let cpu = |name: &str, otherwise: u64| {
-        let process = processes.iter().find(|process| process["name"] == name);
-        process.and_then(|process| process["cpu_micros_per_ok"].as_u64()).unwrap_or(otherwise)
+    let mut measured = assumed;
+    let mut given = Vec::new();
+    let cpu = |name: &str| {
+        let process = processes.iter().find(|process| process["name"] == name)?;
+        process["cpu_micros_per_trade"].as_u64()
     };
+    for (name, process, figure) in [
+        ("cpu_micros_router", "router", &mut measured.cpu_micros_router),
+        ("cpu_micros_worker", "agent-worker", &mut measured.cpu_micros_worker),
+        ("cpu_micros_guard", "risk-guard", &mut measured.cpu_micros_guard),
+        ("cpu_micros_ledger", "ledger", &mut measured.cpu_micros_ledger),
+        ("cpu_micros_bus", "nats", &mut measured.cpu_micros_bus),
+        ("cpu_micros_database", "postgres", &mut measured.cpu_micros_database),
+    ] {
+        if let Some(micros) = cpu(process) {
+            *figure = micros;
+            given.push(name);
+        }
+    }
+    // What is sustained are operations; a plan counts filled trades.
+    let trades = step.and_then(|step| step.pointer("/report/trades_per_second")).and_then(Value::as_u64);
     let cores = run.pointer("/machine/cores").and_then(Value::as_u64);
-    let (sustained_per_second, cores) = sustained.zip(cores).unwrap_or((assumed.sustained_per_second, assumed.cores));
-    Ok(Measured {
-        sustained_per_second,
-        cores,
-        cpu_micros_router: cpu("router", assumed.cpu_micros_router),
-        cpu_micros_worker: cpu("agent-worker", assumed.cpu_micros_worker),
-        cpu_micros_guard: cpu("risk-guard", assumed.cpu_micros_guard),
-        cpu_micros_ledger: cpu("ledger", assumed.cpu_micros_ledger),
-        cpu_micros_bus: cpu("nats", assumed.cpu_micros_bus),
-        cpu_micros_database: cpu("postgres", assumed.cpu_micros_database),
-        ..assumed
-    })
+    if let Some((trades, cores)) = trades.zip(cores) {
+        (measured.sustained_per_second, measured.cores) = (trades, cores);
+        given.extend(["sustained_per_second", "cores"]);
+    }
+    Ok((measured, given))
 }
 
 #[cfg(test)]
@@ -235,24 +254,21 @@ mod tests {
     }
 
     #[test]
-    fn a_report_takes_the_place_of_assumptions() {
+    fn a_report_takes_the_place_of_what_is_known() {
         let line = Line::try_parse_from(["plan"]).expect("defaults");
         let assumed = line.plan.measured.measured();
-        let process = |name: &str, cpu: u64| serde_json::json!({ "name": name, "cpu_micros_per_ok": cpu });
+        let process = |name: &str, cpu: u64| serde_json::json!({ "name": name, "cpu_micros_per_trade": cpu });
         let processes = [process("router", 11), process("nats", 12)];
         let usage = serde_json::json!({ "processes": processes });
-        let run = serde_json::json!({ "ok_per_second": 9, "machine": { "cores": 4 }, "usage": usage });
-        let measured = taken(assumed.clone(), &serde_json::json!([run])).expect("a report of a run");
+        let run = serde_json::json!({ "trades_per_second": 6_900, "machine": { "cores": 4 }, "usage": usage });
+        let (measured, given) = taken(assumed.clone(), &serde_json::json!([run])).expect("a report of a run");
         assert_eq!((measured.cpu_micros_router, measured.cpu_micros_bus), (11, 12));
-        assert_eq!(
-            (measured.sustained_per_second, measured.cores),
-            (5_000, 2),
-            "a run does not know what is sustained"
-        );
+        assert_eq!(given, ["cpu_micros_router", "cpu_micros_bus"], "a run does not know what is sustained");
+        assert_eq!(measured.sustained_per_second, assumed.sustained_per_second);
         let steps = serde_json::json!([{ "per_second": 7_000, "report": run }]);
         let sweep = serde_json::json!({ "sustained_per_second": 7_000, "steps": steps });
-        let measured = taken(assumed.clone(), &sweep).expect("a report of a sweep");
-        assert_eq!((measured.sustained_per_second, measured.cores, measured.cpu_micros_bus), (7_000, 4, 12));
+        let (measured, given) = taken(assumed.clone(), &sweep).expect("a report of a sweep");
+        assert_eq!((measured.sustained_per_second, measured.cores, measured.cpu_micros_bus), (6_900, 4, 12));
         assert_eq!(measured.cpu_micros_guard, assumed.cpu_micros_guard);
         assert!(taken(assumed, &serde_json::json!({})).is_err());
         let plan = Plan::new(
@@ -260,6 +276,11 @@ mod tests {
             &measured,
             line.plan.prices.prices(),
         );
-        assert_eq!(assumptions(&plan).expect("numbers").len(), 24);
+        let inputs = inputs(&plan, &given).expect("numbers");
+        assert_eq!(inputs.len(), 24);
+        let origin =
+            |wanted: &str| inputs.iter().find(|(name, ..)| name == wanted).map(|(_, _, origin)| origin.as_str());
+        assert_eq!(origin("cores"), Some("from the report"));
+        assert!(origin("cpu_micros_guard").is_some_and(|origin| origin.starts_with("ASSUMED")));
     }
 }

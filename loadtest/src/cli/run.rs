@@ -1,8 +1,9 @@
 //! `run` and `matrix`: one run, or several closed loops one after another.
 
 use super::{
-    Output, print_json, size,
+    Output, print, print_json, size,
     target::{Cast, TargetArgs},
+    tell,
 };
 use crate::{Load, Report, Run, Scenario, Session, Shape, Verdict, page};
 use anyhow::Context as _;
@@ -100,7 +101,7 @@ impl RunArgs {
             }
         };
         let session = Session::open(setup).await?;
-        let report = session.run(run, |line| eprintln!("{line}")).await?;
+        let report = session.run(run, tell).await?;
         let proof = session.prove(&self.target.database).await?;
         let report = Report { proof, ..report };
         let verdicts = scenario.as_ref().map(|scenario| scenario.verdicts(&report)).unwrap_or_default();
@@ -110,8 +111,8 @@ impl RunArgs {
         let [(report, verdicts)] = &runs;
         match self.told.output {
             Output::Table => {
-                println!("{report}");
-                verdicts.iter().for_each(|verdict| println!("goal         {verdict}"));
+                print(report)?;
+                verdicts.iter().try_for_each(|verdict| print(format_args!("goal         {verdict}")))?;
             }
             Output::Json => print_json(&Judged { report, verdicts })?,
         }
@@ -139,16 +140,16 @@ impl MatrixArgs {
         let mut reports = Vec::with_capacity(self.in_flight.len());
         for in_flight in &self.in_flight {
             let run = self.told.run(Load::Closed { in_flight: size(*in_flight) });
-            reports.push(session.run(run, |line| eprintln!("{line}")).await?);
+            reports.push(session.run(run, tell).await?);
         }
         let proof = session.prove(&self.target.database).await?;
         let is_proved = proof.as_ref().is_none_or(crate::Proof::is_passed);
         match self.told.output {
             Output::Table => {
-                println!("{}", Report::markdown(&reports));
+                print(Report::markdown(&reports))?;
                 let findings = reports.iter().flat_map(|report| &report.audit.findings);
-                findings.for_each(|finding| eprintln!("broken promise: {finding}"));
-                proof.iter().for_each(|proof| println!("proof: {proof}"));
+                findings.for_each(|finding| tell(&format!("broken promise: {finding}")));
+                proof.iter().try_for_each(|proof| print(format_args!("proof: {proof}")))?;
             }
             Output::Json => print_json(&reports)?,
         }

@@ -1,8 +1,8 @@
 //! `sweep`: the highest sustained rate.
 
-use super::{Output, print_json, target::TargetArgs};
+use super::{Output, print, print_json, target::TargetArgs, tell};
 use crate::{Bounds, Session, page, sweep};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::{Args, value_parser};
 use std::{path::PathBuf, time::Duration};
 
@@ -46,13 +46,14 @@ impl SweepArgs {
             warm_up: Duration::from_secs(self.warm_up_secs),
             measured: Duration::from_secs(self.seconds),
         };
+        ensure!(self.from <= self.to, "--from {} is above --to {}", self.from, self.to);
         let session = Session::open(self.target.setup()?).await?;
-        let curve = sweep(&session, bounds, |line| eprintln!("{line}")).await?;
+        let curve = sweep(&session, bounds, tell).await?;
         let proof = session.prove(&self.target.database).await?;
         match self.output {
             Output::Table => {
-                println!("{curve}");
-                proof.iter().for_each(|proof| println!("proof: {proof}"));
+                print(&curve)?;
+                proof.iter().try_for_each(|proof| print(format_args!("proof: {proof}")))?;
             }
             Output::Json => print_json(&curve)?,
         }
