@@ -44,8 +44,8 @@ bench: rust python ## measure: the load test against a release build (ARGS for t
 	exec $(CARGO) run --release -p tragen-loadtest -- $(ARGS)
 
 chaos: rust python ## the whole platform under load and faults, for long (SEED, MINUTES, ARGS for the load test)
-	@$(SERVERS) && $(CARGO) build --release -p tragen --bin tragen -p tragen-loadtest && \
-	exec target/release/tragen-loadtest chaos --seed "$${SEED:-$$(date +%s)}" --minutes "$${MINUTES:-60}" --every-secs 60 \
+	@$(SERVERS) && $(CARGO) build --profile chaos -p tragen --bin tragen -p tragen-loadtest && \
+	exec target/chaos/tragen-loadtest chaos --seed "$${SEED:-$$(date +%s)}" --minutes "$${MINUTES:-60}" --every-secs 60 \
 		--folder "target/chaos-$$(date +%Y%m%d-%H%M%S)" $(ARGS)
 
 chaos-ledger: rust python ## kill, freeze, starve and cut off the ledger for long (SEED, ROUNDS, ARGS for part of a scenario's name)

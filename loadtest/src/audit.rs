@@ -10,11 +10,12 @@ use crate::{
 use futures::{StreamExt as _, stream};
 use serde::Serialize;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 use tonic::{Code, Status, transport::Channel};
 use tragen_contracts::v1::{self, accounts_client::AccountsClient, trading_client::TradingClient};
+use uuid::Uuid;
 
 /// Questions asked at the same time.
 const QUESTIONS_AT_ONCE: usize = 16;
@@ -35,6 +36,9 @@ pub struct Audit {
     pub transfers_added: u64,
     /// Operations without an answer whose trade was found afterwards.
     pub recovered: u64,
+    /// Of those, orders that had come to rest when their caller had given up. That is as it should be: the audit
+    /// cancels them, and guard and ledger must know them.
+    pub left_resting: u64,
     /// Broken promises.
     pub findings_count: usize,
     /// The first of them, one sentence each.
@@ -65,6 +69,7 @@ pub(crate) struct Auditor<'a> {
 #[derive(Debug)]
 struct Settled {
     recovered: u64,
+    left_resting: u64,
     finding: Option<String>,
 }
 
@@ -100,7 +105,8 @@ impl Auditor<'_> {
                 self.settle(*number, promised, before)
             });
             let mut settled = settling.buffer_unordered(QUESTIONS_AT_ONCE);
-            while let Some(Settled { recovered, finding }) = settled.next().await {
+            while let Some(Settled { recovered, left_resting, finding }) = settled.next().await {
+                audit.left_resting += left_resting;
                 audit.accounts_compared += 1;
                 audit.recovered += recovered;
                 finding.into_iter().for_each(|finding| findings.add(finding));
@@ -142,25 +148,32 @@ impl Auditor<'_> {
     /// Waits until the account holds what it should; while operations are without an answer it may still change.
     async fn settle(&self, number: usize, promised: &Promised, before: i64) -> Settled {
         let until = Instant::now() + self.patience;
+        let mut canceled = HashSet::new();
         loop {
-            let asked = async { self.settled(&self.named(number)?, promised, before).await };
+            let asked = async { self.settled(&self.named(number)?, (promised, before), &mut canceled).await };
             let (settled, may_change) = match asked.await {
                 Ok(settled) => (settled, !promised.unanswered.is_empty()),
                 Err(status) => {
                     let finding = Some(format!("account {number} cannot be read: {status}"));
-                    (Settled { recovered: 0, finding }, true)
+                    (Settled { recovered: 0, left_resting: 0, finding }, true)
                 }
             };
             if settled.finding.is_none() || !may_change || Instant::now() >= until {
-                return settled;
+                return Settled { left_resting: u64::try_from(canceled.len()).unwrap_or(u64::MAX), ..settled };
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
     /// The account's cash is what it was, plus what the answers say, plus what became of operations without one.
-    async fn settled(&self, account: &Account, promised: &Promised, before: i64) -> Result<Settled, Status> {
-        let recovered = self.recover(account, promised).await?;
+    /// Orders that rest because their caller had given up are put into `canceled`.
+    async fn settled(
+        &self,
+        account: &Account,
+        (promised, before): (&Promised, i64),
+        canceled: &mut HashSet<Uuid>,
+    ) -> Result<Settled, Status> {
+        let recovered = self.recover(account, promised, canceled).await?;
         let now = self.account(account, promised.version.max(recovered.version)).await?.cash_micros;
         let expected = i128::from(before) + promised.cash_change_micros + recovered.cash_change_micros;
         let finding = if !recovered.is_settled {
@@ -170,14 +183,25 @@ impl Auditor<'_> {
         } else {
             None
         };
-        Ok(Settled { recovered: recovered.trades, finding })
+        Ok(Settled { recovered: recovered.trades, left_resting: 0, finding })
     }
 
     /// What became of the operations without an answer.
-    async fn recover(&self, account: &Account, promised: &Promised) -> Result<Recovered, Status> {
+    async fn recover(
+        &self,
+        account: &Account,
+        promised: &Promised,
+        canceled: &mut HashSet<Uuid>,
+    ) -> Result<Recovered, Status> {
         let mut recovered = Recovered { is_settled: true, ..Recovered::default() };
-        for request_id in &promised.unanswered {
+        for (request_id, meant) in &promised.unanswered {
             match self.trade(account, &request_id.to_string()).await {
+                Ok(trade) if meant.may_rest() && trade.status() == v1::TradeStatus::Working => {
+                    // Nobody else will; and only an order that guard and venue know too can be ended.
+                    canceled.insert(*request_id);
+                    cancel(&self.channel, account, &trade.trade_id).await?;
+                    recovered.is_settled = false;
+                }
                 Ok(trade) => {
                     recovered.trades += 1;
                     recovered.cash_change_micros += i128::from(trade.cash_change_micros);
@@ -232,6 +256,12 @@ impl Auditor<'_> {
         let answer = client.get_trade(account.request(request, DEADLINE)).await?.into_inner();
         answer.trade.ok_or_else(|| Status::internal("an answer without a trade"))
     }
+}
+
+/// Asks for the end of an order that rests; what came of it, the next look shows.
+pub(crate) async fn cancel(channel: &Channel, account: &Account, trade_id: &str) -> Result<(), Status> {
+    let request = v1::CancelTradeRequest { trade_id: trade_id.to_owned() };
+    TradingClient::new(channel.clone()).cancel_trade(account.request(request, DEADLINE)).await.map(drop)
 }
 
 /// Effects of operations that were not answered.

@@ -1,7 +1,7 @@
 //! What the answers promised, kept for the audit.
 
-use crate::sample::Sample;
-use std::collections::{BTreeMap, HashSet};
+use crate::{answered::Meant, sample::Sample};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 use tragen_contracts::v1;
 use uuid::Uuid;
 
@@ -24,8 +24,9 @@ pub(crate) struct Promised {
     pub(crate) cash_change_micros: i128,
     /// The newest version any answer had.
     pub(crate) version: i64,
-    /// Operations that got no final answer: they may or may not have happened.
-    pub(crate) unanswered: HashSet<Uuid>,
+    /// Operations that got no final answer, and what they were meant for: they may or may not have happened, and an
+    /// order that should rest may rest.
+    pub(crate) unanswered: HashMap<Uuid, Meant>,
 }
 
 /// The promises of a run.
@@ -51,15 +52,20 @@ impl Book {
     }
 
     /// Keeps the answer `trade` to the request `request_id` of `account`, called `name`.
-    pub(crate) fn answered(&mut self, account: usize, name: &str, request_id: Uuid, trade: v1::Trade) {
+    pub(crate) fn answered(
+        &mut self,
+        (account, name): (usize, &str),
+        (request_id, meant): (Uuid, Meant),
+        trade: v1::Trade,
+    ) {
         if trade.request_id != request_id.to_string() || trade.account_id != name {
             self.findings.add(format!("request {request_id} of {name} was answered with another trade: {trade:?}"));
         }
         if !is_final(&trade) {
-            return self.unanswered(account, request_id);
+            return self.unanswered(account, request_id, meant);
         }
         let promised = self.accounts.entry(account).or_default();
-        if promised.unanswered.remove(&request_id) {
+        if promised.unanswered.remove(&request_id).is_some() {
             // A resting order that has ended, or a repeat after a lost answer.
             self.unanswered -= 1;
         }
@@ -69,10 +75,12 @@ impl Book {
     }
 
     /// Keeps in mind that `account` does not know what became of `request_id`.
-    pub(crate) fn unanswered(&mut self, account: usize, request_id: Uuid) {
+    pub(crate) fn unanswered(&mut self, account: usize, request_id: Uuid, meant: Meant) {
         if self.unanswered < UNANSWERED_MAX {
-            let is_new = self.accounts.entry(account).or_default().unanswered.insert(request_id);
-            self.unanswered += usize::from(is_new);
+            if let Entry::Vacant(new) = self.accounts.entry(account).or_default().unanswered.entry(request_id) {
+                new.insert(meant);
+                self.unanswered += 1;
+            }
         } else {
             self.is_incomplete = true;
         }

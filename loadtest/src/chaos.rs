@@ -3,9 +3,13 @@
 //! platform are checked from outside: API, database and bus.
 
 mod bus;
+mod bystander;
 mod clock;
+mod deposit;
 mod fault;
+mod limits;
 mod operators;
+mod others;
 mod probe;
 mod process;
 mod verdict;
@@ -13,21 +17,26 @@ mod wire;
 mod world;
 
 pub use fault::{Fault, Jump, Part, Server, Trouble};
-pub use verdict::{ChaosReport, Healed, Invariant};
+pub use limits::Limits;
+pub use others::{Felt, Others};
+pub use verdict::{ChaosReport, Healed, Invariant, Wrong};
 pub use wire::Traffic;
 
-use crate::{Crowd, Issuer, Load, Mix, Run, Session, Setup};
+use crate::{Crowd, Issuer, Load, Mix, Run, Session, Setup, load::Stop, session::PATIENCE};
 use anyhow::Context as _;
 use bus::Bus;
+use bystander::Bystander;
 use clock::Clocks;
+use limits::Pressing;
 use operators::Operators;
+use others::{Baseline, Window};
 use probe::Probe;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
-use verdict::Watch;
+use verdict::{Seen, Watch};
 use world::World;
 
 /// How long an attempt of a client may take.
@@ -40,6 +49,8 @@ const DOUBLED_PERCENT: u64 = 5;
 const WARM_UP: Duration = Duration::from_secs(3);
 /// Load after the last fault, for its recovery and for the halt.
 const END: Duration = Duration::from_secs(6);
+/// Whatever recoveries take, faults are played for no longer than so many times the length.
+const LONGER_MAX: u32 = 3;
 /// Operations in flight at most: clients of a dead platform wait.
 const IN_FLIGHT_MAX: usize = 4_000;
 
@@ -48,7 +59,7 @@ const IN_FLIGHT_MAX: usize = 4_000;
 pub struct Chaos {
     /// The same seed plays the same faults.
     pub seed: u64,
-    /// How long faults are made.
+    /// How long faults are made; longer where recoveries take longer than the pauses, so that none is left out.
     pub length: Duration,
     /// From the beginning of one fault to the next.
     pub every: Duration,
@@ -73,11 +84,13 @@ pub struct Chaos {
 pub async fn chaos(chaos: &Chaos, progress: impl Fn(&str)) -> anyhow::Result<ChaosReport> {
     let folder = std::path::absolute(&chaos.folder).context("finding the folder")?;
     let clocks = Clocks::of(&chaos.program, &folder)?;
-    if !clocks.can_jump() {
-        progress("a release build has the machine's clock: no clock jumps");
+    let (troubles, impossible) = fault::kinds(&clocks, &chaos.only);
+    if !impossible.is_empty() {
+        progress("this build has the machine's clock: no clock jumps (`make chaos` builds one that has them)");
     }
-    let troubles = fault::kinds(&clocks, &chaos.only);
-    anyhow::ensure!(!troubles.is_empty(), "no fault is called {:?}", chaos.only);
+    anyhow::ensure!(!troubles.is_empty(), "no fault is called {:?}, or this build cannot have it", chaos.only);
+    let named = |kinds: &[Trouble]| kinds.iter().map(ToString::to_string).collect();
+    let kinds = (named(&troubles), named(&impossible));
     let faults = fault::schedule(chaos.seed, (chaos.length, chaos.every), &troubles);
     let mut world = World::start(chaos, clocks).await.context("starting the platform")?;
     let issuer = Issuer::read(&world.signing_key())?;
@@ -85,43 +98,71 @@ pub async fn chaos(chaos: &Chaos, progress: impl Fn(&str)) -> anyhow::Result<Cha
     let session = Session::open(setup(chaos, &world, &issuer)).await.context("opening the load")?;
     let bus = Bus::connect(&world.bus_address()).await?;
     let watch = Watch::start(&world.database_url(), operators.clone());
-    let probe = Probe::new(world.endpoint(), &issuer, session.instrument_id()).await?;
+    let instrument = session.instrument();
+    let probe = Probe::new(world.endpoint(), &issuer, &instrument.instrument_id).await?;
+    let addresses = (world.endpoint(), world.database_url());
+    let pressing = Pressing::start((addresses.0, &addresses.1), &issuer, instrument).await?;
+    let bystander = Bystander::start(world.endpoint(), &issuer, instrument).await?;
     progress(&format!("seed {}: {} faults in {} s", chaos.seed, faults.len(), chaos.length.as_secs()));
 
-    let run = Run::new(Load::constant(chaos.per_second, IN_FLIGHT_MAX), WARM_UP, chaos.length + END);
+    let longest = chaos.length * LONGER_MAX;
+    let run = Run::new(Load::constant(chaos.per_second, IN_FLIGHT_MAX), WARM_UP, longest + END);
     let (over, halting) = tokio::sync::oneshot::channel();
-    let halting = async { drop(halting.await) };
-    let began = Instant::now();
+    let (halting, stop) = (async { drop(halting.await) }, Stop::default());
     let playing = async {
-        let mut healed = Vec::new();
-        for fault in &faults {
-            if began.elapsed() > WARM_UP + chaos.length {
-                progress("  what is left of the schedule comes too late and is not played");
-                break;
-            }
-            tokio::time::sleep_until((began + WARM_UP + fault.at).into()).await;
-            progress(&format!("{:>5} s  {fault}", began.elapsed().as_secs()));
-            let end = world.play(fault, &bus).await;
-            let trouble = end.err().map(|error| format!("{error:#}"));
-            let recovered = probe.recovered(&mut world).await;
-            let line = Healed::new(fault, recovered, trouble);
-            progress(&format!("{:>5} s    {line}", began.elapsed().as_secs()));
-            healed.push(line);
-        }
+        let healed = play(&mut world, (&probe, &bus), (&faults, longest), &progress).await;
         // Only now: whoever waits for a recovery resumes what is halted.
+        let halted = Instant::now();
         let _ = over.send(());
-        healed
+        tokio::time::sleep(END).await;
+        stop.now();
+        (healed, halted)
     };
-    let (report, healed) = tokio::join!(session.run_halting(run, Some(halting), |_| ()), playing);
+    let (report, (mut healed, halted)) =
+        tokio::join!(session.run_halting(run, (Some(halting), stop.clone()), |_| ()), playing);
     let report = report.context("the load")?;
+    let (samples, limits) = (bystander.end(), pressing.end());
+    let windows: Vec<Window> = healed.iter().map(|own| own.window).collect();
+    let baseline = Baseline::of(&samples, &windows, halted);
+    for (healed, fault) in healed.iter_mut().zip(&faults) {
+        healed.others = baseline.others(&samples, fault.trouble, healed.window);
+    }
     world.revive().await.context("starting what is dead")?;
     let proof = session.prove(&[world.database_url()]).await.context("proving the record")?;
     let verified = world.verify();
     // The books first: what is booked after they were read need not be on the bus yet.
     let booked = verdict::booked_facts(&world.database_url()).await;
     let facts = (bus.facts().await, booked);
-    let restarts = world.restarts();
-    Ok(verdict::judge(chaos, (report, proof), healed, (watch.end(), verified, facts), restarts))
+    let (epochs, restarts) = (watch.end(), world.restarts());
+    let seen = Seen { epochs, verified, facts, limits, restarts, halted, kinds };
+    Ok(verdict::judge(chaos, (report, proof), healed, seen))
+}
+
+/// Plays the schedule; each fault begins at its time, or as soon as the one before it is recovered from.
+async fn play(
+    world: &mut World,
+    (probe, bus): (&Probe, &Bus),
+    (faults, longest): (&[Fault], Duration),
+    progress: &impl Fn(&str),
+) -> Vec<Healed> {
+    let began = Instant::now();
+    let mut healed = Vec::new();
+    for fault in faults {
+        if began.elapsed() > WARM_UP + longest {
+            progress("  what is left of the schedule comes too late and is not played");
+            break;
+        }
+        tokio::time::sleep_until((began + WARM_UP + fault.at).into()).await;
+        progress(&format!("{:>5} s  {fault}", began.elapsed().as_secs()));
+        let from = Instant::now();
+        let end = world.play(fault, bus).await;
+        let trouble = end.err().map(|error| format!("{error:#}"));
+        let recovered = probe.recovered(world).await;
+        let line = Healed::new(fault, (recovered, Window { from, to: Instant::now() }), trouble);
+        progress(&format!("{:>5} s    {line}", began.elapsed().as_secs()));
+        healed.push(line);
+    }
+    healed
 }
 
 fn setup(chaos: &Chaos, world: &World, issuer: &Issuer) -> Setup {
@@ -139,6 +180,7 @@ fn setup(chaos: &Chaos, world: &World, issuer: &Issuer) -> Setup {
         doubled_percent: DOUBLED_PERCENT,
         audit_trades_max: 0,
         audit_transfers_of_max: 4,
+        patience: PATIENCE,
         record: Some(chaos.folder.join("record.jsonl")),
         watched: Vec::new(),
     }

@@ -108,7 +108,7 @@ impl Fairness {
     #[must_use]
     pub fn claims(&self) -> Vec<Claim> {
         let shed = self.free.errors_by_class.get("shed").copied().unwrap_or(0);
-        let served = self.free.ok + self.premium_beside.ok;
+        let served = self.free.answered() + self.premium_beside.answered();
         let answered = |report: &Report| report.errors == 0 && report.unsent == 0;
         let audits = self.reports();
         vec![
@@ -122,8 +122,8 @@ impl Fairness {
                 shed > 0 && shed == self.free.errors,
             ),
             claim(
-                format!("free still has its turn of {FREE_ONE_OF}: {} of {served} answers", self.free.ok),
-                self.free.ok * FREE_ONE_OF >= served && self.free.ok > 0,
+                format!("free still has its turn of {FREE_ONE_OF}: {} of {served} answers", self.free.answered()),
+                self.free.answered() * FREE_ONE_OF >= served && self.free.answered() > 0,
             ),
             no_slower("a quiet user beside a noisy one", &self.quiet_alone, &self.quiet_beside),
             claim(
@@ -166,14 +166,16 @@ impl fmt::Display for Fairness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| who | answered | /s | shed | other failures | p50 ms | p99 ms |\n|---|---:|---:|---:|---:|---:|---:|"
+            "| who | as meant | /s | denied | shed | other failures | p50 ms | p99 ms |\n\
+             |---|---:|---:|---:|---:|---:|---:|---:|"
         )?;
         for (who, report) in self.reports() {
             let Latency { p50_micros, p99_micros, .. } = report.latency;
             let rate = per_second(report.ok, Duration::from_millis(report.measured_ms));
             let shed = report.errors_by_class.get("shed").copied().unwrap_or(0);
             let [p50, p99] = [p50_micros, p99_micros].map(millis);
-            writeln!(f, "| {who} | {} | {rate} | {shed} | {} | {p50} | {p99} |", report.ok, report.errors - shed)?;
+            let Report { ok, denied, errors, .. } = report;
+            writeln!(f, "| {who} | {ok} | {rate} | {denied} | {shed} | {} | {p50} | {p99} |", errors - shed)?;
         }
         for Claim { claim, holds } in self.claims() {
             writeln!(f, "{}: {claim}", if holds { "holds" } else { "FAILED" })?;

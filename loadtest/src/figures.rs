@@ -1,5 +1,6 @@
 //! What was measured: counts by outcome and a histogram of latencies.
 
+use crate::answered::Class;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
@@ -31,22 +32,34 @@ pub struct Latency {
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) ok_by_status: BTreeMap<String, u64>,
+    pub(crate) missed_by_status: BTreeMap<String, u64>,
+    pub(crate) denied_by_code: BTreeMap<String, u64>,
+    /// Of the ok ones those with a fill.
+    pub(crate) trades: u64,
     pub(crate) errors_by_code: BTreeMap<String, u64>,
     pub(crate) errors_by_class: BTreeMap<String, u64>,
     latencies: Histogram<u64>,
+    denials: Histogram<u64>,
 }
 
 /// A part of the operations: of one kind, or of one tier.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Part {
-    /// Operations that were answered.
+    /// Operations that came to what they were meant for: an order that was filled or rests as it should, a cancel
+    /// that ended one, a read, an agent's decision.
     pub ok: u64,
+    /// Of those, trades that were filled, wholly or in part.
+    pub trades: u64,
+    /// Operations that were answered otherwise, e.g. because the price was gone.
+    pub missed: u64,
+    /// Operations that the guard denied.
+    pub denied: u64,
     /// Operations that failed.
     pub errors: u64,
     /// Those by what kind of failure it is: `shed` (told when to come again), `overloaded`, `timeout`,
     /// `unavailable`, `refused`.
     pub errors_by_class: BTreeMap<String, u64>,
-    /// From the (intended) start to the answer, of answered operations.
+    /// From the (intended) start to the answer, of operations that were answered and not denied.
     pub latency: Latency,
 }
 
@@ -59,11 +72,17 @@ pub struct Second {
     pub is_warm_up: bool,
     /// Operations that should have started in it; 0 in a closed loop.
     pub offered: u64,
-    /// Answers that came in it.
+    /// Operations that came in it to what they were meant for.
     pub ok: u64,
+    /// Of those, trades that were filled.
+    pub trades: u64,
+    /// Operations that were answered otherwise in it.
+    pub missed: u64,
+    /// Operations that were denied in it.
+    pub denied: u64,
     /// Failures that came in it.
     pub errors: u64,
-    /// Of the answers that came in it.
+    /// Of the answers that came in it, but for denials.
     pub latency: Latency,
     /// How many of them took up to [`BUCKET_ENDS_MICROS`] and longer than the end before, and longer than all.
     pub buckets: [u64; 14],
@@ -71,15 +90,33 @@ pub struct Second {
 
 impl Figures {
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let latencies = Histogram::new_with_bounds(1, LATENCY_MICROS_MAX, SIGNIFICANT_DIGITS)?;
-        let (ok_by_status, errors_by_code, errors_by_class) = Default::default();
-        Ok(Self { ok_by_status, errors_by_code, errors_by_class, latencies })
+        let histogram = || Histogram::new_with_bounds(1, LATENCY_MICROS_MAX, SIGNIFICANT_DIGITS);
+        let (ok_by_status, missed_by_status, denied_by_code) = Default::default();
+        let (errors_by_code, errors_by_class) = Default::default();
+        Ok(Self {
+            ok_by_status,
+            missed_by_status,
+            denied_by_code,
+            trades: 0,
+            errors_by_code,
+            errors_by_class,
+            latencies: histogram()?,
+            denials: histogram()?,
+        })
     }
 
-    /// An operation that was answered with a trade.
-    pub(crate) fn add_ok(&mut self, status: &str, latency: Duration) {
-        add_one(&mut self.ok_by_status, status);
-        self.latencies.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+    /// An operation that was answered; `told` is the trade's status, or the code of its denial. Denials have
+    /// latencies of their own, so that a quick no flatters nothing.
+    pub(crate) fn add_answer(&mut self, class: Class, told: &str, latency: Duration) {
+        let counts = match class {
+            Class::Traded | Class::Done => &mut self.ok_by_status,
+            Class::Missed => &mut self.missed_by_status,
+            Class::Denied => &mut self.denied_by_code,
+        };
+        add_one(counts, told);
+        self.trades += u64::from(class == Class::Traded);
+        let latencies = if class == Class::Denied { &mut self.denials } else { &mut self.latencies };
+        latencies.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// An operation that failed; its latency is not counted, so that quick refusals flatter nothing.
@@ -91,7 +128,28 @@ impl Figures {
     /// As a part of all.
     pub(crate) fn part(&self) -> Part {
         let errors_by_class = self.errors_by_class.clone();
-        Part { ok: self.ok(), errors: self.errors(), errors_by_class, latency: self.latency() }
+        Part {
+            ok: self.ok(),
+            trades: self.trades,
+            missed: self.missed(),
+            denied: self.denied(),
+            errors: self.errors(),
+            errors_by_class,
+            latency: self.latency(),
+        }
+    }
+
+    /// Everything that was started: answered in one way or another, or failed.
+    pub(crate) fn started(&self) -> u64 {
+        self.ok() + self.missed() + self.denied() + self.errors()
+    }
+
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed_by_status.values().sum()
+    }
+
+    pub(crate) fn denied(&self) -> u64 {
+        self.denied_by_code.values().sum()
     }
 
     pub(crate) fn ok(&self) -> u64 {
@@ -103,13 +161,12 @@ impl Figures {
     }
 
     pub(crate) fn latency(&self) -> Latency {
-        Latency {
-            p50_micros: self.latencies.value_at_quantile(0.5),
-            p90_micros: self.latencies.value_at_quantile(0.9),
-            p99_micros: self.latencies.value_at_quantile(0.99),
-            p999_micros: self.latencies.value_at_quantile(0.999),
-            max_micros: self.latencies.max(),
-        }
+        spread(&self.latencies)
+    }
+
+    /// How long denials took.
+    pub(crate) fn denial_latency(&self) -> Latency {
+        spread(&self.denials)
     }
 
     /// How many answers there are in each bucket.
@@ -125,9 +182,23 @@ impl Figures {
     /// Starts over.
     pub(crate) fn clear(&mut self) {
         self.ok_by_status.clear();
+        self.missed_by_status.clear();
+        self.denied_by_code.clear();
+        self.trades = 0;
         self.errors_by_code.clear();
         self.errors_by_class.clear();
         self.latencies.reset();
+        self.denials.reset();
+    }
+}
+
+fn spread(latencies: &Histogram<u64>) -> Latency {
+    Latency {
+        p50_micros: latencies.value_at_quantile(0.5),
+        p90_micros: latencies.value_at_quantile(0.9),
+        p99_micros: latencies.value_at_quantile(0.99),
+        p999_micros: latencies.value_at_quantile(0.999),
+        max_micros: latencies.max(),
     }
 }
 
@@ -154,7 +225,7 @@ mod tests {
     fn quantiles_are_those_of_the_answers_to_one_in_a_thousand() {
         let mut figures = Figures::new().expect("valid bounds");
         assert_eq!(figures.latency(), Latency::default());
-        (1..=10_000).for_each(|micros| figures.add_ok("FILLED", Duration::from_micros(micros)));
+        (1..=10_000).for_each(|micros| figures.add_answer(Class::Traded, "FILLED", Duration::from_micros(micros)));
         figures.add_error("UNAVAILABLE", "unavailable");
         let latency = figures.latency();
         for (got, exact) in [
@@ -169,8 +240,22 @@ mod tests {
         assert_eq!((figures.ok(), figures.errors()), (10_000, 1));
         assert_eq!(figures.buckets().iter().sum::<u64>(), 10_000);
         assert!(figures.buckets()[0].abs_diff(500) <= 1 && figures.buckets()[4].abs_diff(5_000) <= 8);
-        figures.add_ok("FILLED", Duration::from_secs(3_600));
+        figures.add_answer(Class::Traded, "FILLED", Duration::from_secs(3_600));
         assert!(figures.latency().max_micros >= LATENCY_MICROS_MAX, "beyond the range counts as its end");
+    }
+
+    #[test]
+    fn a_denial_is_neither_throughput_nor_latency() {
+        let mut figures = Figures::new().expect("valid bounds");
+        figures.add_answer(Class::Traded, "FILLED", Duration::from_micros(500));
+        figures.add_answer(Class::Done, "WORKING", Duration::from_micros(500));
+        figures.add_answer(Class::Missed, "CANCELED", Duration::from_micros(500));
+        figures.add_answer(Class::Denied, "TRADING_HALTED", Duration::from_micros(9));
+        assert_eq!((figures.ok(), figures.trades, figures.missed(), figures.denied()), (2, 1, 1, 1));
+        assert_eq!((figures.started(), figures.buckets().iter().sum::<u64>()), (4, 3));
+        assert_eq!((figures.latency().p50_micros, figures.denial_latency().max_micros), (500, 9));
+        figures.clear();
+        assert_eq!((figures.started(), figures.trades, figures.denial_latency()), (0, 0, Latency::default()));
     }
 
     #[test]

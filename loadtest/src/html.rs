@@ -48,7 +48,9 @@ fn run(report: &Report, verdicts: &[Verdict]) -> String {
     text.push_str(&over_time(report));
     text.push_str(&parts("By operation", &report.by_operation));
     text.push_str(&parts("By tier", &report.by_tier));
-    text.push_str(&counts("Answers by status", &report.ok_by_status));
+    text.push_str(&counts("Answers as meant, by status", &report.ok_by_status));
+    text.push_str(&counts("Answers that were not what was meant", &report.missed_by_status));
+    text.push_str(&counts("Denials by code", &report.denied_by_code));
     text.push_str(&counts("Failures by code", &report.errors_by_code));
     text.push_str(&usage(report));
     text.push_str(&audit(report));
@@ -74,8 +76,14 @@ fn summary(report: &Report) -> String {
         ("traded", format!("{} over {} connections", report.instrument_id, report.connections)),
         ("measured", format!("{} s, the warm-up not counted", millis(report.measured_ms))),
         ("offered", format!("{}, {} never sent", report.offered, report.unsent)),
-        ("answered", format!("{}, {} failed", report.ok, report.errors)),
-        ("rate", format!("{} operations/s, {} trades/s", report.ok_per_second, report.trades_per_second)),
+        (
+            "answered",
+            format!(
+                "{} as meant ({} trades filled), {} otherwise, {} denied, {} failed",
+                report.ok, report.trades, report.missed, report.denied, report.errors
+            ),
+        ),
+        ("rate", format!("{} operations/s as meant, {} trades/s", report.ok_per_second, report.trades_per_second)),
         (
             "latency ms",
             format!(
@@ -99,7 +107,9 @@ fn over_time(report: &Report) -> String {
         |value: fn(&Latency) -> u64| seconds.iter().map(|s| float(value(&s.latency)) / 1_000.0).collect::<Vec<_>>();
     let rates = [
         Series::new("offered", of(|second| second.offered)),
-        Series::new("answered", of(|second| second.ok)),
+        Series::new("as meant", of(|second| second.ok)),
+        Series::new("trades", of(|second| second.trades)),
+        Series::new("denied", of(|second| second.denied)),
         Series::new("failed", of(|second| second.errors)),
     ];
     let latencies = [
@@ -127,11 +137,13 @@ fn parts(title: &str, parts: &BTreeMap<String, Part>) -> String {
         let times = [p50_micros, p99_micros, p999_micros, max_micros].map(millis).join("</td><td>");
         let classes: Vec<_> = part.errors_by_class.iter().map(|(class, count)| format!("{class} {count}")).collect();
         let classes = classes.join(", ");
-        format!("<tr><td>{name}</td><td>{}</td><td>{} {classes}</td><td>{times}</td></tr>\n", part.ok, part.errors)
+        let Part { ok, trades, missed, denied, errors, .. } = part;
+        let counts = [ok, trades, missed, denied].map(u64::to_string).join("</td><td>");
+        format!("<tr><td>{name}</td><td>{counts}</td><td>{errors} {classes}</td><td>{times}</td></tr>\n")
     });
     let rows: String = rows.collect();
     format!(
-        "<h2>{title}</h2>\n<table><tr><th></th><th>ok</th><th>failed</th><th>p50 ms</th><th>p99 ms</th>\
+        "<h2>{title}</h2>\n<table><tr><th></th><th>as meant</th><th>trades</th><th>missed</th><th>denied</th><th>failed</th><th>p50 ms</th><th>p99 ms</th>\
          <th>p99.9 ms</th><th>max ms</th></tr>\n{rows}</table>\n"
     )
 }
@@ -151,15 +163,24 @@ fn usage(report: &Report) -> String {
         return String::new();
     }
     let mut text = "<h2>Use of the machine</h2>\n<table><tr><th>process</th><th>CPU, ms</th><th>CPU, us/operation</th>\
-                    <th>memory at most, MiB</th><th>written, bytes/operation</th></tr>\n"
+                    <th>CPU, us/trade</th><th>memory at most, MiB</th><th>written, bytes/operation</th>\
+                    <th>written, bytes/trade</th></tr>\n"
         .to_owned();
     for process in &usage.processes {
         let name = escaped(&process.name);
         let (cpu, each) = (process.cpu_micros / 1_000, process.cpu_micros_per_ok);
         let (rss, written) = (process.rss_bytes_max >> 20, process.written_bytes_per_ok);
-        let _ = writeln!(text, "<tr><td>{name}</td><td>{cpu}</td><td>{each}</td><td>{rss}</td><td>{written}</td></tr>");
+        let (cpu_trade, written_trade) = (process.cpu_micros_per_trade, process.written_bytes_per_trade);
+        let _ = writeln!(
+            text,
+            "<tr><td>{name}</td><td>{cpu}</td><td>{each}</td><td>{cpu_trade}</td><td>{rss}</td><td>{written}</td>\
+             <td>{written_trade}</td></tr>"
+        );
     }
     text.push_str("</table>\n");
+    if let Some((cpu, written)) = usage.platform_per_trade() {
+        let _ = writeln!(text, "<p>All but the load test: {cpu} us CPU and {written} bytes written for one trade</p>");
+    }
     let memory: Vec<_> = usage
         .processes
         .iter()

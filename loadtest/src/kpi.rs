@@ -11,10 +11,13 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kpi {
-    /// Answered orders and mandates per second.
+    /// Filled and committed trades per second.
     TradesPerSecond,
-    /// Answered operations per second.
+    /// Operations per second that came to what they were meant for.
     OperationsPerSecond,
+    /// Orders and mandates that the guard denied, parts per million of those answered. A scenario that halts has no
+    /// such goal: from the halt on denials are what is meant.
+    DeniedPpm,
     /// Operations that failed or were never sent, parts per million of those offered.
     ErrorPpm,
     /// Half of all answers came within this.
@@ -125,6 +128,7 @@ impl Kpi {
         match self {
             Self::TradesPerSecond => "trades_per_second",
             Self::OperationsPerSecond => "operations_per_second",
+            Self::DeniedPpm => "denied_ppm",
             Self::ErrorPpm => "error_ppm",
             Self::P50Micros => "p50_micros",
             Self::P99Micros => "p99_micros",
@@ -145,6 +149,7 @@ impl Kpi {
         match self {
             Self::TradesPerSecond | Self::OperationsPerSecond => true,
             Self::ErrorPpm
+            | Self::DeniedPpm
             | Self::P50Micros
             | Self::P99Micros
             | Self::P999Micros
@@ -172,7 +177,7 @@ impl Kpi {
         let offered_per_second = (report.offered * 1_000).checked_div(report.measured_ms).unwrap_or(0);
         if value >= goal.target {
             Standing::Met
-        } else if offered_per_second < goal.target && report.errors + report.unsent == 0 {
+        } else if offered_per_second < goal.target && report.is_all_as_meant() {
             Standing::Idle
         } else if value >= goal.critical {
             Standing::Warned
@@ -182,19 +187,26 @@ impl Kpi {
     }
 
     fn value(self, report: &Report, spike_end_second: Option<u64>) -> Option<u64> {
-        let has_answers = report.ok > 0;
+        let has_answers = report.ok + report.missed > 0;
         let latency = report.latency;
         let halt = report.halt.as_ref().filter(|halt| halt.failure.is_empty());
         match self {
             Self::TradesPerSecond => Some(report.trades_per_second),
             Self::OperationsPerSecond => Some(report.ok_per_second),
+            Self::DeniedPpm => {
+                let asked = ["order", "mandate"].into_iter().filter_map(|kind| report.by_operation.get(kind));
+                let answered: u64 = asked.map(|part| part.ok + part.missed + part.denied).sum();
+                (report.denied * 1_000_000).checked_div(answered)
+            }
             Self::ErrorPpm => ((report.errors + report.unsent) * 1_000_000).checked_div(report.offered),
             Self::P50Micros => has_answers.then_some(latency.p50_micros),
             Self::P99Micros => has_answers.then_some(latency.p99_micros),
             Self::P999Micros => has_answers.then_some(latency.p999_micros),
-            Self::PremiumP99Micros => {
-                report.by_tier.get("premium").filter(|part: &&Part| part.ok > 0).map(|part| part.latency.p99_micros)
-            }
+            Self::PremiumP99Micros => report
+                .by_tier
+                .get("premium")
+                .filter(|part: &&Part| part.ok + part.missed > 0)
+                .map(|part| part.latency.p99_micros),
             Self::OverloadedOperations => Some(report.errors_by_class.get("overloaded").copied().unwrap_or(0)),
             Self::BrokenPromises => {
                 let proved = report.proof.as_ref().map_or(0, |proof| proof.findings_count);
@@ -227,6 +239,7 @@ impl Kpi {
             Self::TradesPerSecond
             | Self::OperationsPerSecond
             | Self::ErrorPpm
+            | Self::DeniedPpm
             | Self::OverloadedOperations
             | Self::BrokenPromises
             | Self::RecoverySecs
@@ -235,13 +248,14 @@ impl Kpi {
     }
 }
 
-/// Seconds from the end of a spike until a second without failures whose p99 is at most twice the usual one of
+/// Seconds from the end of a spike until a second without failures and denials whose p99 is at most twice the usual one of
 /// the measured seconds before the spike; `None` if it never came.
 fn recovery(report: &Report, end: u64) -> Option<u64> {
     let usual = report.seconds.iter().filter(|second| !second.is_warm_up && second.ok > 0);
     let usual = usual.map(|second| second.latency.p99_micros).min()?;
     let mut later = report.seconds.iter().filter(|second| second.second >= end && second.ok > 0);
-    let calm = later.find(|second| second.errors == 0 && second.latency.p99_micros <= usual.saturating_mul(2))?;
+    let calm = later
+        .find(|second| second.errors + second.denied == 0 && second.latency.p99_micros <= usual.saturating_mul(2))?;
     Some(calm.second - end)
 }
 
@@ -251,7 +265,17 @@ mod tests {
     use crate::figures::{Latency, Second};
 
     fn report() -> Report {
-        Report { offered: 1_000, ok: 999, errors: 1, measured_ms: 10_000, trades_per_second: 99, ..Report::default() }
+        let part = Part { ok: 90, missed: 9, denied: 1, ..Part::default() };
+        Report {
+            offered: 1_000,
+            ok: 998,
+            denied: 1,
+            errors: 1,
+            measured_ms: 10_000,
+            trades_per_second: 99,
+            by_operation: [("order".to_owned(), part)].into(),
+            ..Report::default()
+        }
     }
 
     fn check(kpi: Kpi, (target, critical): (u64, u64), report: &Report, expected: Standing) {
@@ -271,7 +295,13 @@ mod tests {
         check(Kpi::TradesPerSecond, (100, 50), &report, Standing::Warned);
         check(Kpi::TradesPerSecond, (200, 100), &report, Standing::Failed);
         check(Kpi::PremiumP99Micros, (1, 1), &report, Standing::Undefined);
-        let calm = Report { errors: 0, ..report };
+        check(Kpi::DeniedPpm, (10_000, 10_000), &report, Standing::Met);
+        check(Kpi::DeniedPpm, (9_999, 10_000), &report, Standing::Warned);
+        check(Kpi::DeniedPpm, (0, 9_999), &report, Standing::Failed);
+        check(Kpi::DeniedPpm, (0, 0), &Report::default(), Standing::Undefined);
+        let denied = Report { errors: 0, ..report.clone() };
+        check(Kpi::TradesPerSecond, (200, 100), &denied, Standing::Failed);
+        let calm = Report { errors: 0, denied: 0, ..report };
         check(Kpi::TradesPerSecond, (200, 100), &calm, Standing::Idle);
     }
 

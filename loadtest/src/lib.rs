@@ -8,6 +8,7 @@
 //! rate, [`Plan`] says what figures mean for many users, [`fairness`](fn@fairness) holds crowds side by side,
 //! [`chaos`](fn@chaos) breaks things.
 
+mod answered;
 mod audit;
 mod book;
 mod chaos;
@@ -39,8 +40,8 @@ mod trader;
 
 pub use audit::Audit;
 pub use chaos::{
-    Chaos, ChaosReport, Fault, Healed, Invariant, Jump as ClockJump, Part as ChaosPart, Server, Traffic, Trouble,
-    chaos, repository_tools,
+    Chaos, ChaosReport, Fault, Felt, Healed, Invariant, Jump as ClockJump, Limits, Others, Part as ChaosPart, Server,
+    Traffic, Trouble, Wrong, chaos, repository_tools,
 };
 pub use crowd::{Crowd, Issuer, Role, Tier};
 pub use fairness::{Claim, Crowding, Fairness, fairness};
@@ -50,7 +51,7 @@ pub use html::page;
 pub use kpi::{Goal, Kpi, Standing, Verdict};
 pub use load::Load;
 pub use machine::Machine;
-pub use monitor::{Gauge, ProcessUse, Usage, Watched};
+pub use monitor::{Children, Gauge, ProcessUse, Usage, Watched};
 pub use operation::{Mix, Operation};
 pub use plan::{Component, Demand, Measured, Need, Plan, Prices, growth_table};
 pub use proof::Proof;

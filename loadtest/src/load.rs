@@ -6,7 +6,10 @@ use crate::{
     trader::{Outcome, Trader},
 };
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
@@ -51,11 +54,25 @@ impl Load {
     }
 }
 
-/// Runs `load` for `length`, by `schedule` if it is an open loop; every operation's outcome goes to `outcomes`.
-/// Returns how many of the scheduled operations were never started.
+/// Ends a load before its time: nothing new is started then.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub(crate) fn now(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_now(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs `load` for `length` or until `stop`, by `schedule` if it is an open loop; every operation's outcome goes to
+/// `outcomes`. Returns how many of the scheduled operations should have been started and never were.
 pub(crate) async fn run(
     load: Load,
-    (schedule, length): (Option<Schedule>, Duration),
+    (schedule, length, stop): (Option<Schedule>, Duration, Stop),
     trader: Trader,
     outcomes: mpsc::Sender<Outcome>,
 ) -> u64 {
@@ -63,24 +80,25 @@ pub(crate) async fn run(
         (Load::Open { in_flight_max, .. }, Some(schedule)) => {
             let count = schedule.count();
             // Its own thread: the runtime's timer is a millisecond coarse, and its threads are busy.
-            let pacing = tokio::task::spawn_blocking(move || open(&schedule, in_flight_max, &trader, &outcomes));
+            let pacing =
+                tokio::task::spawn_blocking(move || open((&schedule, &stop), in_flight_max, &trader, &outcomes));
             pacing.await.unwrap_or(count)
         }
         (Load::Closed { in_flight } | Load::Open { in_flight_max: in_flight, .. }, _) => {
-            closed(in_flight, &trader, Instant::now() + length, &outcomes).await;
+            closed(in_flight, &trader, (Instant::now() + length, &stop), &outcomes).await;
             0
         }
     }
 }
 
-async fn closed(in_flight: usize, trader: &Trader, end: Instant, outcomes: &mpsc::Sender<Outcome>) {
+async fn closed(in_flight: usize, trader: &Trader, (end, stop): (Instant, &Stop), outcomes: &mpsc::Sender<Outcome>) {
     let mut callers = JoinSet::new();
     for _ in 0..in_flight {
-        let (trader, outcomes) = (trader.clone(), outcomes.clone());
+        let (trader, outcomes, stop) = (trader.clone(), outcomes.clone(), stop.clone());
         callers.spawn(async move {
             loop {
                 let started = Instant::now();
-                if started >= end {
+                if started >= end || stop.is_now() {
                     return;
                 }
                 let outcome = trader.act(trader.number(), started).await;
@@ -98,7 +116,12 @@ async fn closed(in_flight: usize, trader: &Trader, end: Instant, outcomes: &mpsc
 }
 
 /// Starts operations by the schedule and gives up what is late by a whole deadline after its end.
-fn open(schedule: &Schedule, in_flight_max: usize, trader: &Trader, outcomes: &mpsc::Sender<Outcome>) -> u64 {
+fn open(
+    (schedule, stop): (&Schedule, &Stop),
+    in_flight_max: usize,
+    trader: &Trader,
+    outcomes: &mpsc::Sender<Outcome>,
+) -> u64 {
     let runtime = Handle::current();
     let slots = Arc::new(Semaphore::new(in_flight_max));
     let begin = Instant::now();
@@ -107,6 +130,9 @@ fn open(schedule: &Schedule, in_flight_max: usize, trader: &Trader, outcomes: &m
     for start in schedule.starts() {
         let intended = begin + start;
         std::thread::sleep(intended.saturating_duration_since(Instant::now()));
+        if stop.is_now() {
+            return 0;
+        }
         let Ok(slot) = runtime.block_on(Arc::clone(&slots).acquire_owned()) else { break };
         if Instant::now() > give_up {
             break;

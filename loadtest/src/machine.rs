@@ -16,7 +16,7 @@ pub struct Machine {
     pub kernel: String,
     /// The load test's version.
     pub loadtest_version: String,
-    /// How the load test was built: figures of a debug build are no figures.
+    /// How the load test was built: with debug assertions figures are no figures.
     pub build: String,
     /// The platform's version as the API tells it; empty if nobody may ask.
     pub platform_version: String,
@@ -38,7 +38,7 @@ impl Machine {
             memory_bytes: kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1_024,
             kernel: kernel.trim().to_owned(),
             loadtest_version: env!("CARGO_PKG_VERSION").to_owned(),
-            build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+            build: if cfg!(debug_assertions) { "debug assertions" } else { "release" }.to_owned(),
             platform_version: platform_version.to_owned(),
         }
     }

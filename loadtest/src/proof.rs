@@ -5,7 +5,7 @@
 mod database;
 
 use crate::{
-    audit::patiently,
+    audit::{cancel, patiently},
     book::{Findings, is_final},
     crowd::Crowd,
     record::{Asked, Ledgered, Reading, Told},
@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use futures::{StreamExt as _, stream};
 use serde::Serialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::Path,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -45,6 +45,9 @@ pub struct Proof {
     pub proved: u64,
     /// Requests without an answer that are in the ledger nevertheless, once each.
     pub recovered: u64,
+    /// Of those, orders that had come to rest when their caller had given up, and were canceled to prove that guard
+    /// and ledger know them.
+    pub left_resting: u64,
     /// Requests without an answer that never arrived.
     pub never_arrived: u64,
     /// Trades that were compared in the databases themselves.
@@ -66,11 +69,12 @@ impl Proof {
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.is_passed() { "passed" } else { "FAILED" };
-        let Self { requests, answered, proved, recovered, never_arrived, in_databases, .. } = self;
+        let Self { requests, answered, proved, recovered, left_resting, never_arrived, in_databases, .. } = self;
         write!(
             f,
             "{verdict}: {requests} requests, {answered} answered, {proved} of them once and unchanged in the ledger; \
-             without an answer {recovered} found, {never_arrived} never arrived; {in_databases} compared in databases"
+             without an answer {recovered} found ({left_resting} of them resting), {never_arrived} never arrived; \
+             {in_databases} compared in databases"
         )?;
         for finding in &self.findings {
             write!(f, "\n  ! {finding}")?;
@@ -99,6 +103,8 @@ struct Compared {
     never_arrived: u64,
     findings: Vec<String>,
     is_unfinished: bool,
+    /// Trade ids of orders that rest though their caller has given up.
+    resting: Vec<String>,
 }
 
 impl Prover<'_> {
@@ -120,10 +126,11 @@ impl Prover<'_> {
         };
         let proving = stream::iter(&read.accounts).map(|(name, ledgered)| self.account(name, ledgered));
         let mut proving = proving.buffer_unordered(ACCOUNTS_AT_ONCE);
-        while let Some(account) = proving.next().await {
+        while let Some((account, left_resting)) = proving.next().await {
             proof.proved += account.proved;
             proof.recovered += account.recovered;
             proof.never_arrived += account.never_arrived;
+            proof.left_resting += left_resting;
             account.findings.into_iter().for_each(|finding| findings.add(finding));
         }
         if !databases.is_empty() {
@@ -134,9 +141,10 @@ impl Prover<'_> {
         Ok(Proof { findings_count: count, findings: told, ..proof })
     }
 
-    /// Waits until every trade of the account has ended.
-    async fn account(&self, name: &str, ledgered: &Ledgered) -> Compared {
+    /// Waits until every trade of the account has ended; how many orders had to be canceled for that.
+    async fn account(&self, name: &str, ledgered: &Ledgered) -> (Compared, u64) {
         let until = Instant::now() + self.patience;
+        let mut canceled = BTreeSet::new();
         loop {
             let failed = |status: Status| Compared {
                 findings: vec![format!("the trades of {name} cannot be read: {status}")],
@@ -147,7 +155,12 @@ impl Prover<'_> {
                 Err(status) => failed(status),
             };
             if !account.is_unfinished || Instant::now() >= until {
-                return account;
+                return (account, u64::try_from(canceled.len()).unwrap_or(u64::MAX));
+            }
+            for trade_id in &account.resting {
+                // What came of it, the next look shows.
+                let _ = self.cancel(name, trade_id).await;
+                canceled.insert(trade_id.clone());
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -164,6 +177,12 @@ impl Prover<'_> {
             account.findings.push(format!("{name} holds {cash}e-6, which is below zero"));
         }
         Ok(account)
+    }
+
+    async fn cancel(&self, name: &str, trade_id: &str) -> Result<(), Status> {
+        let number = self.crowd.number(name).ok_or_else(|| Status::internal("the record names a stranger"))?;
+        let account = self.crowd.account(number).map_err(|error| Status::internal(format!("{error:#}")))?;
+        cancel(&self.channel, &account, trade_id).await
     }
 
     /// The account's trades since the record began, newest first.
@@ -220,8 +239,11 @@ fn one(account: &mut Compared, (id, asked): (&Uuid, &Asked), trades: &[&v1::Trad
     if asked.contradiction {
         account.findings.push(format!("request {id} was answered in two ways"));
     }
-    let is_open = trades.iter().any(|trade| !is_final(trade));
-    if is_open {
+    let open = trades.iter().find(|trade| !is_final(trade));
+    if let Some(open) = open {
+        if asked.may_rest && open.status() == v1::TradeStatus::Working {
+            account.resting.push(open.trade_id.clone());
+        }
         account.is_unfinished = true;
         account.findings.push(format!("the trade of request {id} does not end"));
         return;
@@ -257,8 +279,10 @@ mod tests {
     }
 
     fn check(told: Option<&v1::Trade>, id: Uuid, trades: &[v1::Trade], expected: &str) {
-        let asked = Asked { account: "a".to_owned(), told: told.map(Told::of), contradiction: false };
+        let (account, may_rest) = ("a".to_owned(), false);
+        let asked = Asked { account, may_rest, told: told.map(Told::of), contradiction: false };
         let account = compared("a", &Ledgered::from([(id, asked)]), trades);
+        assert!(account.resting.is_empty(), "what may not rest is not canceled");
         let said = match &account.findings[..] {
             [] => format!("{}/{}/{}", account.proved, account.recovered, account.never_arrived),
             findings => findings.join("; "),
@@ -280,5 +304,18 @@ mod tests {
         check(Some(&filled), id, &[trade(id, Filled, -6)], "and is now");
         check(Some(&filled), id, &[trade(id, Working, 0)], "does not end");
         check(None, id, &[trade(Uuid::now_v7(), Filled, -5)], "which nobody made");
+    }
+
+    #[test]
+    fn an_order_whose_caller_gave_up_may_rest_until_it_is_canceled() {
+        use v1::TradeStatus::{Pending, Working};
+        let id = Uuid::now_v7();
+        let asked = |may_rest| Asked { account: "a".to_owned(), may_rest, told: None, contradiction: false };
+        let resting = |status, may_rest| {
+            let account = compared("a", &Ledgered::from([(id, asked(may_rest))]), &[trade(id, status, 0)]);
+            assert!(account.is_unfinished && account.findings.len() == 1, "as long as it is open it has not ended");
+            account.resting.len()
+        };
+        assert_eq!((resting(Working, true), resting(Working, false), resting(Pending, true)), (1, 0, 0));
     }
 }

@@ -6,7 +6,7 @@ mod reading;
 
 pub(crate) use reading::{Asked, Ledgered, Reading, is_final};
 
-use crate::operation::Operation;
+use crate::{answered::Meant, operation::Operation};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -38,6 +38,9 @@ pub(crate) enum Line {
         #[serde(with = "id_text")]
         request_id: Uuid,
         operation: Operation,
+        /// Whether its order may come to rest.
+        #[serde(default)]
+        may_rest: bool,
         /// Of what is asked for: UUIDv5 of its text.
         #[serde(with = "id_text")]
         payload: Uuid,
@@ -134,7 +137,7 @@ impl Recorder {
     /// Records that `request` is about to be sent.
     pub(crate) async fn asked(
         &self,
-        operation: Operation,
+        (operation, meant): (Operation, Meant),
         request_id: Uuid,
         request: &v1::PlaceTradeRequest,
         account: impl FnOnce() -> String,
@@ -142,8 +145,8 @@ impl Recorder {
         let Some(lines) = &self.lines else { return };
         // The id is part of it, so the name of the payload is made of the intent alone.
         let payload = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{:?}", request.intent).as_bytes());
-        let (at_micros, account) = (self.micros(), account());
-        let _ = lines.send(Line::Asked { at_micros, account, request_id, operation, payload }).await;
+        let (at_micros, account, may_rest) = (self.micros(), account(), meant.may_rest());
+        let _ = lines.send(Line::Asked { at_micros, account, request_id, operation, may_rest, payload }).await;
     }
 
     /// Records the answer to `request_id`.

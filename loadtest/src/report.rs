@@ -9,7 +9,7 @@ use crate::{
     proof::Proof,
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Instant};
 
 /// The figures of one run, without its warm-up.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -28,25 +28,39 @@ pub struct Report {
     pub measured_ms: u64,
     /// Operations that were started, or should have been.
     pub offered: u64,
-    /// Operations that were answered.
+    /// Operations that came to what they were meant for, as in [`Part::ok`]; what was denied is none of them.
     pub ok: u64,
     /// Those by the trade's status; `READ` for reads.
     pub ok_by_status: BTreeMap<String, u64>,
+    /// Of those, trades that were filled, wholly or in part, and committed.
+    pub trades: u64,
+    /// Operations that were answered, but not as they were meant, e.g. because the price was gone.
+    pub missed: u64,
+    /// Those by the trade's status.
+    pub missed_by_status: BTreeMap<String, u64>,
+    /// Operations that the guard denied.
+    pub denied: u64,
+    /// Those by the code of the denial.
+    pub denied_by_code: BTreeMap<String, u64>,
+    /// From the (intended) start to the answer, of those.
+    pub denial_latency: Latency,
     /// Operations that failed.
     pub errors: u64,
     /// Those by gRPC code.
     pub errors_by_code: BTreeMap<String, u64>,
     /// Those by class, as in [`Part::errors_by_class`].
     pub errors_by_class: BTreeMap<String, u64>,
+    /// Operations of the warm-up, counted nowhere else.
+    pub warm_up_offered: u64,
     /// Failures during the warm-up, counted nowhere else.
     pub warm_up_errors: u64,
     /// Operations of the schedule that were never started, because too many were in flight.
     pub unsent: u64,
-    /// Answered operations per second, rounded down.
+    /// Operations per second that came to what they were meant for, rounded down.
     pub ok_per_second: u64,
-    /// Answered orders and mandates per second, rounded down.
+    /// Filled and committed trades per second, rounded down.
     pub trades_per_second: u64,
-    /// From the (intended) start to the answer, of answered operations.
+    /// From the (intended) start to the answer, of operations that were answered and not denied.
     pub latency: Latency,
     /// By kind of operation: `order`, `mandate`, `read`, `cancel`.
     pub by_operation: BTreeMap<String, Part>,
@@ -64,13 +78,27 @@ pub struct Report {
     pub audit: Audit,
     /// What the record of all requests and answers proved, if there is one.
     pub proof: Option<Proof>,
+    /// When its first second began.
+    #[serde(skip)]
+    pub(crate) began: Option<Instant>,
 }
 
 impl Report {
-    /// Whether every operation, also of the warm-up, was answered with a trade.
+    /// Whether every operation, also of the warm-up, was answered, if only by a denial.
     #[must_use]
     pub const fn is_without_errors(&self) -> bool {
         self.errors == 0 && self.warm_up_errors == 0 && self.unsent == 0
+    }
+
+    /// Operations that were answered, as meant or otherwise.
+    #[must_use]
+    pub const fn answered(&self) -> u64 {
+        self.ok + self.missed + self.denied
+    }
+
+    /// Whether everything that was offered came to what it was meant for.
+    pub(crate) const fn is_all_as_meant(&self) -> bool {
+        self.missed + self.denied + self.errors + self.unsent == 0
     }
 
     /// One row of [`Report::markdown`].
@@ -78,14 +106,18 @@ impl Report {
         let Latency { p50_micros, p90_micros, p99_micros, p999_micros, max_micros } = self.latency;
         let times = [p50_micros, p90_micros, p99_micros, p999_micros, max_micros].map(millis).join(" | ");
         let audit = if self.audit.is_passed() { "passed" } else { "FAILED" };
-        format!("| {} | {} | {} | {times} | {audit} |", self.load, self.ok_per_second, self.errors + self.unsent)
+        let Self { load, trades_per_second, ok_per_second, missed, denied, .. } = self;
+        let failed = self.errors + self.unsent;
+        format!(
+            "| {load} | {ok_per_second} | {trades_per_second} | {missed} | {denied} | {failed} | {times} | {audit} |"
+        )
     }
 
     /// A markdown table with a row for each report.
     #[must_use]
     pub fn markdown(reports: &[Self]) -> String {
-        let head = "| load | trades/s | errors | p50 ms | p90 ms | p99 ms | p99.9 ms | max ms | audit |\n\
-                    |---|---:|---:|---:|---:|---:|---:|---:|---|";
+        let head = "| load | ops/s | trades/s | missed | denied | errors | p50 ms | p90 ms | p99 ms | p99.9 ms | max ms | audit |\n\
+                    |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|";
         std::iter::once(head.to_owned()).chain(reports.iter().map(Self::row)).collect::<Vec<_>>().join("\n")
     }
 }
@@ -99,12 +131,18 @@ impl fmt::Display for Report {
         writeln!(f, "measured     {} s", millis(self.measured_ms))?;
         writeln!(f, "offered      {}", self.offered)?;
         writeln!(f, "ok           {}{}", self.ok, split(&self.ok_by_status))?;
+        writeln!(f, "missed       {}{}", self.missed, split(&self.missed_by_status))?;
+        writeln!(f, "denied       {}{}", self.denied, split(&self.denied_by_code))?;
         writeln!(f, "errors       {}{}", self.errors, split(&self.errors_by_code))?;
         if self.warm_up_errors + self.unsent > 0 {
             writeln!(f, "             {} in the warm-up, {} never sent", self.warm_up_errors, self.unsent)?;
         }
-        writeln!(f, "throughput   {} ops/s, {} trades/s", self.ok_per_second, self.trades_per_second)?;
+        writeln!(f, "throughput   {} ops/s as meant, {} trades/s filled", self.ok_per_second, self.trades_per_second)?;
         writeln!(f, "latency ms   p50 {p50}   p90 {p90}   p99 {p99}   p99.9 {p999}   max {max}")?;
+        if self.denied > 0 {
+            let [p50, p99] = [self.denial_latency.p50_micros, self.denial_latency.p99_micros].map(millis);
+            writeln!(f, "denials ms   p50 {p50}   p99 {p99}")?;
+        }
         self.write_parts(f)?;
         self.write_usage(f)?;
         if let Some(halt) = self.halt.as_ref().filter(|halt| !halt.failure.is_empty()) {
@@ -126,12 +164,12 @@ impl fmt::Display for Report {
         if let Some(proof) = &self.proof {
             writeln!(f, "proof        {proof}")?;
         }
-        let Audit { trades_compared, accounts_compared, transfers_added, recovered, .. } = self.audit;
+        let Audit { trades_compared, accounts_compared, transfers_added, recovered, left_resting, .. } = self.audit;
         let verdict = if self.audit.is_passed() { "passed" } else { "FAILED" };
         write!(
             f,
             "audit        {verdict}: {trades_compared} trades read again, cash of {accounts_compared} accounts, \
-             {transfers_added} transfers, {recovered} trades found without an answer"
+             {transfers_added} transfers, {recovered} trades found without an answer, {left_resting} of them resting"
         )?;
         for finding in &self.audit.findings {
             write!(f, "\n  ! {finding}")?;
@@ -155,9 +193,13 @@ impl Report {
                 let title = if index == 0 { title } else { "" };
                 let Latency { p50_micros, p99_micros, .. } = part.latency;
                 let (p50, p99) = (millis(p50_micros), millis(p99_micros));
-                let Part { ok, errors, errors_by_class, .. } = part;
+                let Part { ok, trades, missed, denied, errors, errors_by_class, .. } = part;
                 let classes = split(errors_by_class);
-                writeln!(f, "{title:<12} {name:<9} {ok} ok, {errors} errors{classes}, p50 {p50} p99 {p99} ms")?;
+                writeln!(
+                    f,
+                    "{title:<12} {name:<9} {ok} ok ({trades} trades), {missed} missed, {denied} denied, \
+                     {errors} errors{classes}, p50 {p50} p99 {p99} ms"
+                )?;
             }
         }
         Ok(())
@@ -169,7 +211,15 @@ impl Report {
             let name = &process.name;
             let mebibytes = process.rss_bytes_max >> 20;
             let (cpu, written) = (process.cpu_micros_per_ok, process.written_bytes_per_ok);
-            writeln!(f, "{title:<12} {name:<14} {cpu} us CPU/op, {written} bytes written/op, {mebibytes} MiB at most")?;
+            let (cpu_trade, written_trade) = (process.cpu_micros_per_trade, process.written_bytes_per_trade);
+            writeln!(
+                f,
+                "{title:<12} {name:<14} {cpu} us CPU/op, {cpu_trade} us/trade; {written} bytes written/op, \
+                 {written_trade} bytes/trade; {mebibytes} MiB at most"
+            )?;
+        }
+        if let Some((cpu, written)) = self.usage.platform_per_trade() {
+            writeln!(f, "{:<12} {:<14} {cpu} us CPU/trade, {written} bytes written/trade", "", "platform")?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::{
     crowd::{Crowd, Issuer, Role, Tier},
     figures::per_second,
     halt,
-    load::{self, Load},
+    load::{self, Load, Stop},
     machine::Machine,
     market::Market,
     monitor::{Monitor, Watched},
@@ -37,8 +37,8 @@ use uuid::Uuid;
 const OUTCOMES_MAX: usize = 65_536;
 /// Deposits made at the same time.
 const DEPOSITS_AT_ONCE: usize = 128;
-/// How long preparations and unfinished business may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// [`Setup::patience`] unless somebody says otherwise.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the platform may take to tell its version.
 const VERSION_MAX: Duration = Duration::from_secs(2);
 
@@ -71,6 +71,8 @@ pub struct Setup {
     pub audit_trades_max: usize,
     /// Accounts whose transfers are added up, at most.
     pub audit_transfers_of_max: usize,
+    /// How long preparations and unfinished business may take.
+    pub patience: Duration,
     /// Where every request and answer is recorded; it must not exist.
     pub record: Option<PathBuf>,
     /// Processes and metrics that are looked at meanwhile.
@@ -151,14 +153,14 @@ impl Session {
     /// When the accounts cannot be read beforehand.
     pub async fn run(&self, run: Run, progress: impl Fn(&str)) -> anyhow::Result<Report> {
         let halting = run.halt_after.map(|after| tokio::time::sleep(run.warm_up + after));
-        self.run_halting(run, halting, progress).await
+        self.run_halting(run, (halting, Stop::default()), progress).await
     }
 
-    /// The same; trading is halted when `halting` is over.
+    /// The same; trading is halted when `halting` is over, and the load ends early with `stop`.
     pub(crate) async fn run_halting<H: Future<Output = ()>>(
         &self,
         run: Run,
-        halting: Option<H>,
+        (halting, stop_load): (Option<H>, Stop),
         progress: impl Fn(&str),
     ) -> anyhow::Result<Report> {
         let schedule = run.load.schedule(run.warm_up, run.measured);
@@ -180,13 +182,14 @@ impl Session {
         let mut tally =
             Tally::new(Arc::clone(&self.setup.crowd), recorder, (book, schedule.clone()), (began, run.warm_up))?;
         let (unsent, gathered, halted) = tokio::join!(
-            load::run(run.load, (schedule, length), trader.clone(), sender),
+            load::run(run.load, (schedule, length, stop_load), trader.clone(), sender),
             tally.gather((outcomes, halts), progress),
             self.halt(halting, halt_sender),
         );
         gathered?;
         stop.send_replace(true);
-        let usage = monitoring.await.context("watching the platform")?.usage(tally.figures.ok());
+        let usage =
+            monitoring.await.context("watching the platform")?.usage((tally.figures.ok(), tally.figures.trades));
         // What still rests is canceled, so that everything can end; it is not measured.
         let cleared = trader.clear().await;
         let report = self.report(run, (&tally, unsent), active.len());
@@ -195,7 +198,7 @@ impl Session {
             tally.add(outcome).await?;
         }
         let audit = auditor.audit(tally.book, &cash_before).await;
-        Ok(Report { audit, usage, halt, ..report })
+        Ok(Report { audit, usage, halt, began: Some(began), ..report })
     }
 
     /// Ends the session and proves what was recorded; `None` if nothing was.
@@ -207,13 +210,13 @@ impl Session {
         drop(recorder);
         writing.end().await?;
         let Some(record) = &setup.record else { return Ok(None) };
-        let prover = Prover { channel: channels[0].clone(), crowd: &setup.crowd, began, patience: PATIENCE };
+        let prover = Prover { channel: channels[0].clone(), crowd: &setup.crowd, began, patience: setup.patience };
         prover.prove(record, databases).await.map(Some)
     }
 
     /// What is traded.
-    pub(crate) fn instrument_id(&self) -> &str {
-        &self.market.instrument.instrument_id
+    pub(crate) const fn instrument(&self) -> &v1::Instrument {
+        &self.market.instrument
     }
 
     fn auditor(&self) -> Auditor<'_> {
@@ -221,7 +224,7 @@ impl Session {
             channel: self.channels[0].clone(),
             crowd: &self.setup.crowd,
             currency: &self.market.instrument.currency,
-            patience: PATIENCE,
+            patience: self.setup.patience,
             transfers_of_max: self.setup.audit_transfers_of_max,
         }
     }
@@ -230,8 +233,6 @@ impl Session {
     fn report(&self, run: Run, (tally, unsent): (&Tally, u64), active: usize) -> Report {
         let figures = &tally.figures;
         let measured = tally.last_answer.saturating_duration_since(tally.measure_from);
-        let by_operation = tally.operations();
-        let trades = ["order", "mandate"].into_iter().filter_map(|kind| by_operation.get(kind)).map(|part| part.ok);
         Report {
             load: name(run.load),
             instrument_id: self.market.instrument.instrument_id.clone(),
@@ -239,18 +240,25 @@ impl Session {
             accounts_active: active,
             connections: self.channels.len(),
             measured_ms: u64::try_from(measured.as_millis()).unwrap_or(u64::MAX),
-            offered: figures.ok() + figures.errors() + unsent,
+            offered: figures.started() + unsent,
             ok: figures.ok(),
+            trades: figures.trades,
+            missed: figures.missed(),
+            denied: figures.denied(),
             errors: figures.errors(),
+            warm_up_offered: tally.warm_up_offered,
             warm_up_errors: tally.warm_up_errors,
             unsent,
             ok_per_second: per_second(figures.ok(), measured),
-            trades_per_second: per_second(trades.sum(), measured),
+            trades_per_second: per_second(figures.trades, measured),
             latency: figures.latency(),
+            denial_latency: figures.denial_latency(),
             ok_by_status: figures.ok_by_status.clone(),
+            missed_by_status: figures.missed_by_status.clone(),
+            denied_by_code: figures.denied_by_code.clone(),
             errors_by_code: figures.errors_by_code.clone(),
             errors_by_class: figures.errors_by_class.clone(),
-            by_operation,
+            by_operation: tally.operations(),
             by_tier: tally.tiers(),
             seconds: tally.seconds.clone(),
             machine: self.machine.clone(),
@@ -310,7 +318,7 @@ impl Session {
             };
             async move {
                 let account = self.setup.crowd.account(number)?;
-                let until = Instant::now() + PATIENCE;
+                let until = Instant::now() + self.setup.patience;
                 let deposited = patiently(until, || async {
                     let request = account.request(request.clone(), self.setup.deadline);
                     AccountsClient::new(channel.clone()).deposit(request).await

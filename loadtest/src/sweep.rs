@@ -11,7 +11,7 @@ pub struct Bounds {
     pub p99_micros_max: u64,
     /// The first rate that is tried, operations per second.
     pub from_per_second: u32,
-    /// No rate above this is tried.
+    /// No rate above this is tried; at least the first one.
     pub to_per_second: u32,
     /// The answer is exact to so many percent.
     pub exact_to_percent: u32,
@@ -71,6 +71,10 @@ fn unsustained(report: &Report, bounds: Bounds, per_second: u32) -> String {
     if failed > 0 {
         return format!("{failed} operations failed");
     }
+    if report.denied > 0 {
+        let codes: Vec<_> = report.denied_by_code.keys().map(String::as_str).collect();
+        return format!("{} operations were denied: {}", report.denied, codes.join(", "));
+    }
     if !report.audit.is_passed() {
         return "the audit failed".to_owned();
     }
@@ -79,7 +83,7 @@ fn unsustained(report: &Report, bounds: Bounds, per_second: u32) -> String {
     }
     // The last answers come after the last start, so a little less than the rate is all there can be.
     if report.ok_per_second * 100 < u64::from(per_second) * 97 {
-        return format!("only {}/s were answered", report.ok_per_second);
+        return format!("only {}/s came to what they were meant for", report.ok_per_second);
     }
     String::new()
 }
@@ -130,13 +134,15 @@ impl fmt::Display for Step {
         let latency = self.report.latency;
         let [p50, p99, p999] = [latency.p50_micros, latency.p99_micros, latency.p999_micros].map(millis);
         let verdict = if self.is_sustained { "sustained" } else { self.reason.as_str() };
-        write!(f, "| {} | {} | {p50} | {p99} | {p999} | {verdict} |", self.per_second, self.report.ok_per_second)
+        let (per_second, done, trades) = (self.per_second, self.report.ok_per_second, self.report.trades_per_second);
+        write!(f, "| {per_second} | {done} | {trades} | {p50} | {p99} | {p999} | {verdict} |")
     }
 }
 
 impl fmt::Display for Curve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| rate/s | answered/s | p50 ms | p99 ms | p99.9 ms | |\n|---:|---:|---:|---:|---:|---|")?;
+        writeln!(f, "| rate/s | as meant/s | trades/s | p50 ms | p99 ms | p99.9 ms | |")?;
+        writeln!(f, "|---:|---:|---:|---:|---:|---:|---|")?;
         let mut steps: Vec<_> = self.steps.iter().collect();
         steps.sort_by_key(|step| step.per_second);
         for step in steps {
@@ -185,7 +191,10 @@ mod tests {
         let mut report = Report { ok: 100, ok_per_second: 99, ..Report::default() };
         report.latency.p99_micros = 50_000;
         assert_eq!(unsustained(&report, BOUNDS, 100), "");
-        assert_eq!(unsustained(&report, BOUNDS, 103), "only 99/s were answered");
+        assert_eq!(unsustained(&report, BOUNDS, 103), "only 99/s came to what they were meant for");
+        let denied = [("TRADING_HALTED".to_owned(), 7)].into();
+        let halted = Report { denied: 7, denied_by_code: denied, ..report.clone() };
+        assert_eq!(unsustained(&halted, BOUNDS, 100), "7 operations were denied: TRADING_HALTED");
         report.latency.p99_micros = 50_001;
         assert_eq!(unsustained(&report, BOUNDS, 100), "p99 is 50.001 ms");
         report.unsent = 1;

@@ -1,6 +1,7 @@
 //! Counts what comes in while the load runs, and keeps what the audit needs.
 
 use crate::{
+    answered::Class,
     book::Book,
     crowd::{Crowd, Tier},
     figures::{Figures, Part, Second},
@@ -40,6 +41,7 @@ pub(crate) struct Tally {
     began: Instant,
     pub(crate) measure_from: Instant,
     pub(crate) last_answer: Instant,
+    pub(crate) warm_up_offered: u64,
     pub(crate) warm_up_errors: u64,
     halted_at: Option<Instant>,
     /// Trades that were filled although they were asked for after a halt had been confirmed.
@@ -67,6 +69,7 @@ impl Tally {
             began,
             measure_from,
             last_answer: measure_from,
+            warm_up_offered: 0,
             warm_up_errors: 0,
             halted_at: None,
             filled_after_halt: 0,
@@ -109,8 +112,8 @@ impl Tally {
         }
         self.keep(&outcome).await?;
         let status = match &outcome.answer {
-            Ok(Answer::Trade(trade)) => Ok(trade.status().as_str_name().trim_start_matches("TRADE_STATUS_")),
-            Ok(Answer::Read) => Ok("READ"),
+            Ok(Answer::Trade(trade)) => Ok((outcome.meant.class(trade.status()), told(trade))),
+            Ok(Answer::Read) => Ok((Class::Done, "READ")),
             Err(status) => Err((code_name(status), class_name(status))),
         };
         let latency = outcome.ended.saturating_duration_since(outcome.started);
@@ -120,12 +123,13 @@ impl Tally {
             counted.push(&mut self.figures);
             counted.push(part(&mut self.by_operation, outcome.operation)?);
             counted.push(part(&mut self.by_tier, tier)?);
-        } else if status.is_err() {
-            self.warm_up_errors += 1;
+        } else {
+            self.warm_up_offered += 1;
+            self.warm_up_errors += u64::from(status.is_err());
         }
         for figures in counted {
             match &status {
-                Ok(status) => figures.add_ok(status, latency),
+                Ok((class, told)) => figures.add_answer(*class, told, latency),
                 Err((code, class)) => figures.add_error(code, class),
             }
         }
@@ -134,7 +138,7 @@ impl Tally {
 
     /// What of it the audit needs.
     async fn keep(&mut self, outcome: &Outcome) -> anyhow::Result<()> {
-        let Outcome { account, request_id, started, answer, contradiction, .. } = outcome;
+        let Outcome { account, meant, request_id, started, answer, contradiction, .. } = outcome;
         contradiction.iter().for_each(|finding| self.book.findings.add(finding.clone()));
         let Some(request_id) = *request_id else { return Ok(()) };
         match answer {
@@ -146,11 +150,11 @@ impl Tally {
                 }
                 self.recorder.answered(request_id, trade).await;
                 let name = self.crowd.account(*account)?.name;
-                self.book.answered(*account, &name, request_id, trade.as_ref().clone());
+                self.book.answered((*account, &name), (request_id, *meant), trade.as_ref().clone());
             }
             Err(status) => {
                 self.recorder.failed(request_id, &code_name(status)).await;
-                self.book.unanswered(*account, request_id);
+                self.book.unanswered(*account, request_id, *meant);
             }
         }
         Ok(())
@@ -174,6 +178,9 @@ impl Tally {
                 is_warm_up: self.began + Duration::from_secs(second) < self.measure_from,
                 offered: self.schedule.as_ref().map_or(0, |schedule| schedule.in_second(second)),
                 ok: self.second.ok(),
+                trades: self.second.trades,
+                missed: self.second.missed(),
+                denied: self.second.denied(),
                 errors: self.second.errors(),
                 latency: self.second.latency(),
                 buckets: self.second.buckets(),
@@ -185,14 +192,24 @@ impl Tally {
     fn second_line(&self) -> String {
         let latency = self.second.latency();
         format!(
-            "{:>4} s  {:>7} ops/s  p50 {} ms  p99 {} ms  {} errors",
+            "{:>4} s  {:>7} ops/s  p50 {} ms  p99 {} ms  {} denied  {} errors",
             self.began.elapsed().as_secs(),
             self.second.ok(),
             millis(latency.p50_micros),
             millis(latency.p99_micros),
+            self.second.denied(),
             self.second.errors()
         )
     }
+}
+
+/// What the answer is counted by: the trade's status, or why it was denied.
+fn told(trade: &v1::Trade) -> &'static str {
+    let denial = trade.denial.as_ref().filter(|_| trade.status() == v1::TradeStatus::Denied);
+    denial.map_or_else(
+        || trade.status().as_str_name().trim_start_matches("TRADE_STATUS_"),
+        |denial| denial.code().as_str_name().trim_start_matches("DENIAL_CODE_"),
+    )
 }
 
 fn part<K: Ord>(parts: &mut BTreeMap<K, Figures>, key: K) -> anyhow::Result<&mut Figures> {

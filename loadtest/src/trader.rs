@@ -1,6 +1,7 @@
 //! One operation from its start to its answer, as a careful client does it.
 
 use crate::{
+    answered::Meant,
     crowd::{Crowd, Turn},
     operation::{Mix, Operation},
     record::Recorder,
@@ -23,8 +24,10 @@ use uuid::Uuid;
 const RESTS_ONE_OF: u64 = 12;
 /// Orders that rest at a time, at most.
 const RESTING_MAX: usize = 10_000;
-/// Between two attempts of the same request.
+/// Between the first two attempts of the same request; twice as long before each one after that.
 const PAUSE_BEFORE_RETRY: Duration = Duration::from_millis(100);
+/// But no longer, unless the platform says so: whoever asks again and again keeps it busy with nothing else.
+const PAUSE_BEFORE_RETRY_MAX: Duration = Duration::from_secs(2);
 /// The least that a mandate may spend, 1e-6.
 const BUDGET_MICROS: i64 = 5_000_000;
 
@@ -72,6 +75,7 @@ pub(crate) struct Outcome {
     /// Number of the account.
     pub(crate) account: usize,
     pub(crate) operation: Operation,
+    pub(crate) meant: Meant,
     /// Of the trade that was asked for or canceled; `None` for reads.
     pub(crate) request_id: Option<Uuid>,
     /// When it should have started: the schedule's time in an open loop.
@@ -192,9 +196,10 @@ impl Trader {
         started: Instant,
     ) -> Outcome {
         let request_id = Uuid::now_v7();
+        let meant = Meant::by(operation, &intent);
         let request = v1::PlaceTradeRequest { request_id: request_id.to_string(), intent: Some(intent) };
         let account = turn.account;
-        self.recorder.asked(operation, request_id, &request, || self.name(account)).await;
+        self.recorder.asked((operation, meant), request_id, &request, || self.name(account)).await;
         let is_doubled = (turn.chance / 10_000) % 100 < self.wishes.doubled_percent;
         let (answer, contradiction) = if is_doubled {
             // Over two connections: the second may overtake the first.
@@ -216,6 +221,7 @@ impl Trader {
         Outcome {
             account,
             operation,
+            meant,
             request_id: Some(request_id),
             started,
             ended: Instant::now(),
@@ -249,8 +255,16 @@ impl Trader {
             answer.into_inner().trade.ok_or_else(|| Status::internal("an answer without a trade"))
         });
         let answer = answer.await.map(|trade| Answer::Trade(Box::new(trade)));
-        let (operation, ended) = (Operation::Cancel, Instant::now());
-        Outcome { account, operation, request_id: Some(request_id), started, ended, answer, contradiction: None }
+        Outcome {
+            account,
+            operation: Operation::Cancel,
+            meant: Meant::Cancel,
+            request_id: Some(request_id),
+            started,
+            ended: Instant::now(),
+            answer,
+            contradiction: None,
+        }
     }
 
     /// Balances and positions in turn.
@@ -270,6 +284,7 @@ impl Trader {
         Outcome {
             account: turn.account,
             operation: Operation::Read,
+            meant: Meant::Read,
             request_id: None,
             started,
             ended: Instant::now(),
@@ -281,10 +296,12 @@ impl Trader {
     /// Asks again while it may help, until the client's patience ends.
     async fn persistently<T, F: Future<Output = Result<T, Status>>>(&self, ask: impl Fn() -> F) -> Result<T, Status> {
         let until = Instant::now() + self.wishes.retry_for;
+        let mut attempts = 0;
         loop {
             match ask().await {
                 Err(status) if may_pass(&status) && Instant::now() < until => {
-                    tokio::time::sleep(PAUSE_BEFORE_RETRY).await;
+                    tokio::time::sleep(pause(&status, attempts)).await;
+                    attempts += 1;
                 }
                 answer => return answer,
             }
@@ -313,6 +330,13 @@ pub(crate) fn may_pass(status: &Status) -> bool {
     )
 }
 
+/// How long to wait after so many attempts that were followed by others: at least as long as the platform says.
+fn pause(status: &Status, attempts: u32) -> Duration {
+    let told = status.metadata().get("grpc-retry-pushback-ms").and_then(|value| value.to_str().ok()?.parse().ok());
+    let own = PAUSE_BEFORE_RETRY.saturating_mul(2_u32.saturating_pow(attempts)).min(PAUSE_BEFORE_RETRY_MAX);
+    own.max(told.map(Duration::from_millis).unwrap_or_default())
+}
+
 /// What is wrong about two answers to the same request.
 fn contradiction(first: &Result<v1::Trade, Status>, second: &Result<v1::Trade, Status>) -> Option<String> {
     let (Ok(first), Ok(second)) = (first, second) else { return None };
@@ -328,6 +352,15 @@ fn contradiction(first: &Result<v1::Trade, Status>, second: &Result<v1::Trade, S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_waits_longer_each_time_and_as_long_as_it_is_told() {
+        let mut status = Status::resource_exhausted("later");
+        let pauses = |status: &Status| [0, 1, 2, 5, 40].map(|attempts| pause(status, attempts).as_millis());
+        assert_eq!(pauses(&status), [100, 200, 400, 2_000, 2_000]);
+        status.metadata_mut().insert("grpc-retry-pushback-ms", tonic::metadata::MetadataValue::from_static("1500"));
+        assert_eq!(pauses(&status), [1_500, 1_500, 1_500, 2_000, 2_000]);
+    }
 
     #[test]
     fn two_answers_to_one_request_must_agree() {

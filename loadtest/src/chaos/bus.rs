@@ -64,7 +64,7 @@ impl Bus {
         let config =
             pull::Config { deliver_policy: DeliverPolicy::All, ack_policy: AckPolicy::None, ..pull::Config::default() };
         let consumer = stream.create_consumer(config).await.context("reading facts")?;
-        let mut seen: BTreeMap<String, BTreeMap<i64, Vec<u8>>> = BTreeMap::new();
+        let mut seen: BTreeMap<String, Told> = BTreeMap::new();
         let mut contradictions: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut read = 0;
         while read < last {
@@ -89,19 +89,57 @@ impl Bus {
     }
 }
 
+/// What facts have said by their sequence: everything but their executions, and those.
+type Told = BTreeMap<i64, (Option<v1::ledger_fact::Kind>, BTreeSet<String>)>;
+
 /// Keeps the facts of a message; what is wrong about them.
-fn keep(seen: &mut BTreeMap<i64, Vec<u8>>, payload: &[u8]) -> anyhow::Result<Vec<String>> {
+fn keep(seen: &mut Told, payload: &[u8]) -> anyhow::Result<Vec<String>> {
     use prost::Message as _;
     let batch = v1::LedgerFactBatch::decode(payload).context("a message of facts")?;
     let mut findings = Vec::new();
-    for fact in batch.facts {
-        // Told again, a fact may come in another message, but says the same.
-        let said = fact.kind.as_ref().map(|kind| format!("{kind:?}").into_bytes()).unwrap_or_default();
-        if let Some(before) = seen.insert(fact.sequence, said.clone())
-            && before != said
-        {
-            findings.push(format!("fact {} was told in two ways", fact.sequence));
+    for mut fact in batch.facts {
+        let executions = match &mut fact.kind {
+            Some(v1::ledger_fact::Kind::Trade(posted)) => std::mem::take(&mut posted.execution_ids),
+            Some(v1::ledger_fact::Kind::Cash(_) | v1::ledger_fact::Kind::Settled(_)) | None => Vec::new(),
+        };
+        let mut said = (fact.kind, executions.into_iter().collect::<BTreeSet<_>>());
+        if let Some(before) = seen.remove(&fact.sequence) {
+            // Told again, a fact comes in another message and stands for those before it that the bus has lost: it
+            // names all executions of the trade and not only the last ones. Otherwise it says the same.
+            let is_more = before.1.is_subset(&said.1) || said.1.is_subset(&before.1);
+            if before.0 != said.0 || !is_more {
+                findings.push(format!("fact {} was told in two ways: {before:?} and {said:?}", fact.sequence));
+            }
+            said.1.extend(before.1);
         }
+        seen.insert(fact.sequence, said);
     }
     Ok(findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message as _;
+
+    #[test]
+    fn told_again_a_fact_may_name_more_executions_and_says_nothing_else() {
+        let fact = |filled_quantity_micros, execution_ids: &[&str]| {
+            let trade = Some(v1::Trade { filled_quantity_micros, ..v1::Trade::default() });
+            let execution_ids = execution_ids.iter().map(|id| (*id).to_owned()).collect();
+            let posted = v1::TradePosted { trade, execution_ids, ..v1::TradePosted::default() };
+            let kind = Some(v1::ledger_fact::Kind::Trade(posted));
+            let fact = v1::LedgerFact { sequence: 7, kind, ..v1::LedgerFact::default() };
+            v1::LedgerFactBatch { facts: vec![fact], ..v1::LedgerFactBatch::default() }.encode_to_vec()
+        };
+        let findings = |first: Vec<u8>, second: Vec<u8>| {
+            let mut seen = Told::new();
+            assert!(keep(&mut seen, &first).expect("facts").is_empty());
+            keep(&mut seen, &second).expect("facts").len()
+        };
+        assert_eq!(findings(fact(2, &["b"]), fact(2, &["a", "b"])), 0);
+        assert_eq!(findings(fact(2, &["a", "b"]), fact(2, &["b"])), 0);
+        assert_eq!(findings(fact(2, &["a"]), fact(2, &["b"])), 1);
+        assert_eq!(findings(fact(2, &["a"]), fact(3, &["a"])), 1);
+    }
 }

@@ -38,11 +38,13 @@ impl Clocks {
     pub(super) fn of(program: &Path, folder: &Path) -> anyhow::Result<Self> {
         let own = Self { folder: folder.join("clocks"), are_read: false };
         fs::create_dir_all(&own.folder).with_context(|| format!("making {}", own.folder.display()))?;
+        let data = folder.join("data");
+        fs::create_dir_all(&data).with_context(|| format!("making {}", data.display()))?;
         let question = own.folder.join("question");
         fs::write(&question, (YEARS_SECS * 1_000_000).to_string()).context("setting a clock")?;
         let made = Command::new(program)
             .args(["token", "--account", "chaos", "--data-dir"])
-            .arg(folder.join("data"))
+            .arg(&data)
             .env(VARIABLE, &question)
             .output()
             .with_context(|| format!("running {}", program.display()))?;

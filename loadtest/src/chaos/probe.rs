@@ -1,17 +1,14 @@
 //! A client that asks for new trades after a fault until one is decided as in quiet times.
 
-use super::{operators::Operators, world::World};
+use super::{deposit::deposit, operators::Operators, world::World};
 use crate::{
-    audit::patiently,
     crowd::{Issuer, Role, Tier},
     target::Account,
 };
 use anyhow::Context as _;
 use std::time::{Duration, Instant};
 use tonic::transport::{Channel, Endpoint};
-use tragen_contracts::v1::{
-    self, accounts_client::AccountsClient, markets_client::MarketsClient, trading_client::TradingClient,
-};
+use tragen_contracts::v1::{self, markets_client::MarketsClient, trading_client::TradingClient};
 use uuid::Uuid;
 
 /// Who asks.
@@ -39,15 +36,7 @@ impl Probe {
         let (issuer, instrument_id) = (issuer.clone(), instrument_id.to_owned());
         let operators = Operators::new(endpoint, issuer.clone())?;
         let probe = Self { channel, issuer, instrument_id, operators };
-        let account = probe.account()?;
-        let request_id = Uuid::now_v7().to_string();
-        let request = v1::DepositRequest { request_id, amount_micros: FUNDS_MICROS, currency: String::new() };
-        let until = Instant::now() + GIVE_UP;
-        patiently(until, || async {
-            AccountsClient::new(probe.channel.clone()).deposit(account.request(request.clone(), ATTEMPT_MAX)).await
-        })
-        .await
-        .context("the probe's deposit")?;
+        deposit(&probe.channel, &probe.account()?, FUNDS_MICROS).await.context("the probe's deposit")?;
         Ok(probe)
     }
 

@@ -1,6 +1,12 @@
 //! What became of it: every fault with its recovery, and the invariants as an outsider sees them.
 
-use super::{Chaos, Fault, bus::Facts, operators::Operators};
+use super::{
+    Chaos, Fault,
+    bus::Facts,
+    limits::Limits,
+    operators::Operators,
+    others::{Felt, Others, Window},
+};
 use crate::{Proof, Report, report::millis};
 use serde::Serialize;
 use sqlx::Connection as _;
@@ -9,7 +15,7 @@ use std::{
     fmt,
     str::FromStr as _,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::task::JoinHandle;
 
@@ -31,12 +37,24 @@ pub struct Healed {
     pub recovered_ms: Option<u64>,
     /// What went wrong with making it.
     pub trouble: Option<String>,
+    /// What users felt of it who do not need what was broken; nobody where all need it.
+    pub others: Vec<Others>,
+    /// From its beginning until everything traded again.
+    #[serde(skip)]
+    pub(super) window: Window,
 }
 
 impl Healed {
-    pub(super) fn new(fault: &Fault, recovered: Option<Duration>, trouble: Option<String>) -> Self {
+    pub(super) fn new(fault: &Fault, (recovered, window): (Option<Duration>, Window), trouble: Option<String>) -> Self {
         let whole = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        Self { fault: fault.to_string(), at_ms: whole(fault.at), recovered_ms: recovered.map(whole), trouble }
+        Self {
+            fault: fault.to_string(),
+            at_ms: whole(fault.at),
+            recovered_ms: recovered.map(whole),
+            trouble,
+            others: Vec::new(),
+            window,
+        }
     }
 }
 
@@ -59,6 +77,32 @@ pub struct Invariant {
     pub findings: Vec<String>,
 }
 
+/// Operations without a right answer, by what was wrong; nothing is left out because of a fault.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Wrong {
+    /// Not answered although the client asked for a minute with the same id, or never sent.
+    pub unanswered: u64,
+    /// Denied in a second that belongs to no fault's window and comes before the halt: there was no reason to.
+    pub denied_in_quiet: u64,
+    /// Answered, and the ledger, the accounts or a second answer say something else.
+    pub untrue: u64,
+}
+
+impl Wrong {
+    /// All of them.
+    #[must_use]
+    pub const fn sum(self) -> u64 {
+        self.unanswered + self.denied_in_quiet + self.untrue
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { unanswered, denied_in_quiet, untrue } = self;
+        write!(f, "{unanswered} not answered, {denied_in_quiet} denied in quiet times, {untrue} untrue")
+    }
+}
+
 /// Everything about one run.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChaosReport {
@@ -68,10 +112,16 @@ pub struct ChaosReport {
     pub faults: Vec<Healed>,
     /// Every invariant that can be seen from outside.
     pub invariants: Vec<Invariant>,
-    /// Operations that were started.
+    /// Kinds of faults that can be made here and were not, because the time was over.
+    pub unplayed: Vec<String>,
+    /// Kinds of faults that this build of the platform cannot be made to have.
+    pub impossible: Vec<String>,
+    /// Operations that were started, those of the warm-up too, and those in the windows of faults too.
     pub offered: u64,
-    /// Of those, operations without a right answer although the client went on asking.
-    pub wrong: u64,
+    /// Of those, operations without a right answer.
+    pub wrong: Wrong,
+    /// What was seen of limits.
+    pub limits: Limits,
     /// Times that a service or server had ended without being told to.
     pub restarts: BTreeMap<String, u64>,
     /// The load.
@@ -88,12 +138,37 @@ impl ChaosReport {
 
 impl fmt::Display for ChaosReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| at s | fault | trading again after ms |\n|---:|---|---:|")?;
+        writeln!(
+            f,
+            "| at s | fault | trading again after ms | who does not need what was broken |\n|---:|---|---:|---|"
+        )?;
         for healed in &self.faults {
             let recovered = healed.recovered_ms.map_or_else(|| "NEVER".to_owned(), |ms| ms.to_string());
-            writeln!(f, "| {} | {} | {recovered} |", healed.at_ms / 1_000, healed.fault)?;
+            let others: Vec<_> = healed.others.iter().map(ToString::to_string).collect();
+            let others = if others.is_empty() { "everybody needs it".to_owned() } else { others.join("; ") };
+            writeln!(f, "| {} | {} | {recovered} | {others} |", healed.at_ms / 1_000, healed.fault)?;
         }
-        writeln!(f, "\nload          {} operations, {} without a right answer", self.offered, self.wrong)?;
+        for (title, kinds) in [("not played", &self.unplayed), ("not possible", &self.impossible)] {
+            if !kinds.is_empty() {
+                writeln!(f, "{title:<13} {}", kinds.join(", "))?;
+            }
+        }
+        let Self { offered, wrong, limits, report, .. } = self;
+        writeln!(f, "\nload          {offered} operations, {} without a right answer: {wrong}", wrong.sum())?;
+        let codes: Vec<_> = report.denied_by_code.iter().map(|(code, count)| format!("{code} {count}")).collect();
+        writeln!(f, "denied        {} ({}): in faults, after the halt, and as above", report.denied, codes.join(", "))?;
+        writeln!(
+            f,
+            "limits        {} looks: orders held {}e-6 at most with {}e-6 of cash ({} denied for funds), {} of {} rested \
+             ({} denied for resting)",
+            limits.looks,
+            limits.held_micros_max,
+            limits.cash_micros,
+            limits.denied_for_funds,
+            limits.resting_max,
+            limits.resting_allowed,
+            limits.denied_for_resting
+        )?;
         if let Some(proof) = &self.report.proof {
             writeln!(f, "proof         {proof}")?;
         }
@@ -172,8 +247,37 @@ async fn shard_epoch(url: &str) -> anyhow::Result<i64> {
     Ok(epoch)
 }
 
-/// What was seen beside the load: epochs, `ledger verify`, facts on the bus and those that the books have.
-type Seen = (Vec<String>, Result<(), String>, (anyhow::Result<Facts>, anyhow::Result<Vec<i64>>));
+/// What was seen beside the load.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// What was wrong about epochs.
+    pub(super) epochs: Vec<String>,
+    /// What `tragen ledger verify` said when it found something.
+    pub(super) verified: Result<(), String>,
+    /// Facts on the bus, and those that the books have.
+    pub(super) facts: (anyhow::Result<Facts>, anyhow::Result<Vec<i64>>),
+    /// Of the limits.
+    pub(super) limits: Limits,
+    /// Processes that had ended without having been killed.
+    pub(super) restarts: BTreeMap<String, u64>,
+    /// When everything was halted.
+    pub(super) halted: Instant,
+    /// Kinds that can be played, and kinds that cannot.
+    pub(super) kinds: (Vec<String>, Vec<String>),
+}
+
+/// Denials in seconds that touch no fault's window and end before the halt.
+fn denied_in_quiet(report: &Report, faults: &[Healed], halted: Instant) -> u64 {
+    let Some(began) = report.began else { return report.denied };
+    let second = Duration::from_secs(1);
+    let is_quiet = |number: u64| {
+        let from = began + Duration::from_secs(number);
+        // An answer comes a little later than what was decided, and its second is counted a little later than that.
+        let touches = |window: &Window| from < window.to + 2 * second && from + 2 * second > window.from;
+        from + second < halted && !faults.iter().any(|healed| touches(&healed.window))
+    };
+    report.seconds.iter().filter(|own| is_quiet(own.second)).map(|own| own.denied).sum()
+}
 
 /// The facts of the ledger's one shard.
 const FACTS: &str = "ledger.0";
@@ -212,13 +316,18 @@ pub(super) fn judge(
     chaos: &Chaos,
     (report, proof): (Report, Option<Proof>),
     faults: Vec<Healed>,
-    (epochs, verified, facts): Seen,
-    restarts: BTreeMap<String, u64>,
+    seen: Seen,
 ) -> ChaosReport {
+    let Seen { epochs, verified, facts, limits, restarts, halted, kinds } = seen;
     let invariant = |name: &str, findings: Vec<String>| Invariant { name: name.to_owned(), findings };
     let proved = proof.as_ref().map_or_else(|| vec!["there is no record".to_owned()], |proof| proof.findings.clone());
-    let wrong = report.errors + report.warm_up_errors + report.unsent;
-    let offered = report.offered + report.warm_up_errors;
+    let untrue = report.audit.findings_count + proof.as_ref().map_or(0, |proof| proof.findings_count);
+    let wrong = Wrong {
+        unanswered: report.errors + report.warm_up_errors + report.unsent,
+        denied_in_quiet: denied_in_quiet(&report, &faults, halted),
+        untrue: u64::try_from(untrue).unwrap_or(u64::MAX),
+    };
+    let offered = report.offered + report.warm_up_offered;
     let late =
         faults.iter().filter(|healed| healed.recovered_ms.is_none_or(|ms| u128::from(ms) > RECOVERY_MAX.as_millis()));
     let late: Vec<String> = late.map(|healed| format!("{}: {healed}", healed.fault)).collect();
@@ -230,25 +339,44 @@ pub(super) fn judge(
         None => vec!["nothing was halted".to_owned()],
     };
     let facts = facts_told(facts);
-    let share = (wrong * 1_000_000).checked_div(offered).unwrap_or(0);
-    let answered = if share > WRONG_PPM_MAX {
-        vec![format!("{wrong} of {offered} operations had no right answer: {:?}", report.errors_by_code)]
-    } else {
-        Vec::new()
-    };
+    let answered = unanswered(wrong, offered, &report);
+    let slower = faults.iter().flat_map(|healed| healed.others.iter().map(move |others| (healed, others)));
+    let slower = slower.filter(|(_, others)| others.standing == Felt::Slower);
+    let slower: Vec<String> = slower.map(|(healed, others)| format!("{}: {others}", healed.fault)).collect();
+    let (possible, impossible) = kinds;
+    let is_played = |kind: &String| faults.iter().any(|healed| healed.fault.starts_with(kind.as_str()));
+    let unplayed = possible.into_iter().filter(|kind| !is_played(kind)).collect();
     let invariants = vec![
         invariant("I1 I2 I8: every answer is in the ledger once and unchanged, and nothing nobody asked for", proved),
         invariant("I3: cash is what the answers say, transfers add up", report.audit.findings.clone()),
         invariant("I3: `tragen ledger verify`: sums, positions, chain", verified.err().into_iter().collect()),
         invariant("I4: everything trades again within 10 s of a fault's end", late),
-        invariant("I4: at least 99.95 % of all operations are answered, if need be by repeating them", answered),
+        invariant(
+            "I4: at least 99.95 % of all operations are answered rightly, if need be by repeating them",
+            answered,
+        ),
         invariant("I5: the newest fact about everything booked is on the bus, and told again says the same", facts),
         invariant("I6: nothing is filled that was asked for after a halt was confirmed", halt),
+        invariant(
+            "I7: no order is granted beyond the cash or the number of resting orders, at any look",
+            limits.findings.clone(),
+        ),
+        invariant("I9: who does not need what is broken has a p99 of at most twice the usual one, or 50 ms", slower),
         invariant("I10: epochs only grow", epochs),
         invariant("every fault could be made", unmade.collect()),
     ];
     let report = Report { proof, ..report };
-    ChaosReport { seed: chaos.seed, faults, invariants, offered, wrong, restarts, report }
+    let seed = chaos.seed;
+    ChaosReport { seed, faults, invariants, unplayed, impossible, offered, wrong, limits, restarts, report }
+}
+
+/// What is wrong when too many operations had no right answer.
+fn unanswered(wrong: Wrong, offered: u64, report: &Report) -> Vec<String> {
+    let share = (wrong.sum() * 1_000_000).checked_div(offered).unwrap_or(1_000_000);
+    if share <= WRONG_PPM_MAX {
+        return Vec::new();
+    }
+    vec![format!("{} of {offered} operations had no right answer: {wrong}; {:?}", wrong.sum(), report.errors_by_code)]
 }
 
 impl ChaosReport {
@@ -277,6 +405,30 @@ mod tests {
         assert_eq!(facts_told((Ok(Facts::new()), Ok(vec![1]))).len(), 1);
         assert_eq!(facts_told((facts(&[]), Ok(Vec::new()))).len(), 1);
         assert_eq!(facts_told((Err(anyhow::anyhow!("gone")), Ok(vec![1]))).len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_left_out_because_of_a_fault_but_a_denial_with_a_reason() {
+        let began = Instant::now();
+        let at = |second: u64| began + Duration::from_secs(second);
+        let second = |second, denied| crate::Second { second, denied, ..crate::Second::default() };
+        let window = Window { from: at(10), to: at(12) };
+        let fault = Fault {
+            at: Duration::from_secs(10),
+            lasts: Duration::from_secs(1),
+            trouble: super::super::Trouble::WipeBus,
+        };
+        let faults = [Healed::new(&fault, (Some(Duration::from_secs(1)), window), None)];
+        let quiet = |seconds: Vec<crate::Second>| {
+            let report = Report { began: Some(began), seconds, ..Report::default() };
+            denied_in_quiet(&report, &faults, at(30))
+        };
+        assert_eq!(quiet(vec![second(8, 1), second(9, 1), second(12, 1), second(13, 1)]), 1, "only second 8 is quiet");
+        assert_eq!(quiet(vec![second(14, 2), second(28, 3), second(29, 5), second(40, 9)]), 5);
+        let wrong = |unanswered, denied_in_quiet, untrue| Wrong { unanswered, denied_in_quiet, untrue };
+        let told = |wrong: Wrong, offered| unanswered(wrong, offered, &Report::default()).len();
+        assert_eq!((told(wrong(5, 0, 0), 10_000), told(wrong(3, 2, 1), 10_000)), (0, 1), "5 of 10,000 are 0.05 %");
+        assert_eq!(told(Wrong::default(), 0), 1, "a run without operations proves nothing");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
         TcpListener, TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
+        tcp::{ReadHalf, WriteHalf},
     },
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -40,7 +40,7 @@ pub enum Traffic {
     Deaf,
     /// What the service says does not arrive any more, but it hears everything.
     Mute,
-    /// Every connection is closed, and no new one is taken.
+    /// Every connection is reset (RST, not the end of a stream), and so is every new one.
     Cut,
 }
 
@@ -75,7 +75,7 @@ impl fmt::Display for Traffic {
             Self::Silent => "silent",
             Self::Deaf => "unheard",
             Self::Mute => "unreached",
-            Self::Cut => "cut",
+            Self::Cut => "reset",
         })
     }
 }
@@ -99,7 +99,9 @@ impl Wire {
         let accepting = tokio::spawn(async move {
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
-                if *state.borrow() != Traffic::Cut {
+                if *state.borrow() == Traffic::Cut {
+                    reset(client);
+                } else {
                     tokio::spawn(connect(client, server, state.clone()));
                 }
             }
@@ -125,25 +127,39 @@ impl Drop for Wire {
     }
 }
 
-async fn connect(client: TcpStream, server: SocketAddr, mut state: watch::Receiver<Traffic>) {
+/// Ends a connection like a host that knows nothing of it: the other side gets RST.
+fn reset(stream: TcpStream) {
+    // One that has no socket any more is over anyway.
+    let _ = stream.set_zero_linger();
+    drop(stream);
+}
+
+async fn connect(mut client: TcpStream, server: SocketAddr, mut state: watch::Receiver<Traffic>) {
     let _ = client.set_nodelay(true);
     // A client of a silent wire waits like one whose packets are dropped.
     if state.wait_for(|traffic| !traffic.holds(Way::ToServer)).await.is_err() {
         return;
     }
-    let Ok(Ok(server)) = timeout(CONNECT_MAX, TcpStream::connect(server)).await else { return };
+    let Ok(Ok(mut server)) = timeout(CONNECT_MAX, TcpStream::connect(server)).await else { return };
     let _ = server.set_nodelay(true);
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let mut cut = state.clone();
-    tokio::select! {
-        _ = cut.wait_for(|traffic| *traffic == Traffic::Cut) => {}
-        () = carry(from_client, to_server, state.clone(), Way::ToServer) => {}
-        () = carry(from_server, to_client, state, Way::ToService) => {}
+    let is_cut = {
+        // Borrowed halves: owned ones would say goodbye when they are dropped.
+        let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
+        tokio::select! {
+            _ = cut.wait_for(|traffic| *traffic == Traffic::Cut) => true,
+            () = carry(from_client, to_server, state.clone(), Way::ToServer) => false,
+            () = carry(from_server, to_client, state, Way::ToService) => false,
+        }
+    };
+    if is_cut {
+        reset(client);
+        reset(server);
     }
 }
 
 /// Carries bytes until one side is gone.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: watch::Receiver<Traffic>, way: Way) {
+async fn carry(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, state: watch::Receiver<Traffic>, way: Way) {
     let (sender, mut chunks) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_MAX);
     let mut arriving = state.clone();
     let reading = async move {
@@ -172,6 +188,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: watch::Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::ErrorKind;
 
     /// A server that sends back what it gets, and a client of it behind a wire.
     async fn stage() -> anyhow::Result<(Wire, TcpStream)> {
@@ -215,7 +232,10 @@ mod tests {
         assert_eq!(hears(&mut client, long).await, Some(3));
         assert!(asked.elapsed() >= 2 * LATENESS, "late on both ways: {:?}", asked.elapsed());
         wire.set(Traffic::Cut);
-        assert_eq!(client.read(&mut [0]).await.unwrap_or(0), 0);
+        let reset = |read: std::io::Result<usize>| read.err().map(|error| error.kind());
+        assert_eq!(reset(client.read(&mut [0]).await), Some(ErrorKind::ConnectionReset), "not the end of a stream");
+        let mut late = TcpStream::connect(("127.0.0.1", wire.port())).await?;
+        assert_eq!(reset(late.read(&mut [0]).await), Some(ErrorKind::ConnectionReset));
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use super::{
     bus::Bus,
     clock::Clocks,
     fault::{Part, Server, Trouble},
+    limits::RESTING_MAX_TEXT,
     process::{Process, Recipe, argument, free_port},
     wire::{Traffic, Wire},
 };
@@ -18,8 +19,9 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// Limits on how often a user may ask are another test's promise.
-const LIMITS: [(&str, &str); 5] = [
+/// Limits on how often a user may ask are another test's promise; so many orders of an account may rest.
+const LIMITS: [(&str, &str); 6] = [
+    ("TRAGEN__RISK_GUARD__LIMITS__RESTING_ORDERS_MAX", RESTING_MAX_TEXT),
     ("TRAGEN__ROUTER__FREE_TRADES_PER_MINUTE", "100000"),
     ("TRAGEN__ROUTER__STANDARD_TRADES_PER_MINUTE", "100000"),
     ("TRAGEN__ROUTER__PREMIUM_TRADES_PER_MINUTE", "100000"),

@@ -1,7 +1,7 @@
 //! What all commands that make load have in common: where to, in whose name, how careful.
 
 use super::size;
-use crate::{Crowd, Issuer, Mix, Setup, Watched, read_accounts};
+use crate::{Crowd, Issuer, Mix, Setup, Watched, read_accounts, session::PATIENCE};
 use anyhow::{Context as _, ensure};
 use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -141,6 +141,7 @@ impl TargetArgs {
             doubled_percent: 0,
             audit_trades_max: size(self.audit_trades),
             audit_transfers_of_max: size(self.audit_transfers_of),
+            patience: PATIENCE,
             record: self.record.clone(),
             watched: self.watch.clone(),
         })

@@ -14,6 +14,8 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) account: String,
+    /// Whether its order may come to rest.
+    pub(crate) may_rest: bool,
     /// The newest answer; `None` if there is none.
     pub(crate) told: Option<Told>,
     /// Two answers that differ although the first one was final.
@@ -47,11 +49,11 @@ impl Reading {
             let line = line.with_context(reading)?;
             let line = serde_json::from_str(&line).with_context(|| format!("{}: line {}", reading(), index + 1))?;
             match line {
-                Line::Asked { account, request_id, .. } => {
+                Line::Asked { account, request_id, may_rest, .. } => {
                     if owners.insert(request_id, account.clone()).is_some() {
                         read.repeated += 1;
                     }
-                    let asked = Asked { account: account.clone(), told: None, contradiction: false };
+                    let asked = Asked { account: account.clone(), may_rest, told: None, contradiction: false };
                     read.accounts.entry(account).or_default().insert(request_id, asked);
                 }
                 Line::Answered { request_id, trade, .. } => {
@@ -89,7 +91,7 @@ pub(crate) fn is_final(status: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{operation::Operation, record::Recorder};
+    use crate::{answered::Meant, operation::Operation, record::Recorder};
     use tragen_contracts::v1;
 
     fn trade(status: v1::TradeStatus, cash_change_micros: i64) -> v1::Trade {
@@ -104,9 +106,9 @@ mod tests {
         let [first, second, third] = [(); 3].map(|()| Uuid::now_v7());
         let request = v1::PlaceTradeRequest::default();
         for id in [first, second] {
-            recorder.asked(Operation::Order, id, &request, || "load-0".to_owned()).await;
+            recorder.asked((Operation::Order, Meant::Fill), id, &request, || "load-0".to_owned()).await;
         }
-        recorder.asked(Operation::Mandate, third, &request, || "load-1".to_owned()).await;
+        recorder.asked((Operation::Mandate, Meant::Decision), third, &request, || "load-1".to_owned()).await;
         recorder.answered(first, &trade(v1::TradeStatus::Working, 0)).await;
         recorder.answered(first, &trade(v1::TradeStatus::Canceled, 0)).await;
         recorder.failed(second, "UNAVAILABLE").await;
@@ -118,6 +120,8 @@ mod tests {
 
         let read = Reading::of(&file)?;
         assert_eq!((read.len(), read.strangers, read.repeated), (3, 1, 0));
+        let may_rest = |account: &str, id: Uuid| read.accounts[account][&id].may_rest;
+        assert!(!may_rest("load-0", first) && may_rest("load-1", third));
         let told = |account: &str, id: Uuid| read.accounts[account][&id].clone();
         assert_eq!(told("load-0", first).told.map(|told| told.status), Some(v1::TradeStatus::Canceled.into()));
         assert_eq!(told("load-0", second).told, None);

@@ -37,6 +37,10 @@ pub(crate) enum Lie {
     MixesUpAnswers,
     /// Every tenth trade happens, but its caller gets an error.
     WithholdsAnswers,
+    /// The same, and what rests then cannot be canceled.
+    KeepsResting,
+    /// The same, but its order rests although it was to be executed or canceled at once.
+    LeavesResting,
     /// Every tenth request is refused and does not happen.
     Refuses,
     /// Every tenth trade is in the list of trades twice.
@@ -98,6 +102,7 @@ impl Running {
             deadline: Duration::from_secs(5),
             audit_trades_max: 100_000,
             audit_transfers_of_max: 3,
+            patience: Duration::from_secs(1),
         })
     }
 }
@@ -134,10 +139,11 @@ impl Pretender {
             },
             None => return Err(Status::invalid_argument("no intent")),
         };
-        let rests = order.time_in_force() == v1::TimeInForce::Gtc;
+        let mut rests = order.time_in_force() == v1::TimeInForce::Gtc;
         let mut all = self.held();
         let held = all.entry(account.to_owned()).or_default();
         let is_tenth = held.version % 10 == 9;
+        rests |= is_tenth && self.lie == Lie::LeavesResting;
         if is_tenth && self.lie == Lie::Refuses {
             held.version += 1;
             return Err(Status::resource_exhausted("try later"));
@@ -171,7 +177,7 @@ impl Pretender {
         if !(is_tenth && self.lie == Lie::ForgetsTrades) {
             held.trades.insert(request.request_id, kept);
         }
-        if is_tenth && self.lie == Lie::WithholdsAnswers {
+        if is_tenth && matches!(self.lie, Lie::WithholdsAnswers | Lie::KeepsResting | Lie::LeavesResting) {
             return Err(Status::unavailable("gone"));
         }
         if is_tenth && self.lie == Lie::MixesUpAnswers {
@@ -272,7 +278,9 @@ impl Trading for Pretender {
         let trades = all.get_mut(&account).into_iter().flat_map(|held| held.trades.values_mut());
         let trade = trades.into_iter().find(|trade| trade.trade_id == id);
         let trade = trade.ok_or_else(|| Status::not_found("no such trade"))?;
-        trade.set_status(v1::TradeStatus::Canceled);
+        if self.lie != Lie::KeepsResting {
+            trade.set_status(v1::TradeStatus::Canceled);
+        }
         Ok(Response::new(v1::CancelTradeResponse { trade: Some(trade.clone()) }))
     }
 
