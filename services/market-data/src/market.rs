@@ -6,6 +6,7 @@ use crate::{
     history::History,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use tragen_bus::BARS_KEPT;
 use tragen_contracts::v1;
 use tragen_domain::{
     id::{InstrumentId, MatchId},
@@ -14,9 +15,6 @@ use tragen_domain::{
     money::Price,
     time::Timestamp,
 };
-
-/// Bars kept per instrument and timeframe, as many as the stream keeps.
-const BARS_KEPT: usize = 500;
 
 /// Everything known now.
 #[derive(Debug)]
@@ -144,7 +142,8 @@ impl Market {
     /// Adds a bar; the oldest of its kind goes.
     pub(crate) fn add_bar(&mut self, bar: Bar) {
         let kept = self.bars.entry((bar.timeframe, bar.instrument.clone())).or_default();
-        if kept.len() == BARS_KEPT {
+        // As many as the stream keeps, which may lose them.
+        if kept.len() == usize::from(BARS_KEPT) {
             kept.pop_front();
         }
         kept.push_back(bar);

@@ -97,6 +97,11 @@ const OWNER_ACK_WAIT: Duration = Duration::from_secs(2);
 /// How long a lane keeps the ids of published messages to drop repeats.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
+/// Bars that are kept of a series: two days of minutes, so that the last one can be decided again with rules that have
+/// seen the day before it. A bar takes at most 230 bytes as the bus counts them, 662,400 a series, so 256 MiB hold 405
+/// full series; beyond that the oldest bars of all go first.
+pub const BARS_KEPT: u16 = 2_880;
+
 const DAY: Duration = Duration::from_secs(86_400);
 const MIB: i64 = 1 << 20;
 
@@ -194,7 +199,7 @@ impl Stream {
             },
             Self::Bars => Config {
                 storage: StorageType::Memory,
-                max_messages_per_subject: 500,
+                max_messages_per_subject: i64::from(BARS_KEPT),
                 max_bytes: 256 * MIB,
                 duplicate_window: Duration::from_secs(1),
                 ..base

@@ -2,6 +2,7 @@
 //! that cannot be handled stands in the way.
 
 use async_nats::jetstream::stream::{Config as StreamConfig, StorageType};
+use futures::StreamExt as _;
 use prost::Message as _;
 use std::{
     collections::BTreeSet,
@@ -10,7 +11,7 @@ use std::{
 };
 use tempfile::TempDir;
 use tragen_bus::{
-    Ask, Bus, Consumer, PublishError, PublishOptions, Severity, Source, StartAt, Stream, Subject,
+    Ask, BARS_KEPT, Bus, Consumer, PublishError, PublishOptions, Severity, Source, StartAt, Stream, Subject,
     batch::{BatchLimits, BatchPublisher},
     server::{NatsServer, Sync, find_binary},
 };
@@ -141,6 +142,41 @@ async fn lanes_come_back_empty_and_one_on_disk_must_be_drained_first() {
     rig.bus.apply(1_000).await.expect("made anew");
     let made = jetstream.get_stream("PROPOSALS").await.expect("there").cached_info().config.storage;
     assert_eq!(made, StorageType::Memory);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_days_of_minutes_are_kept_of_a_series_and_a_bar_is_small() {
+    let rig = rig().await;
+    // A dear instrument with a long name: the largest bars there are.
+    let instrument = InstrumentId::new("BTCPERP-2022-01-USD").expect("an id");
+    let price = 68_999_999_999;
+    let bars = (0..u64::from(BARS_KEPT) + 10).map(|_| v1::Bar {
+        instrument_id: instrument.to_string(),
+        timeframe: "1m".into(),
+        start_micros: 1_640_995_200_000_000,
+        bid_open_micros: price,
+        bid_high_micros: price,
+        bid_low_micros: price,
+        bid_close_micros: price,
+        ask_open_micros: price,
+        ask_high_micros: price,
+        ask_low_micros: price,
+        ask_close_micros: price,
+        published_at_micros: 1_640_995_200_000_000,
+    });
+    let subject = Subject::Bar(Timeframe::Minute1, instrument.clone());
+    let options = PublishOptions::default();
+    let sent = futures::stream::iter(bars).map(|bar| {
+        let (bus, subject, options) = (&rig.bus, &subject, &options);
+        async move { bus.publish(subject, &bar, options, PATIENCE).await.expect("stored") }
+    });
+    let last = sent.buffered(128).fold(0, |last, sequence| std::future::ready(sequence.max(last))).await;
+    let client = async_nats::connect(rig.server.url()).await.expect("a raw connection");
+    let mut stream = async_nats::jetstream::new(client).get_stream(Stream::Bars.as_str()).await.expect("a stream");
+    let state = stream.info().await.expect("readable").state.clone();
+    assert_eq!((state.messages, state.first_sequence, state.last_sequence), (u64::from(BARS_KEPT), 11, last));
+    assert!(state.bytes <= 230 * state.messages, "{} bytes a bar", state.bytes / state.messages);
     rig.stop().await;
 }
 

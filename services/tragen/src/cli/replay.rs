@@ -61,7 +61,7 @@ impl ReplayArgs {
                         decisions.executions(&batch);
                     }
                     Stream::Ledger => comparison.facts(&decode(payload, sequence)?),
-                    Stream::Bars => decisions.bar(&decode(payload, sequence)?),
+                    Stream::Bars => decisions.bar(sequence, &decode(payload, sequence)?),
                     Stream::Requests
                     | Stream::Proposals
                     | Stream::Market
@@ -158,6 +158,7 @@ fn show(
         "positions": compared.positions,
         "agent_orders": again.orders,
         "agent_orders_without_bars": again.without_bars,
+        "agent_orders_on_odds": again.on_odds,
         "agent_orders_missing": unmatched.missing,
         "agent_orders_unexpected": unmatched.unexpected,
         "doubts": unmatched.named,
@@ -169,7 +170,13 @@ fn show(
         ("hashes", state.clone().unwrap_or_else(|| format!("{} in the journal, all as replayed", replayed.hashes))),
         ("orders", format!("{} approved, {} fills", compared.approvals, compared.fills)),
         ("ledger", format!("{} facts", compared.facts)),
-        ("agents", format!("{} orders made again, {} without their bars", again.orders, again.without_bars)),
+        (
+            "agents",
+            format!(
+                "{} orders on bars made again, {} without their bars, {} on odds, which are not kept",
+                again.orders, again.without_bars, again.on_odds
+            ),
+        ),
         ("doubts", format!("{} orders of agents missing, {} unexpected", unmatched.missing, unmatched.unexpected)),
         ("compared", format!("{} balances, {} positions", compared.balances, compared.positions)),
         ("differences", comparison.count.to_string()),

@@ -1,15 +1,20 @@
 //! The decisions of configured agents on bars, made again from BARS: what each order of theirs was called and how it
 //! was explained must come out the same. Sizes follow from cash and positions of the moment, which the books compare.
+//!
+//! BARS keeps two days of minutes. Where the beginning of a series is gone, the rules are started at two of the bars that
+//! are left, a quarter of a day apart: from where both say the same to the end, it does not matter where the live rules
+//! began, and the decisions since then are compared. Those before are named.
 
 use super::{
     Comparison,
     unmatched::{Held, Said, Unmatched, Watch},
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tragen_agent_worker::{
     bar_order::{rationale, request_id},
     bars::model_bar,
 };
+use tragen_bus::BARS_KEPT;
 use tragen_contracts::v1::{self, journal_record};
 use tragen_domain::{
     agents::{personality::AnalysisStyle, trading::TradingRules},
@@ -19,8 +24,12 @@ use tragen_domain::{
 };
 use uuid::Uuid;
 
-/// BARS keeps so many bars of each series; one that has them all may have lost its beginning.
-const BARS_KEPT: usize = 500;
+/// The shared agent that trades bars; the others of configured agents bet on odds.
+const TRADING_AGENT: &str = "tradingAgent";
+/// Where the beginning of a series is gone, the second start of the rules: so many bars after the first.
+const SECOND_START: usize = 360;
+/// Fewer bars than this are below the stream's bound in bytes, at which the oldest of all series go.
+const BARS_OF_ALL: usize = 1_000_000;
 
 type Series = (InstrumentId, Timeframe);
 
@@ -28,10 +37,13 @@ type Series = (InstrumentId, Timeframe);
 #[derive(Debug, Default)]
 pub(crate) struct Decisions {
     orders: Vec<Order>,
+    on_odds: u64,
     /// Bars that an agent has decided on, with an order or a denied one.
     decided: BTreeMap<Watch, BTreeSet<Timestamp>>,
     held: Held,
-    bars: HashMap<Series, BTreeMap<Timestamp, Bar>>,
+    bars: BTreeMap<Series, BTreeMap<Timestamp, Bar>>,
+    /// Where the stream begins now; after its first message nobody knows whose bars were before that.
+    first_sequence: Option<u64>,
 }
 
 /// An order of a configured agent as the journal has it.
@@ -50,6 +62,24 @@ pub(crate) struct MadeAgain {
     pub(crate) orders: u64,
     /// Not compared: their bar is not there any more, or those before it are not.
     pub(crate) without_bars: u64,
+    /// Not compared: bets on the odds of matches, which no stream keeps.
+    pub(crate) on_odds: u64,
+}
+
+/// What the rules say of a series.
+struct Words {
+    /// At every bar, by the name of the style.
+    styles: HashMap<String, BTreeMap<Timestamp, Said>>,
+    /// From where on each style says the same wherever it began; None: from the first bar.
+    since: HashMap<String, Option<Timestamp>>,
+}
+
+/// Orders of a series that are not compared.
+#[derive(Debug, Default)]
+struct Uncompared {
+    orders: u64,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
 }
 
 impl Decisions {
@@ -63,6 +93,10 @@ impl Decisions {
             let Some(timeframe) = Timeframe::parse(&own.timeframe).filter(|_| !is_reduction) else { continue };
             let Ok(instrument) = InstrumentId::new(&terms.instrument_id) else { continue };
             if own.agent_id.is_empty() {
+                continue;
+            }
+            if own.agent != TRADING_AGENT {
+                self.on_odds += 1;
                 continue;
             }
             self.orders.push(Order {
@@ -103,8 +137,9 @@ impl Decisions {
         self.held.executions(batch);
     }
 
-    /// Takes a bar; the first with its start stands, as for the workers.
-    pub(crate) fn bar(&mut self, bar: &v1::Bar) {
+    /// Takes a bar with its place in the stream; the first with its start stands, as for the workers.
+    pub(crate) fn bar(&mut self, sequence: u64, bar: &v1::Bar) {
+        self.first_sequence.get_or_insert(sequence);
         if let Ok(bar) = Bar::try_from(bar) {
             let of_series = self.bars.entry((bar.instrument.clone(), bar.timeframe)).or_default();
             of_series.entry(bar.start).or_insert(bar);
@@ -113,16 +148,17 @@ impl Decisions {
 
     /// Makes the orders again and says what differs, and which orders only one side has.
     pub(crate) fn conclude(self, comparison: &mut Comparison) -> (MadeAgain, Unmatched) {
-        let mut again = MadeAgain::default();
-        let known: HashMap<Series, HashMap<String, BTreeMap<Timestamp, Said>>> =
-            self.bars.iter().map(|(series, bars)| (series.clone(), words(bars))).collect();
-        let cut: HashSet<&Series> =
-            self.bars.iter().filter(|(_, bars)| bars.len() >= BARS_KEPT).map(|(series, _)| series).collect();
+        let (mut again, mut unmatched) =
+            (MadeAgain { on_odds: self.on_odds, ..MadeAgain::default() }, Unmatched::default());
+        let known: BTreeMap<&Series, Words> =
+            self.bars.iter().map(|(series, bars)| (series, Words::of(bars, self.is_cut(bars)))).collect();
+        let mut uncompared: BTreeMap<&Series, Uncompared> = BTreeMap::new();
         for order in &self.orders {
-            let start = start_of(&order.request_id);
-            let said = start.and_then(|start| known.get(&order.series)?.get(style_of(&order.rationale))?.get(&start));
-            let (Some(start), Some(said), false) = (start, said, cut.contains(&order.series)) else {
+            let style = style_of(&order.rationale);
+            let Some(start) = start_of(&order.request_id) else { continue };
+            let Some(said) = known.get(&order.series).and_then(|words| words.at(style, start)) else {
                 again.without_bars += 1;
+                uncompared.entry(&order.series).or_default().note(start);
                 continue;
             };
             again.orders += 1;
@@ -135,15 +171,87 @@ impl Decisions {
                 comparison.differ(&at, "decision", &said.rationale, &order.rationale);
             }
         }
-        let mut unmatched = Unmatched::default();
         for (watch, decided) in &self.decided {
             let series = (watch.instrument.clone(), watch.timeframe);
-            let said = known.get(&series).and_then(|styles| styles.get(&watch.style));
-            if let Some(said) = said.filter(|_| !cut.contains(&series)) {
-                unmatched.compare(watch, said, decided, &self.held);
+            if let Some((said, decided)) = known.get(&series).and_then(|words| words.since(&watch.style, decided)) {
+                unmatched.compare(watch, &said, &decided, &self.held);
             }
         }
+        for (series, own) in uncompared {
+            unmatched.named.push(own.told(series, self.bars.get(series)));
+        }
         (again, unmatched)
+    }
+
+    /// Whether bars before the first one may have been there: the series is full, or the stream begins late and that is
+    /// not because another series is full.
+    fn is_cut(&self, bars: &BTreeMap<Timestamp, Bar>) -> bool {
+        let is_full = |bars: &BTreeMap<Timestamp, Bar>| bars.len() >= usize::from(BARS_KEPT);
+        let all: usize = self.bars.values().map(BTreeMap::len).sum();
+        let is_explained = all < BARS_OF_ALL && self.bars.values().any(is_full);
+        is_full(bars) || (self.first_sequence.is_some_and(|first| first > 1) && !is_explained)
+    }
+}
+
+impl Words {
+    fn of(bars: &BTreeMap<Timestamp, Bar>, is_cut: bool) -> Self {
+        let styles = words(bars.values());
+        let later = if is_cut { words(bars.values().skip(SECOND_START)) } else { HashMap::new() };
+        let since = |(style, said): (&String, &BTreeMap<Timestamp, Said>)| {
+            let differs = |(start, own): &(&Timestamp, &Said)| {
+                later.get(style).and_then(|later| later.get(*start)).is_none_or(|later| later != *own)
+            };
+            let last = if is_cut { said.iter().rev().find(differs).map(|(start, _)| *start) } else { None };
+            (style.clone(), last)
+        };
+        let since = styles.iter().map(since).collect();
+        Self { styles, since }
+    }
+
+    /// What a style said at a bar, if it does not matter where it began.
+    fn at(&self, style: &str, start: Timestamp) -> Option<&Said> {
+        let is_settled = self.since.get(style)?.is_none_or(|last| start > last);
+        self.styles.get(style)?.get(&start).filter(|_| is_settled)
+    }
+
+    /// What a style said since then, and which of the bars decided on are since then.
+    fn since(
+        &self,
+        style: &str,
+        decided: &BTreeSet<Timestamp>,
+    ) -> Option<(BTreeMap<Timestamp, Said>, BTreeSet<Timestamp>)> {
+        let since = *self.since.get(style)?;
+        let is_since = |start: &Timestamp| since.is_none_or(|last| *start > last);
+        let said = self.styles.get(style)?.iter().filter(|(start, _)| is_since(start));
+        let said = said.map(|(start, own)| (*start, own.clone())).collect();
+        Some((said, decided.iter().copied().filter(is_since).collect()))
+    }
+}
+
+impl Uncompared {
+    fn note(&mut self, start: Timestamp) {
+        self.orders += 1;
+        self.first = Some(self.first.map_or(start, |first| first.min(start)));
+        self.last = Some(self.last.map_or(start, |last| last.max(start)));
+    }
+
+    fn told(&self, (instrument, timeframe): &Series, bars: Option<&BTreeMap<Timestamp, Bar>>) -> String {
+        let seconds =
+            |at: Option<&Timestamp>| at.map_or_else(|| "?".to_owned(), |at| (at.micros() / 1_000_000).to_string());
+        let kept = match bars.filter(|bars| !bars.is_empty()) {
+            Some(bars) => {
+                let (first, last) = (bars.keys().next(), bars.keys().next_back());
+                format!("{} bars are there, of {} s to {} s", bars.len(), seconds(first), seconds(last))
+            }
+            None => "no bar is there".to_owned(),
+        };
+        format!(
+            "{instrument} {}: not compared: {} orders on bars of {} s to {} s: {kept}",
+            timeframe.as_str(),
+            self.orders,
+            seconds(self.first.as_ref()),
+            seconds(self.last.as_ref()),
+        )
     }
 }
 
@@ -152,14 +260,14 @@ fn style_of(rationale: &str) -> &str {
     rationale.split(':').next().unwrap_or_default()
 }
 
-/// What every rule set says at every bar, by the name of its style.
-fn words(bars: &BTreeMap<Timestamp, Bar>) -> HashMap<String, BTreeMap<Timestamp, Said>> {
+/// What every rule set says at every bar, in their order, by the name of its style.
+fn words<'a>(bars: impl Iterator<Item = &'a Bar> + Clone) -> HashMap<String, BTreeMap<Timestamp, Said>> {
     let mut words: HashMap<String, BTreeMap<Timestamp, Said>> = HashMap::new();
     for style in AnalysisStyle::ALL {
         let Some(mut rules) = TradingRules::for_style(style) else { continue };
         let of_style = words.entry(format!("{style:?}")).or_default();
         // A bar with impossible prices was seen by nobody's rules.
-        for (start, bar, model) in bars.iter().filter_map(|(start, bar)| Some((start, bar, model_bar(bar)?))) {
+        for (bar, model) in bars.clone().filter_map(|bar| Some((bar, model_bar(bar)?))) {
             let signal = rules.on_bar(&model);
             let said = Said {
                 published_at: bar.published_at.micros(),
@@ -167,7 +275,7 @@ fn words(bars: &BTreeMap<Timestamp, Bar>) -> HashMap<String, BTreeMap<Timestamp,
                 direction: signal.direction(),
                 rationale: rationale(style, &signal),
             };
-            of_style.insert(*start, said);
+            of_style.insert(bar.start, said);
         }
     }
     words
@@ -212,6 +320,7 @@ mod tests {
         let terms = v1::OrderTerms { instrument_id: "GBPUSD".into(), ..v1::OrderTerms::default() };
         let own = v1::OrderApproved {
             terms: Some(terms),
+            agent: TRADING_AGENT.into(),
             agent_id: "a1".into(),
             timeframe: "1m".into(),
             rationale: rationale.into(),
@@ -226,27 +335,27 @@ mod tests {
     /// What comes out otherwise of an order on the bar `number`.
     fn check(bars: &[Bar], agent: &str, number: i64, rationale: &str) -> (MadeAgain, Vec<&'static str>) {
         let mut decisions = Decisions::default();
-        bars.iter().for_each(|bar| decisions.bar(&v1::Bar::from(bar)));
+        (1..).zip(bars).for_each(|(sequence, bar)| decisions.bar(sequence, &v1::Bar::from(bar)));
         let of = bar(number, 1);
         let name = request_id(agent, of.timeframe, &of.instrument, of.start).to_string();
         decisions.journal(&approved(&name, rationale));
         let mut comparison = Comparison::default();
         let (again, unmatched) = decisions.conclude(&mut comparison);
-        assert_eq!(unmatched, Unmatched::default());
+        let named = usize::from(again.without_bars > 0);
+        assert_eq!((unmatched.missing, unmatched.unexpected, unmatched.named.len()), (0, 0, named));
         (again, comparison.differences.iter().map(|own| own.what).collect())
     }
 
     /// What the scalper says on the fall.
     fn said() -> String {
-        let all = bars().into_iter().map(|bar| (bar.start, bar)).collect();
-        words(&all)["Scalper"][&bar(60, 1).start].rationale.clone()
+        words(bars().iter())["Scalper"][&bar(60, 1).start].rationale.clone()
     }
 
     #[test]
     fn an_order_comes_out_the_same_from_its_bars() {
         let said = said();
         assert!(said.starts_with("Scalper: long at "), "{said}");
-        let one = MadeAgain { orders: 1, without_bars: 0 };
+        let one = MadeAgain { orders: 1, ..MadeAgain::default() };
         assert_eq!(check(&bars(), "a1", 60, &said), (one, vec![]));
         assert_eq!(check(&bars(), "a1", 60, &said.replace("long", "short")), (one, vec!["decision"]));
         assert_eq!(check(&bars(), "a2", 60, &said), (one, vec!["name of the order"]), "another agent's name");
@@ -259,13 +368,12 @@ mod tests {
     fn an_order_that_is_nowhere_is_missing() {
         let more = (61..100).map(|number| bar(number, 1_500_100));
         let all: Vec<Bar> = bars().into_iter().chain(more).chain([bar(100, 1_499_400)]).collect();
-        let by_start = all.iter().map(|bar| (bar.start, bar.clone())).collect();
-        let said = words(&by_start).remove("Scalper").expect("its words");
+        let said = words(all.iter()).remove("Scalper").expect("its words");
         let changes: Vec<i64> =
             said.iter().filter(|(_, own)| own.is_change).map(|(start, _)| start.micros() / 60_000_000).collect();
         let [60, closed, .., last] = changes[..] else { panic!("{changes:?}") };
         let mut decisions = Decisions::default();
-        all.iter().for_each(|bar| decisions.bar(&v1::Bar::from(bar)));
+        (1..).zip(&all).for_each(|(sequence, bar)| decisions.bar(sequence, &v1::Bar::from(bar)));
         for number in [60, last] {
             let of = bar(number, 1);
             let name = request_id("a1", of.timeframe, &of.instrument, of.start).to_string();
@@ -292,10 +400,92 @@ mod tests {
 
     #[test]
     fn orders_without_their_bars_are_counted_and_not_compared() {
-        let none = MadeAgain { orders: 0, without_bars: 1 };
+        let none = MadeAgain { without_bars: 1, ..MadeAgain::default() };
         assert_eq!(check(&[], "a1", 60, &said()), (none, vec![]));
         assert_eq!(check(&bars(), "a1", 61, &said()), (none, vec![]));
-        let long: Vec<Bar> = (0..500).map(|number| bar(number, 1_500_000 + (number % 2) * 200)).collect();
-        assert_eq!(check(&long, "a1", 60, &said()), (none, vec![]), "its beginning may be gone");
+    }
+
+    /// A lively market; one bar in 29 jumps so far that the scalper fades it.
+    fn lively(bars: i64) -> Vec<Bar> {
+        let close =
+            |number: i64| 1_500_000 + (number * 7_919 % 41 - 20) * 100 + if number % 29 == 0 { 6_000 } else { 0 };
+        (0..bars).map(|number| bar(number, close(number))).collect()
+    }
+
+    /// What is found when the rules have seen `all`, and the stream has the bars from `kept` on, the first of them at
+    /// `sequence`; `changed` explains an order on a bar anew.
+    fn replayed(
+        all: &[Bar],
+        (kept, sequence): (usize, u64),
+        changed: impl Fn(i64, &str) -> String,
+    ) -> (MadeAgain, Unmatched, Vec<String>) {
+        let mut decisions = Decisions::default();
+        (sequence..).zip(&all[kept..]).for_each(|(sequence, bar)| decisions.bar(sequence, &v1::Bar::from(bar)));
+        for (start, said) in words(all.iter()).remove("Scalper").expect("its words") {
+            let (instrument, timeframe) = (&all[0].instrument, all[0].timeframe);
+            if said.is_change {
+                let name = request_id("a1", timeframe, instrument, start).to_string();
+                decisions.journal(&approved(&name, &changed(start.micros() / 60_000_000, &said.rationale)));
+            }
+        }
+        let mut comparison = Comparison::default();
+        let (again, unmatched) = decisions.conclude(&mut comparison);
+        (again, unmatched, comparison.differences.iter().map(|own| own.at.clone()).collect())
+    }
+
+    #[test]
+    fn a_day_of_minutes_is_decided_again_whose_beginning_is_gone() {
+        let kept = usize::from(BARS_KEPT);
+        let all = lively(i64::from(BARS_KEPT) + 1_000);
+        let as_said = |_: i64, said: &str| said.to_owned();
+        let (whole, unmatched, differences) = replayed(&all[..kept - 1], (0, 1), as_said);
+        assert!(whole.orders > 100 && whole.without_bars == 0, "{whole:?}");
+        assert_eq!((unmatched, differences), (Unmatched::default(), vec![]));
+
+        // The stream has let the first thousand go. Of the last day every order is compared, and the others are named.
+        let (cut, unmatched, differences) = replayed(&all, (1_000, 1_001), as_said);
+        let last_day = i64::from(BARS_KEPT) + 1_000 - 1_440;
+        let orders: Vec<i64> = words(all.iter())["Scalper"]
+            .iter()
+            .filter(|(_, own)| own.is_change)
+            .map(|(start, _)| start.micros() / 60_000_000)
+            .collect();
+        let in_last_day = u64::try_from(orders.iter().filter(|number| **number >= last_day).count()).expect("few");
+        assert!(in_last_day > 50 && cut.orders >= in_last_day, "{cut:?} of {in_last_day}");
+        assert_eq!(differences, Vec::<String>::new());
+        assert_eq!((unmatched.missing, unmatched.unexpected), (0, 0), "{unmatched:?}");
+        let expected = format!("GBPUSD 1m: not compared: {} orders on bars of {} s", cut.without_bars, orders[0] * 60);
+        assert!(unmatched.named.len() == 1 && unmatched.named[0].starts_with(&expected), "{unmatched:?}");
+        assert!(unmatched.named[0].ends_with(": 2880 bars are there, of 60000 s to 232740 s"), "{unmatched:?}");
+
+        // What is compared is compared: an order of the last day with another explanation is a difference.
+        let other = *orders.iter().rfind(|number| **number < last_day + 700).expect("an order");
+        let turned = |number: i64, said: &str| {
+            if number == other { format!("{said} otherwise") } else { said.to_owned() }
+        };
+        assert_eq!(replayed(&all, (1_000, 1_001), turned).2.len(), 1);
+    }
+
+    #[test]
+    fn a_missing_tail_and_a_stream_that_begins_late_are_named() {
+        let all = lively(1_000);
+        let mut decisions = Decisions::default();
+        (1..).zip(&all[..900]).for_each(|(sequence, bar)| decisions.bar(sequence, &v1::Bar::from(bar)));
+        let last = words(all.iter())["Scalper"].iter().rfind(|(_, own)| own.is_change).map(|(start, own)| {
+            let name = request_id("a1", Timeframe::Minute1, &all[0].instrument, *start).to_string();
+            decisions.journal(&approved(&name, &own.rationale));
+            *start
+        });
+        let (again, unmatched) = decisions.conclude(&mut Comparison::default());
+        let seconds = last.expect("an order").micros() / 1_000_000;
+        assert!(seconds >= 900 * 60 && again == MadeAgain { without_bars: 1, ..MadeAgain::default() }, "{again:?}");
+        let said = format!(
+            "GBPUSD 1m: not compared: 1 orders on bars of {seconds} s to {seconds} s: 900 bars are there, of 0 s to 53940 s"
+        );
+        assert_eq!(unmatched.named, [said]);
+
+        let as_said = |_: i64, said: &str| said.to_owned();
+        let short = replayed(&all[..300], (100, 7), as_said);
+        assert_eq!((short.0.orders, short.2.len()), (0, 0), "nobody knows whose bars were before: {short:?}");
     }
 }
