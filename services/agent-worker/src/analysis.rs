@@ -63,6 +63,15 @@ pub(crate) struct Desk {
     usage: Usage,
 }
 
+/// Why there is nothing to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoSnapshot {
+    /// There is no such match; which may be meant.
+    Unknown(String),
+    /// Nobody has answered.
+    Silent(String),
+}
+
 /// An agent's word: what it says of itself, and the facts.
 type Said = Result<(v1::AnalysisInfo, Finding), Refused>;
 
@@ -91,6 +100,23 @@ impl Desk {
             board: NewsBoard::new(&config.news_sources_ppm),
             usage: usage.clone(),
         }
+    }
+
+    /// Everything known of a match.
+    ///
+    /// # Errors
+    /// [`NoSnapshot`].
+    pub(crate) async fn snapshot(&self, match_id: &str, traceparent: &str) -> Result<v1::MatchSnapshot, NoSnapshot> {
+        match self.sources.snapshot(match_id, traceparent).await {
+            Ok(snapshot) => Ok(snapshot),
+            Err(Refused::Told { message, .. }) => Err(NoSnapshot::Unknown(message)),
+            Err(refused) => Err(NoSnapshot::Silent(refused.to_string())),
+        }
+    }
+
+    /// That an instrument is not known, and the nearest ids; None if it is, or if nobody says.
+    pub(crate) async fn why_unknown(&self, instrument_id: &str, traceparent: &str) -> Option<String> {
+        self.sources.why_unknown(instrument_id, traceparent).await
     }
 
     /// What was written about matches.

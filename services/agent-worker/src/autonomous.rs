@@ -3,7 +3,7 @@
 
 use crate::{
     bars::{Age, BarBook, Due},
-    claims,
+    claims::{Claims, End},
     config::Config,
     control::{Control, Permission},
     market_view::MarketView,
@@ -14,6 +14,7 @@ use crate::{
     roster::Series,
 };
 use ::metrics::counter;
+use futures::{FutureExt as _, future::BoxFuture};
 use prost::Message as _;
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -22,7 +23,7 @@ use std::{
 use tokio::sync::watch;
 use tracing::warn;
 use tragen_bus::{
-    Bus, BusError, Followed, StartAt, Stream,
+    Bus, BusError, Consumer, Followed, StartAt, Stream,
     usage::{Usage, Work},
 };
 use tragen_contracts::v1;
@@ -64,7 +65,20 @@ pub(crate) async fn start(context: &Context, bus: &Bus, config: &Arc<Config>, pa
         book: Mutex::new(BarBook::new(config.bars_kept)),
         seen: watch::Sender::new(0),
     });
-    claims::start(&desk);
+    let own = Arc::clone(&desk);
+    let act = move |bar: v1::Bar| -> BoxFuture<'static, End> {
+        let desk = Arc::clone(&own);
+        async move { desk.settle(&bar).await }.boxed()
+    };
+    Claims::<v1::Bar> {
+        context: context.clone(),
+        bus: bus.clone(),
+        control: desk.parts.control.clone(),
+        consumer: Consumer::WorkerBars,
+        at_once_max: config.claims_at_once_max,
+        act: Arc::new(act),
+    }
+    .start();
     context.spawn("bars", async move {
         while let Some(fact) = facts.next().await {
             desk.follow(&fact);

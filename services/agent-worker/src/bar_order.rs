@@ -1,9 +1,9 @@
-//! What an order on a bar is called and how it is explained: functions of agent, bar and signal alone, so every worker
-//! says the same, and a replay says it again.
+//! What an order of a configured agent is called and how it is explained: functions of agent, bar and signal, or of
+//! agent, match and slot, so every worker says the same, and a replay of bars says it again.
 
 use tragen_domain::{
     agents::{personality::AnalysisStyle, signal::Signal},
-    id::InstrumentId,
+    id::{InstrumentId, MatchId},
     market::Timeframe,
     time::Timestamp,
 };
@@ -12,7 +12,16 @@ use uuid::{Builder, Uuid};
 /// A UUIDv7 as of any other request, made at the bar's start; the rest is a hash of agent, timeframe and instrument.
 #[must_use]
 pub fn request_id(agent: &str, timeframe: Timeframe, instrument: &InstrumentId, start: Timestamp) -> Uuid {
-    let name = format!("{agent}-{}-{instrument}", timeframe.as_str());
+    named(&format!("{agent}-{}-{instrument}", timeframe.as_str()), start)
+}
+
+/// The same of a bet on a match, made in the slot that begins at `slot`.
+#[must_use]
+pub fn bet_request_id(agent: &str, timeframe: Timeframe, game: &MatchId, slot: Timestamp) -> Uuid {
+    named(&format!("{agent}-{}-{game}", timeframe.as_str()), slot)
+}
+
+fn named(name: &str, start: Timestamp) -> Uuid {
     let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).into_bytes();
     let mut rest = [0; 10];
     rest.copy_from_slice(&hash[..10]);

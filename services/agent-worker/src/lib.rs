@@ -8,6 +8,7 @@ mod alert;
 mod analysis;
 mod autonomous;
 pub mod bar_order;
+mod bar_signals;
 pub mod bars;
 mod claims;
 pub mod config;
@@ -16,6 +17,8 @@ mod holdings;
 mod lanes;
 mod mandate;
 mod market_view;
+mod match_bets;
+pub mod match_wish;
 mod metrics;
 mod news;
 mod order;
@@ -61,16 +64,18 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
         &context,
         &bus,
         &config,
-        lanes::Parts { control: control.clone(), proposer: proposer.clone(), desk, usage: usage.clone() },
+        lanes::Parts {
+            control: control.clone(),
+            proposer: proposer.clone(),
+            desk,
+            market: market.clone(),
+            analysis: Arc::clone(&analysis),
+            usage: usage.clone(),
+        },
     );
-    autonomous::start(
-        &context,
-        &bus,
-        &config,
-        autonomous::Parts { control: control.clone(), market, registry, proposer, usage },
-    )
-    .await
-    .context("following the bars")?;
+    let parts = autonomous::Parts { control: control.clone(), market, registry, proposer, usage };
+    match_bets::start(&context, &bus, &config, (parts.clone(), &analysis));
+    autonomous::start(&context, &bus, &config, parts).await.context("following the bars")?;
     analysis::start(&context, &bus, &analysis).await.context("answering questions to agents")?;
     control.announce_ready();
     Ok(())

@@ -5,11 +5,12 @@ use crate::{
     advisor::{Advice, Advisor, News, Question},
     alert,
     analysis::{
-        self,
-        match_view::{books, contract, phase, quote, scouted},
+        self, NoSnapshot,
+        match_view::{contract, phase},
     },
     bars::as_units,
     config::Config,
+    match_wish::{self, rules_of, taking},
     order::order_id,
     proposal::{Decision, Origin, Proposer},
 };
@@ -22,10 +23,7 @@ use tragen_bus::{
     ask::NoAnswer,
     usage::{Usage, Work},
 };
-use tragen_contracts::{
-    convert,
-    v1::{self, market_answer, market_question},
-};
+use tragen_contracts::v1;
 use tragen_domain::{
     agents::{
         advisor::{
@@ -33,13 +31,12 @@ use tragen_domain::{
             consult::Pace,
             facts::{Direction, Trust},
         },
-        mandate::{MandateAgent, MandateInputs, MandateRules, Wish, wish},
+        bettor::{Purse, bet_size},
+        mandate::{MandateAgent, MandateInputs, MandateRules, Wish},
         personality::{AnalysisStyle, Personality},
         scout::MatchPhase,
-        sizing::{self, MAX_WALLET_SHARE, Mandate, MandateSize},
+        sizing::{MAX_WALLET_SHARE, MandateSize},
     },
-    money::{ONE, Price, Quantity},
-    order::{OrderPrice, OrderTerms, Side, TimeInForce},
     time::Timestamp,
 };
 use tragen_host::clock;
@@ -95,20 +92,12 @@ impl Desk {
         match_id: &str,
         traceparent: &str,
     ) -> Result<v1::MatchSnapshot, Decision> {
-        let wanted = v1::MatchSnapshotQuestion { match_id: match_id.to_owned() };
-        let question = v1::MarketQuestion {
-            question: Some(market_question::Question::MatchSnapshot(wanted)),
-            traceparent: traceparent.to_owned(),
-        };
-        let answer: Result<v1::MarketAnswer, NoAnswer> = self.bus.ask(Ask::Market, &question, self.timeout).await;
-        match answer.map(|answer| answer.answer) {
-            Ok(Some(market_answer::Answer::MatchSnapshot(snapshot))) => Ok(snapshot),
-            Ok(Some(market_answer::Answer::Error(error))) => {
-                Err(Decision::denied(agent.as_str(), v1::DenialCode::UnknownInstrument, error.message))
+        self.analysis.snapshot(match_id, traceparent).await.map_err(|none| match none {
+            NoSnapshot::Unknown(message) => {
+                Decision::denied(agent.as_str(), v1::DenialCode::UnknownInstrument, message)
             }
-            Ok(_) => Err(unavailable(agent, "market data gave no snapshot")),
-            Err(error) => Err(unavailable(agent, &error.to_string())),
-        }
+            NoSnapshot::Silent(why) => unavailable(agent, &why),
+        })
     }
 
     /// Posted cash of the account, micros; for sizing only, the guard decides on its own books.
@@ -182,16 +171,11 @@ pub(crate) async fn decide(
 fn wished(desk: &Desk, asked: &Order<'_>, inputs: &MandateInputs) -> Result<(Wish, MandateRules), String> {
     let personality = Personality::new(desk.risk_tolerance, AnalysisStyle::Value, 1);
     let personality = personality.map_err(|_| "the configured risk tolerance is out of range".to_owned())?;
-    let fee_ppm = asked.snapshot.instruments.iter().map(|instrument| instrument.taker_fee_ppm).max().unwrap_or(0);
-    let min_edge_bps = u32::try_from(asked.mandate.min_edge_bps).ok().filter(|bps| *bps > 0);
-    let rules = MandateRules {
-        fee_rate: as_units(fee_ppm),
-        min_edge_bps: min_edge_bps.unwrap_or_else(|| personality.min_edge_bps()),
-        kelly_multiplier: personality.kelly_multiplier(),
-    };
-    let books = books(&asked.snapshot.books);
-    let view = scouted(asked.snapshot, &books, Timestamp::from_micros(clock::now_micros()));
-    let wish = wish(asked.agent, &view, inputs, &rules).map_err(|refusal| refusal.to_string())?;
+    let rules = rules_of(&personality, asked.snapshot);
+    let asked_bps = u32::try_from(asked.mandate.min_edge_bps).ok().filter(|bps| *bps > 0);
+    let rules = MandateRules { min_edge_bps: asked_bps.unwrap_or(rules.min_edge_bps), ..rules };
+    let wish =
+        match_wish::wished(asked.agent, asked.snapshot, inputs, &rules).map_err(|refusal| refusal.to_string())?;
     Ok((wish, rules))
 }
 
@@ -256,16 +240,8 @@ fn question(asked: &Order<'_>, (wish, rules): (&Wish, &MandateRules), deadline_m
 fn size(desk: &Desk, asked: &Order<'_>, wish: &Wish, advice: &Advice) -> Decision {
     let agent = asked.agent.as_str();
     let (wallet, budget) = (as_units(asked.cash_micros), as_units(asked.mandate.budget_micros));
-    let stake = Mandate {
-        kelly_fraction: advice.stake,
-        capital: wallet,
-        wallet,
-        budget,
-        ask: wish.opportunity.ask,
-        fee: wish.opportunity.priced.fee,
-        ask_size: wish.opportunity.ask_size,
-    };
-    match sizing::mandate_contracts(&stake) {
+    let purse = Purse { capital: wallet, wallet, budget };
+    match bet_size(&wish.opportunity, advice.stake, &purse) {
         Ok(MandateSize { contracts: 0, limited_by }) => {
             Decision::nothing(agent, format!("the stake is below one contract ({limited_by:?})"))
         }
@@ -275,33 +251,11 @@ fn size(desk: &Desk, asked: &Order<'_>, wish: &Wish, advice: &Advice) -> Decisio
 }
 
 fn order(desk: &Desk, asked: &Order<'_>, (wish, advice): (&Wish, &Advice), size: MandateSize) -> Decision {
-    let (agent, snapshot, best) = (asked.agent.as_str(), asked.snapshot, &wish.opportunity);
-    let terms = || {
-        let instrument = contract(snapshot, best.outcome)?;
-        let ask = quote(snapshot, best.outcome)?;
-        let quantity = i64::try_from(size.contracts).ok()?.checked_mul(ONE)?;
-        Some(OrderTerms {
-            id: convert::id("order_id", &order_id(&asked.key.trade_id)).ok()?,
-            instrument: convert::id("instrument_id", &instrument.instrument_id).ok()?,
-            side: Side::Buy,
-            price: OrderPrice::Limit(Price::from_micros(ask.ask_price_micros)),
-            quantity: Quantity::from_micros(quantity),
-            time_in_force: TimeInForce::Ioc,
-            is_reduce_only: false,
-        })
+    let agent = asked.agent.as_str();
+    let Some(terms) = taking(asked.snapshot, wish, size.contracts, &order_id(&asked.key.trade_id)) else {
+        return Decision::nothing(agent, "the quote cannot be turned into an order");
     };
-    let Some(terms) = terms() else { return Decision::nothing(agent, "the quote cannot be turned into an order") };
-    let rationale = format!(
-        "{:?} is offered at {:.3} + {:.4} fee, fair {:.3}: edge {:.1} % of cost, {} contracts by {:?}{}",
-        best.outcome,
-        best.ask,
-        best.priced.fee,
-        best.fair_probability,
-        best.priced.edge_ratio * 100.0,
-        size.contracts,
-        size.limited_by,
-        advice.note(),
-    );
+    let rationale = format!("{}{}", match_wish::rationale(wish, size), advice.note());
     let origin = Origin { agent, pool: POOL.to_owned(), ..Origin::default() };
     desk.proposer.order(&terms, origin, rationale)
 }

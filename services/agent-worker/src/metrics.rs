@@ -12,11 +12,11 @@ pub(crate) const BARS: &str = "agent_worker_bars_total";
 pub(crate) const NEWS_HELD: &str = "agent_worker_news_held";
 /// Enabled configured agents.
 pub(crate) const AGENTS: &str = "agent_worker_agents";
-/// Agents evaluated on bars: each once a bar over all workers.
+/// Agents evaluated on bars and on the odds of matches: each once over all workers.
 pub(crate) const EVALUATIONS: &str = "agent_worker_evaluations_total";
 /// Time from a signal to the last order for it stored.
 pub(crate) const SIGNAL_SECONDS: &str = "agent_worker_signal_seconds";
-/// Agents that could not act on a bar before it was too old.
+/// Agents that could not act on a bar or on odds before they were too old.
 pub(crate) const TOO_LATE: &str = "agent_worker_too_late_total";
 /// Signals that changed a target, by strategy.
 pub(crate) const SIGNALS: &str = "agent_worker_signals_total";
@@ -48,9 +48,9 @@ pub(crate) fn describe() {
     describe_counter!(BARS, Unit::Count, "bars evaluated");
     describe_gauge!(NEWS_HELD, Unit::Count, "texts about matches that count");
     describe_gauge!(AGENTS, Unit::Count, "enabled configured agents");
-    describe_counter!(EVALUATIONS, Unit::Count, "agents evaluated on bars, each once a bar over all workers");
+    describe_counter!(EVALUATIONS, Unit::Count, "agents evaluated on bars and odds, each once over all workers");
     describe_histogram!(SIGNAL_SECONDS, Unit::Seconds, "from a signal to the last order for it stored");
-    describe_counter!(TOO_LATE, Unit::Count, "agents that could not act on a bar before it was too old");
+    describe_counter!(TOO_LATE, Unit::Count, "agents that could not act on a bar or odds before they were too old");
     describe_counter!(SIGNALS, Unit::Count, "signals that changed a target, by strategy");
     describe_counter!(AGENT_ORDERS, Unit::Count, "orders proposed by configured agents");
     describe_counter!(REDUCING_ORDERS, Unit::Count, "steps of reductions proposed");

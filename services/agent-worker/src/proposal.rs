@@ -9,9 +9,10 @@ use tragen_bus::{
     Bus, Source, Subject,
     batch::{BatchError, BatchLimits, BatchPublisher},
 };
-use tragen_contracts::v1;
-use tragen_domain::{order::OrderTerms, time::Timestamp};
+use tragen_contracts::{trade_id, v1};
+use tragen_domain::{id::AccountId, order::OrderTerms, time::Timestamp};
 use tragen_host::{Context, clock, trace::ActiveSpan};
+use uuid::Uuid;
 
 /// What an agent came to.
 #[derive(Debug)]
@@ -145,6 +146,20 @@ impl Proposer {
         let proposal = v1::Proposal { meta: Some(meta), key: Some(key), kind: Some(kind) };
         self.proposals.publish(proposal, publish.traceparent()).await?;
         Ok(())
+    }
+}
+
+/// The key of a configured agent's order. The same agent and the same cause give every worker the same request: whoever
+/// proposes it a second time changes nothing.
+pub(crate) fn agents_key(account: &AccountId, request_id: &Uuid) -> v1::TradeKey {
+    let request_id = request_id.to_string();
+    v1::TradeKey {
+        trade_id: trade_id(account.as_str(), &request_id).to_string(),
+        request_id,
+        account_id: account.to_string(),
+        tier: v1::Tier::Standard.into(),
+        payload_hash: bytes::Bytes::new(),
+        created_at_micros: clock::now_micros(),
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::watch;
 use tragen_bus::{Bucket, Bus};
 use tragen_contracts::v1;
-use tragen_domain::id::AgentId;
+use tragen_domain::id::{AgentId, MatchId};
 use tragen_host::Context;
 
 /// How long reading everything may take at the start.
@@ -121,6 +121,11 @@ impl Registry {
     /// Who looks at a series: one entry for each rule set.
     pub(crate) fn on_series(&self, series: &Series) -> Arc<Vec<Audience>> {
         self.roster.read().unwrap_or_else(PoisonError::into_inner).on_series(series)
+    }
+
+    /// Who bets on a match, sorted by id.
+    pub(crate) fn bettors_on(&self, game: &MatchId) -> Vec<Arc<ConfiguredAgent>> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner).bettors_on(game)
     }
 
     /// Enabled agents whose scopes `is_meant` says yes to.

@@ -7,8 +7,11 @@ use names::Names;
 use std::sync::Arc;
 use tragen_contracts::{convert, v1};
 use tragen_domain::{
-    agents::personality::{AnalysisStyle, Personality},
-    id::{AccountId, AgentId, InstrumentId, PoolId, QuickMap},
+    agents::{
+        bettor::is_wanted,
+        personality::{AnalysisStyle, Personality},
+    },
+    id::{AccountId, AgentId, InstrumentId, MatchId, PoolId, QuickMap},
     market::Timeframe,
 };
 
@@ -26,7 +29,7 @@ pub struct ConfiguredAgent {
     pub pool: PoolId,
     /// Its rules and how bold it is.
     pub personality: Personality,
-    /// What it may trade.
+    /// What it may trade; of a bettor beginnings of match ids, none for every match.
     pub instruments: Box<[InstrumentId]>,
     /// Length of its bars.
     pub timeframe: Timeframe,
@@ -41,11 +44,13 @@ pub struct Audience {
     pub agents: Arc<Vec<Arc<ConfiguredAgent>>>,
 }
 
-/// Enabled agents, by id and by series.
+/// Enabled agents, by id and by what they look at.
 #[derive(Debug, Default)]
 pub struct Roster {
     agents: QuickMap<AgentId, Arc<ConfiguredAgent>>,
     on_series: QuickMap<Series, Arc<Vec<Audience>>>,
+    /// Those that bet on matches, sorted by id.
+    bettors: Vec<Arc<ConfiguredAgent>>,
     names: Names,
 }
 
@@ -68,12 +73,27 @@ impl Roster {
         self.on_series.get(series).cloned().unwrap_or_default()
     }
 
+    /// Who bets on a match, sorted by id.
+    #[must_use]
+    pub fn bettors_on(&self, game: &MatchId) -> Vec<Arc<ConfiguredAgent>> {
+        let is_theirs =
+            |agent: &&Arc<ConfiguredAgent>| is_wanted(agent.instruments.iter().map(InstrumentId::as_str), game);
+        self.bettors.iter().filter(is_theirs).cloned().collect()
+    }
+
     /// Every enabled agent, in no order.
     pub fn agents(&self) -> impl Iterator<Item = &Arc<ConfiguredAgent>> {
         self.agents.values()
     }
 
     fn insert(&mut self, agent: Arc<ConfiguredAgent>) {
+        if agent.personality.style() == AnalysisStyle::Value {
+            if let Err(at) = self.bettors.binary_search_by(|other| other.id.cmp(&agent.id)) {
+                self.bettors.insert(at, Arc::clone(&agent));
+            }
+            self.agents.insert(agent.id.clone(), agent);
+            return;
+        }
         for instrument in &agent.instruments {
             let audiences = self.on_series.entry((instrument.clone(), agent.timeframe)).or_default();
             // Copied only while somebody goes through the old list.
@@ -93,6 +113,9 @@ impl Roster {
 
     fn remove(&mut self, key: &str) {
         let Some(agent) = self.agents.remove(key) else { return };
+        if let Ok(at) = self.bettors.binary_search_by(|other| other.id.cmp(&agent.id)) {
+            self.bettors.remove(at);
+        }
         for instrument in &agent.instruments {
             let series = (instrument.clone(), agent.timeframe);
             let Some(audiences) = self.on_series.get_mut(&series) else { continue };
@@ -204,6 +227,28 @@ mod tests {
         assert_eq!(roster.take("c", None), Ok(()));
         assert!(told(&roster, "Y").is_empty());
         assert_eq!(roster.agents().count(), 1);
+    }
+
+    #[test]
+    fn a_match_knows_its_bettors_and_a_series_does_not() {
+        let mut roster = Roster::default();
+        for (id, strategy, instruments) in [
+            ("c", v1::Strategy::Value, &["EPL-2026"][..]),
+            ("a", v1::Strategy::Value, &[][..]),
+            ("b", v1::Strategy::Value, &["EPL-2025", "EPL-2027"][..]),
+            ("d", v1::Strategy::Scalper, &["EPL-2026"][..]),
+        ] {
+            assert_eq!(roster.take(id, Some(&agent(id, strategy, instruments))), Ok(()));
+        }
+        let told = |roster: &Roster, game: &str| {
+            let bettors = roster.bettors_on(&MatchId::new(game).expect("an id"));
+            bettors.iter().map(|agent| agent.id.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!([told(&roster, "EPL-2026-ARS-MCI"), told(&roster, "EPL-2027-ARS-MCI")], ["a c", "a b"]);
+        assert_eq!(self::told(&roster, "EPL-2026"), ["Scalper: d"]);
+        assert_eq!(roster.take("c", Some(&agent("c", v1::Strategy::Scalper, &["X"]))), Ok(()));
+        assert_eq!(roster.take("a", None), Ok(()));
+        assert_eq!([told(&roster, "EPL-2026-ARS-MCI"), told(&roster, "EPL-2027-ARS-MCI")], ["", "b"]);
     }
 
     #[test]

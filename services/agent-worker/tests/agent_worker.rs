@@ -9,6 +9,8 @@ mod advisor;
 mod analysis;
 #[path = "agent_worker/bars.rs"]
 mod bars;
+#[path = "agent_worker/bets.rs"]
+mod bets;
 #[path = "agent_worker/chat_server.rs"]
 mod chat_server;
 #[path = "agent_worker/handover.rs"]
@@ -22,7 +24,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -53,6 +55,8 @@ struct World {
     is_ledger_alive: Arc<AtomicBool>,
     /// Instruments that holdings were asked for.
     asked_for: Arc<Mutex<BTreeSet<String>>>,
+    /// How often a match was asked for.
+    snapshots_asked: Arc<AtomicUsize>,
 }
 
 struct Rig {
@@ -85,6 +89,7 @@ async fn rig_with(workers: usize, config: Config) -> Rig {
         news: Arc::default(),
         is_ledger_alive: Arc::new(AtomicBool::new(true)),
         asked_for: Arc::default(),
+        snapshots_asked: Arc::default(),
     };
     world.speak_for_the_others().await;
     for _ in 0..workers {
@@ -142,6 +147,9 @@ impl World {
         let world = self.clone();
         let market = move |question: v1::MarketQuestion| -> BoxFuture<'static, v1::MarketAnswer> {
             let news = world.news.lock().expect("not poisoned").clone();
+            if let Some(v1::market_question::Question::MatchSnapshot(_)) = &question.question {
+                world.snapshots_asked.fetch_add(1, Ordering::SeqCst);
+            }
             Box::pin(async move { market_answer(&question, news) })
         };
         self.bus.answer(&self.context, Ask::Market, market).await.expect("listening");
@@ -335,7 +343,12 @@ fn snapshot() -> v1::MatchSnapshot {
         status: v1::InstrumentStatus::Open.into(),
         match_id: MATCH.into(),
         outcome: outcome.into(),
+        tick_micros: 10_000,
         lot_micros: 1_000_000,
+        min_quantity_micros: 1_000_000,
+        max_quantity_micros: 100_000_000_000,
+        min_price_micros: 10_000,
+        max_price_micros: 990_000,
         ..v1::Instrument::default()
     };
     let quote = |outcome: &str, ask_price_micros: i64| v1::Quote {

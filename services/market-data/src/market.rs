@@ -132,10 +132,11 @@ impl Market {
         self.matches.insert(live.state.id.clone(), live);
     }
 
-    /// Changes the books of a match.
+    /// Changes the books of a match, which is told then: whoever bets on it looks at it again.
     pub(crate) fn set_books(&mut self, id: &MatchId, books: Vec<Book>) {
         if let Some(live) = self.matches.get_mut(id) {
             live.books = books;
+            self.changed.matches.insert(id.clone());
         }
     }
 
@@ -169,19 +170,21 @@ impl Market {
         }
     }
 
-    /// What changed since the last call, stamped with the wall clock `now`.
+    /// What changed since the last call, stamped with the wall clock `now`. A match comes after its quotes, so that they
+    /// are known where somebody acts on it.
     pub(crate) fn take_changes(&mut self, now: Timestamp) -> Vec<Update> {
         let changed = std::mem::take(&mut self.changed);
         let instruments = changed.instruments.iter().filter_map(|id| self.listed.get(id));
         let mut updates: Vec<Update> = instruments.map(|l| Update::Instrument((&l.instrument).into())).collect();
+        for id in changed.quotes {
+            updates.extend(self.listed.get_mut(&id).map(|listed| Update::Quote(listed.stamped(now))));
+        }
         for id in changed.matches {
             if let Some(live) = self.matches.get_mut(&id) {
                 live.state.published_at = now;
-                updates.push(Update::Match((&live.state).into()));
+                let event_time_micros = self.now.micros();
+                updates.push(Update::Match(v1::Match { event_time_micros, ..(&live.state).into() }));
             }
-        }
-        for id in changed.quotes {
-            updates.extend(self.listed.get_mut(&id).map(|listed| Update::Quote(listed.stamped(now))));
         }
         updates
     }

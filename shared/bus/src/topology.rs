@@ -56,6 +56,8 @@ pub enum Consumer {
     WorkerFree,
     /// Agent workers, bars: each worker sees all of them, one acts on each.
     WorkerBars,
+    /// Agent workers, matches: one looks at each match whose odds have changed.
+    WorkerMatches,
     /// The leading guard.
     Guard,
     /// One shard of the ledger: everything on `exec.<venue>`, of which it books what is
@@ -215,11 +217,12 @@ impl Stream {
 impl Consumer {
     /// Every consumer that exists from the beginning. A shard of the ledger other than
     /// the first gets its own when it is first served: [`crate::Bus::apply_consumer`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::WorkerPremium,
         Self::WorkerStandard,
         Self::WorkerFree,
         Self::WorkerBars,
+        Self::WorkerMatches,
         Self::Guard,
         Self::Ledger(0),
         Self::CostExecutions,
@@ -234,6 +237,7 @@ impl Consumer {
             Self::WorkerStandard => "worker-standard".into(),
             Self::WorkerFree => "worker-free".into(),
             Self::WorkerBars => "worker-bars".into(),
+            Self::WorkerMatches => "worker-matches".into(),
             Self::Guard => "risk-guard".into(),
             Self::Ledger(shard) => format!("ledger-{shard}").into(),
             Self::CostExecutions => "cost-monitor-executions".into(),
@@ -247,6 +251,7 @@ impl Consumer {
         match self {
             Self::WorkerPremium | Self::WorkerStandard | Self::WorkerFree => Stream::Requests,
             Self::WorkerBars => Stream::Bars,
+            Self::WorkerMatches => Stream::Market,
             Self::Guard => Stream::Proposals,
             Self::Ledger(_) | Self::CostExecutions => Stream::Executions,
             Self::CostUsage => Stream::Usage,
@@ -258,7 +263,9 @@ impl Consumer {
     #[must_use]
     pub const fn deliveries_max(self) -> u64 {
         match self {
-            Self::WorkerPremium | Self::WorkerStandard | Self::WorkerFree | Self::WorkerBars => 10,
+            Self::WorkerPremium | Self::WorkerStandard | Self::WorkerFree | Self::WorkerBars | Self::WorkerMatches => {
+                10
+            }
             Self::Guard | Self::Ledger(_) => 5_000,
             Self::CostExecutions | Self::CostUsage => 5,
         }
@@ -270,6 +277,7 @@ impl Consumer {
             Self::WorkerStandard => vec!["req.*.standard".to_owned()],
             Self::WorkerFree => vec!["req.*.free".to_owned()],
             Self::WorkerBars => vec!["md.bar.>".to_owned()],
+            Self::WorkerMatches => vec!["md.match.>".to_owned()],
             Self::Guard => vec!["prop.>".to_owned()],
             Self::Ledger(shard) => vec!["exec.*".to_owned(), format!("exec.*.{shard}")],
             // Not what shards hand on to each other: it was counted before.
@@ -278,11 +286,20 @@ impl Consumer {
         };
         pull::Config {
             durable_name: Some(self.name().into_owned()),
-            // A bar is only acted on when it is new; what was, the follower reads.
-            deliver_policy: if self == Self::WorkerBars { DeliverPolicy::New } else { DeliverPolicy::All },
+            // A bar or match is only acted on when it is new; what was, the follower reads.
+            deliver_policy: match self {
+                Self::WorkerBars | Self::WorkerMatches => DeliverPolicy::New,
+                Self::WorkerPremium
+                | Self::WorkerStandard
+                | Self::WorkerFree
+                | Self::Guard
+                | Self::Ledger(_)
+                | Self::CostExecutions
+                | Self::CostUsage => DeliverPolicy::All,
+            },
             ack_policy: AckPolicy::Explicit,
             ack_wait: match self {
-                Self::Guard | Self::Ledger(_) | Self::WorkerBars => OWNER_ACK_WAIT,
+                Self::Guard | Self::Ledger(_) | Self::WorkerBars | Self::WorkerMatches => OWNER_ACK_WAIT,
                 Self::WorkerPremium
                 | Self::WorkerStandard
                 | Self::WorkerFree

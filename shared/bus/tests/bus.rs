@@ -16,7 +16,11 @@ use tragen_bus::{
     server::{NatsServer, Sync, find_binary},
 };
 use tragen_contracts::v1;
-use tragen_domain::{id::InstrumentId, market::Timeframe, tier::Tier};
+use tragen_domain::{
+    id::{InstrumentId, MatchId},
+    market::Timeframe,
+    tier::Tier,
+};
 use tragen_host::{Context, Lifecycle, trace::Spans};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -193,13 +197,26 @@ async fn a_poison_message_is_set_aside_on_every_consumer_and_the_next_one_handle
             Consumer::WorkerFree => Subject::TradeRequests(Tier::Free),
             Consumer::Guard => Subject::Proposals(Source::Worker),
             Consumer::WorkerBars => Subject::Bar(Timeframe::Minute1, InstrumentId::new("GBPUSD").expect("an id")),
+            Consumer::WorkerMatches => Subject::Match(MatchId::new("EPL-2026-ARS-MCI").expect("an id")),
             Consumer::Ledger(_) | Consumer::CostExecutions => Subject::Executions("paper"),
             Consumer::CostUsage => Subject::Usage("test"),
         };
         let sent = jetstream.publish(subject.to_string(), poison.clone().into()).await.expect("sent");
         let poisoned = sent.await.expect("stored").sequence;
         let good = batch_of(&consumer.name());
-        publish(&rig.bus, &subject, &good).await.expect("stored");
+        // Of a match only the newest is kept: the next one is of another match.
+        let next = match consumer {
+            Consumer::WorkerMatches => Subject::Match(MatchId::new("EPL-2026-LIV-CHE").expect("an id")),
+            Consumer::WorkerPremium
+            | Consumer::WorkerStandard
+            | Consumer::WorkerFree
+            | Consumer::WorkerBars
+            | Consumer::Guard
+            | Consumer::Ledger(_)
+            | Consumer::CostExecutions
+            | Consumer::CostUsage => subject.clone(),
+        };
+        publish(&rig.bus, &next, &good).await.expect("stored");
         let mut puller = rig.bus.pull::<v1::ProposalBatch>(&rig.context, consumer);
         let delivery = tokio::time::timeout(PATIENCE, async {
             loop {

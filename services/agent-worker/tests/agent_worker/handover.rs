@@ -16,7 +16,7 @@ const AGENTS: usize = 4;
 const WORKERS: usize = 3;
 
 /// A worker that can be killed: everything of it, its connection too, is in a runtime of its own.
-fn worker(url: String) -> Runtime {
+pub(super) fn worker(url: String) -> Runtime {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");
     runtime.spawn(async move {
@@ -29,7 +29,7 @@ fn worker(url: String) -> Runtime {
     runtime
 }
 
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !is_so().await {
         assert!(started.elapsed() < PATIENCE, "{what}");

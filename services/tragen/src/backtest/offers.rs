@@ -11,6 +11,7 @@ use super::{
 use std::collections::BTreeMap;
 use tragen_domain::{
     agents::{
+        bettor::{Purse, bet_size, is_wanted},
         consensus::{Opinion, SOFT_WEIGHT, consensus},
         devig::DevigMethod,
         evaluation::closing_line::closing_line_value,
@@ -18,7 +19,7 @@ use tragen_domain::{
         kelly::stake_fraction,
         scout::{MatchPhase, MatchView, Opportunity, Quote, ScoutRules, scout},
         signal::Reason,
-        sizing::{self, MAX_WALLET_SHARE, Mandate},
+        sizing::MAX_WALLET_SHARE,
     },
     id::IdError,
     instrument::Instrument,
@@ -78,8 +79,7 @@ impl Bettor {
 
     /// Whether it trades the match at all.
     pub(super) fn wants(&self, seat: &Seat, row: &MatchRow) -> bool {
-        let wanted = &seat.agent.instruments;
-        wanted.is_empty() || wanted.iter().any(|beginning| row.id.as_str().starts_with(beginning.as_str()))
+        is_wanted(seat.agent.instruments.iter().map(String::as_str), &row.id)
     }
 
     /// Looks at a match that is offered at its first or last odds.
@@ -277,16 +277,9 @@ impl Bettor {
             None => {
                 let wallet = units(seat.wallet.cash.micros());
                 let share = seat.agent.personality.kelly_multiplier();
-                let mandate = Mandate {
-                    kelly_fraction: stake_fraction(found.priced.kelly, share, MAX_WALLET_SHARE),
-                    capital: wallet,
-                    wallet,
-                    budget: wallet,
-                    ask: found.ask,
-                    fee: found.priced.fee,
-                    ask_size: found.ask_size,
-                };
-                i64::try_from(sizing::mandate_contracts(&mandate).ok()?.contracts).ok()?
+                let stake = stake_fraction(found.priced.kelly, share, MAX_WALLET_SHARE);
+                let purse = Purse { capital: wallet, wallet, budget: wallet };
+                i64::try_from(bet_size(found, stake, &purse).ok()?.contracts).ok()?
             }
         };
         let quantity = Quantity::from_micros(contracts.checked_mul(UNIT)?);

@@ -14,11 +14,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use std::path::PathBuf;
 use tonic::Code;
-use tragen_contracts::{
-    convert::style_of,
-    v1::{self, agents_client::AgentsClient},
-};
-use tragen_domain::agents::trading::TradingRules;
+use tragen_contracts::v1::{self, agents_client::AgentsClient};
 
 /// How often a change starts over because somebody else changed the agent meanwhile.
 const CHANGES_MAX: usize = 5;
@@ -35,7 +31,7 @@ pub(crate) enum AgentsCommand {
     },
     /// Creates or replaces one; needs the role operator.
     #[command(
-        after_help = "Example:\n  tragen agents put --id scalper-1 --strategy scalper --instrument GBPUSD --account agent-scalper-1\n  tragen agents put --id swing-1 --template swing --risk-tolerance 3 --instrument EURUSD --account agent-swing-1"
+        after_help = "Example:\n  tragen agents put --id scalper-1 --strategy scalper --instrument GBPUSD --account agent-scalper-1\n  tragen agents put --id swing-1 --template swing --risk-tolerance 3 --instrument EURUSD --account agent-swing-1\n  tragen agents put --id bettor-1 --template value_bettor --instrument EPL-2026 --account agent-bettor-1"
     )]
     Put(Box<put::PutArgs>),
     /// One of them.
@@ -89,8 +85,7 @@ impl AgentsCommand {
             Self::Put(args) => {
                 let question = v1::PutAgentRequest { agent: Some(args.agent()?) };
                 let stored = agents.put_agent(ask(question)).await?.into_inner().agent;
-                show(client.output, stored.clone())?;
-                tell_idle(stored.as_slice());
+                show(client.output, stored)?;
             }
             Self::Get { id } => show(client.output, Some(get(&mut agents, &id).await?))?,
             Self::Enable { ids } => turn(&mut agents, client.output, &ids, Turn::On).await?,
@@ -99,28 +94,6 @@ impl AgentsCommand {
         }
         Ok(Verdict::Good)
     }
-}
-
-/// Says of which agents nothing will come: a registry may hold any strategy, but workers decide on bars only.
-fn tell_idle(agents: &[v1::Agent]) {
-    if let Some(said) = idle(agents) {
-        eprintln!("note: {said}");
-    }
-}
-
-fn idle(agents: &[v1::Agent]) -> Option<String> {
-    let is_idle = |agent: &&v1::Agent| {
-        let style = style_of(agent.strategy());
-        agent.is_enabled && style.is_some_and(|style| TradingRules::for_style(style).is_none())
-    };
-    let mut idle = agents.iter().filter(is_idle);
-    let first = idle.next()?;
-    let strategy = word(first.strategy().as_str_name(), "STRATEGY_").to_ascii_lowercase();
-    Some(format!(
-        "agents that will not trade here: {}, e.g. {} ({strategy}): workers decide on bars, and its strategy has no rules for them",
-        1 + idle.count(),
-        first.agent_id
-    ))
 }
 
 /// Whether agents shall trade.
@@ -210,25 +183,4 @@ fn row(agent: &v1::Agent) -> Vec<String> {
 
 fn yes_or_no(is_true: bool) -> String {
     if is_true { "yes" } else { "no" }.to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_will_not_trade_is_named() {
-        let agent = |id: &str, strategy: v1::Strategy, is_enabled: bool| v1::Agent {
-            agent_id: id.into(),
-            strategy: strategy.into(),
-            is_enabled,
-            ..v1::Agent::default()
-        };
-        let trading = agent("a", v1::Strategy::Scalper, true);
-        assert_eq!(idle(std::slice::from_ref(&trading)), None);
-        assert_eq!(idle(&[agent("b", v1::Strategy::Value, false)]), None);
-        let all = [trading, agent("b", v1::Strategy::Value, true), agent("c", v1::Strategy::MarketMaker, true)];
-        let said = idle(&all).expect("two of them");
-        assert!(said.starts_with("agents that will not trade here: 2, e.g. b (value): "), "{said}");
-    }
 }

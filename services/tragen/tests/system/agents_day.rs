@@ -1,5 +1,5 @@
-//! A day of a whole platform on files of its own: a user pays in, bets by mandate and trades by hand, a configured agent
-//! trades bars, news come in, the match is played. Then the agents say what they know, and every record is made again.
+//! A day of a whole platform on files of its own: a user pays in, bets by mandate and trades by hand, configured agents
+//! trade bars and bet on odds, news come in, the match is played. Then the agents say what they know, and every record is made again.
 
 use crate::rig::{PATIENCE, Platform, tragen};
 use prost::Message as _;
@@ -28,8 +28,28 @@ id = \"scalper-1\"
 template = \"scalping\"
 account = \"fund\"
 instruments = [\"GBPUSD\"]
+
+[[agent]]
+id = \"bettor-1\"
+template = \"value_bettor\"
+account = \"punter\"
+instruments = [\"EPL-2030\"]
 ";
-const CONFIG: &str = "[market_data]\nlisting_hours = 4\nwarm_up_hours = 1\n";
+const CONFIG: &str = "[market_data]
+listing_hours = 4
+warm_up_hours = 1
+
+[cost_monitor]
+pools_interval_ms = 500
+
+[[cost_monitor.pools]]
+pool = \"value\"
+agents_min = 2
+agents_max = 4
+metric = \"market_volatility\"
+instrument = \"GBPUSD\"
+timeframe = \"1m\"
+";
 
 /// Ten hours of minutes around 1.5, from 10:00; one in 29 jumps so far that the scalper fades it.
 fn minutes() -> String {
@@ -51,6 +71,7 @@ struct Day {
     up: Platform,
     alice: String,
     fund: String,
+    punter: String,
     olga: String,
 }
 
@@ -65,9 +86,9 @@ impl Day {
         let config = write("tragen.toml", CONFIG);
         let up = Platform::all_in_one(&["--speed", "600", "--feed", &feed, "--config", &config]).await;
         let token = |account: &str, role: Role| up.token(account, role);
-        let (alice, fund) = (token("alice", Role::Trader), token("fund", Role::Trader));
+        let [alice, fund, punter] = ["alice", "fund", "punter"].map(|account| token(account, Role::Trader));
         let olga = token("olga", Role::Operator);
-        Self { up, alice, fund, olga }
+        Self { up, alice, fund, punter, olga }
     }
 
     /// What a command prints, which must end with `code`; `more` are arguments with spaces in them.
@@ -109,7 +130,9 @@ async fn a_day_of_agents_is_told_and_made_again() {
     day.run(&day.alice, "account deposit --amount 1000", &[], 0);
     let bet = day.run(&day.alice, &format!("trade mandate --match {MATCH} --budget 20"), &[], 0);
     assert_eq!((bet["status"].as_str(), bet["agent"].as_str()), (Some("TRADE_STATUS_FILLED"), Some("eplScoutAgent")));
-    day.run(&day.fund, "account deposit --amount 10000", &[], 0);
+    for account in [&day.fund, &day.punter] {
+        day.run(account, "account deposit --amount 10000", &[], 0);
+    }
     fs::write(folder.path().join("agents.toml"), AGENTS).expect("written");
     day.run(&day.olga, &format!("agents import {}/agents.toml", folder.path().display()), &[], 0);
     for (line, code) in [
@@ -122,16 +145,53 @@ async fn a_day_of_agents_is_told_and_made_again() {
         day.run(&day.alice, line, &[], code);
     }
     held_news_are_read_and_never_traded(&day);
+    a_bettor_bets_by_itself(&day).await;
 
     // Twice in and out again: what the replay makes of it when an order in between is not there.
     wait_for("the fourth order of the agent", || (day.trades(&day.fund).len() >= 4).then_some(())).await;
     // The streams are read one after the other: an order in between would be in one and not in the other.
-    day.run(&day.olga, "agents disable scalper-1", &[], 0);
+    day.run(&day.olga, "agents disable scalper-1 bettor-1", &[], 0);
+    assert_eq!(
+        day.trades(&day.punter).len(),
+        1,
+        "the odds have moved many times, and the agent holds some of the match"
+    );
     let saved = folder.path().join("saved");
     let as_recorded = replays_without_a_difference(&day, &saved);
     an_order_that_is_missing_is_shown(&saved, &as_recorded);
 
     agents_are_judged_by_the_closing_line(&day, &bet).await;
+}
+
+/// The value agent buys what the mandate's agent would, and its pool says so.
+async fn a_bettor_bets_by_itself(day: &Day) {
+    let bet = wait_for("the bet of the agent", || day.trades(&day.punter).pop()).await;
+    let told = |field: &str| bet[field].as_str().unwrap_or_default().to_owned();
+    assert_eq!(
+        [told("status"), told("agent"), told("instrument_id"), told("side")],
+        ["TRADE_STATUS_FILLED", "eplScoutAgent", &format!("{MATCH}-HOME"), "SIDE_BUY"],
+        "{bet}"
+    );
+    assert!(told("rationale").contains("edge"), "{bet}");
+    let cost = micros(&bet["average_price_micros"]) * (micros(&bet["filled_quantity_micros"]) / 1_000_000);
+    assert!((1..=500_000_000).contains(&cost), "at most 5 % of the wallet: {bet}");
+
+    let pools = wait_for("the pool with its agent", || {
+        let pools = day.run(&day.olga, "pools ls", &[], 0);
+        (pools["pools"][0]["active"] == 1).then_some(pools)
+    })
+    .await;
+    let pool = &pools["pools"][0];
+    let sized = &pool["sized"];
+    assert_eq!((&sized["pool_id"], &pool["enabled"]), (&"value".into(), &1.into()), "{pools}");
+    let (target, places) = (sized["target"].as_i64().unwrap_or(0), sized["agents"].as_i64().unwrap_or(0));
+    assert!((2..=4).contains(&target) && places == target, "{pools}");
+    assert_eq!(micros(&pool["utilization_ppm"]), 1_000_000 / places, "{pools}");
+    assert!(!sized["why"].as_str().unwrap_or_default().is_empty(), "{pools}");
+    assert_eq!(pool["placed"][0]["agent_id"], "bettor-1", "{pools}");
+    let tiers: Vec<&str> =
+        pools["lanes"].as_array().into_iter().flatten().filter_map(|lane| lane["tier"].as_str()).collect();
+    assert_eq!(tiers, ["TIER_PREMIUM", "TIER_STANDARD", "TIER_FREE"], "{pools}");
 }
 
 /// What the operator put is read by the analyst; that trades nothing, and no mandate may name it.
@@ -169,6 +229,7 @@ fn replays_without_a_difference(day: &Day, saved: &Path) -> Value {
         let compared = |what: &str| found[what].as_u64().expect("a count");
         assert!(compared("fills") >= 8 && compared("balances") >= 2 && compared("positions") >= 4, "{found}");
         assert!(compared("hashes_checked") >= 1 && compared("agent_orders") >= 4, "{found}");
+        assert_eq!((compared("agent_orders_on_odds"), compared("agent_orders_without_bars")), (1, 0), "{found}");
     }
     found
 }
@@ -243,7 +304,8 @@ async fn agents_are_judged_by_the_closing_line(day: &Day, bet: &Value) {
     })
     .await;
     let agents = told["calibration"]["agents"].as_array().cloned().unwrap_or_default();
-    let [own] = agents.as_slice() else { panic!("{told}") };
+    let [own, bettor] = agents.as_slice() else { panic!("{told}") };
+    assert_eq!((&bettor["agent_id"], &bettor["bets"]), (&"bettor-1".into(), &1.into()), "{told}");
     assert_eq!((&own["agent"], &own["bets"]), (&"eplScoutAgent".into(), &1.into()), "{told}");
     // The home win stands alone in its tenth.
     let bins = told["calibration"]["bins"].as_array().cloned().unwrap_or_default();

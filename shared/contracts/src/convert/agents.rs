@@ -33,9 +33,9 @@ pub const fn strategy_of(style: AnalysisStyle) -> v1::Strategy {
 pub fn agent_fields(agent: &v1::Agent) -> AgentFields<'_> {
     AgentFields {
         agent_id: &agent.agent_id,
-        has_strategy: agent.strategy() != v1::Strategy::Unspecified,
+        strategy: style_of(agent.strategy()),
+        is_enabled: agent.is_enabled,
         instrument_ids: &agent.instrument_ids,
-        may_name_none: agent.strategy() == v1::Strategy::Value,
         timeframe: &agent.timeframe,
         risk_tolerance: agent.risk_tolerance,
         max_trades_per_day: agent.max_trades_per_day,

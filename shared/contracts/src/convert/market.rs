@@ -287,6 +287,7 @@ impl From<&Match> for v1::Match {
             home_reds: i32::from(game.reds.0),
             away_reds: i32::from(game.reds.1),
             published_at_micros: game.published_at.micros(),
+            event_time_micros: 0,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a configured agent must look like.
 
 use crate::{
+    agents::personality::AnalysisStyle,
     id::{AccountId, AgentId, IdError, InstrumentId, PoolId},
     market::Timeframe,
     routing::reason::{Reason, Violation},
@@ -12,12 +13,12 @@ use std::collections::BTreeSet;
 pub struct AgentFields<'a> {
     /// Its id.
     pub agent_id: &'a str,
-    /// Whether a known strategy is set.
-    pub has_strategy: bool,
-    /// What it may trade.
+    /// Its strategy, if a known one is set.
+    pub strategy: Option<AnalysisStyle>,
+    /// Whether it is to trade.
+    pub is_enabled: bool,
+    /// What it may trade; of a value agent beginnings of match ids, none for every match.
     pub instrument_ids: &'a [String],
-    /// Whether naming none means every match: so it is with value agents.
-    pub may_name_none: bool,
     /// Length of its bars.
     pub timeframe: &'a str,
     /// From 1 (careful) to 10 (bold).
@@ -35,6 +36,10 @@ const INSTRUMENTS_MAX: usize = 100;
 /// Most accepted orders a UTC day that an agent may ask for; the limit of a personality.
 pub const TRADES_PER_DAY_MAX: i32 = 10_000;
 
+/// Why no market maker is enabled.
+const NO_MARKET_MAKERS: &str =
+    "market makers cannot be enabled: the venue has no post-only orders to quote with; store it with enabled = false";
+
 /// Checks all fields of a configured agent.
 ///
 /// # Errors
@@ -47,10 +52,14 @@ pub fn check_agent(agent: &AgentFields<'_>) -> Result<(), Vec<Violation>> {
     } else if AgentId::new(agent.agent_id).is_err() {
         refuse("agent.agent_id", Reason::AgentIdInvalid, "at most 64 letters, digits, '-' and '_'");
     }
-    if !agent.has_strategy {
-        refuse("agent.strategy", Reason::StrategyMissing, "a known strategy is needed");
+    match agent.strategy {
+        None => refuse("agent.strategy", Reason::StrategyMissing, "a known strategy is needed"),
+        Some(AnalysisStyle::MarketMaker) if agent.is_enabled => {
+            refuse("agent.strategy", Reason::StrategyNotRun, NO_MARKET_MAKERS);
+        }
+        Some(_) => {}
     }
-    if agent.instrument_ids.is_empty() && !agent.may_name_none {
+    if agent.instrument_ids.is_empty() && agent.strategy != Some(AnalysisStyle::Value) {
         refuse("agent.instrument_ids", Reason::InstrumentMissing, "at least one instrument is needed");
     } else if agent.instrument_ids.len() > INSTRUMENTS_MAX {
         refuse("agent.instrument_ids", Reason::InstrumentsTooMany, "at most 100 instruments are allowed");
@@ -98,9 +107,9 @@ mod tests {
     fn good(instruments: &[String]) -> AgentFields<'_> {
         AgentFields {
             agent_id: "swing-7",
-            has_strategy: true,
+            strategy: Some(AnalysisStyle::Swing),
+            is_enabled: true,
             instrument_ids: instruments,
-            may_name_none: false,
             timeframe: "4h",
             risk_tolerance: 5,
             max_trades_per_day: 20,
@@ -134,14 +143,32 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_that_nothing_runs_is_not_enabled_and_only_a_bettor_names_no_instrument() {
+        let instruments = vec!["GBPUSD".to_owned()];
+        let check = |strategy, is_enabled, instruments: &[String], expected: &[Reason]| {
+            let agent = AgentFields { strategy: Some(strategy), is_enabled, ..good(instruments) };
+            let violations = check_agent(&agent).err().unwrap_or_default();
+            let reasons: Vec<Reason> = violations.iter().map(|violation| violation.reason).collect();
+            assert_eq!(reasons, expected, "{strategy:?}");
+        };
+        for style in AnalysisStyle::ALL {
+            let is_run = style != AnalysisStyle::MarketMaker;
+            check(style, true, &instruments, if is_run { &[] } else { &[Reason::StrategyNotRun] });
+            check(style, false, &instruments, &[]);
+        }
+        check(AnalysisStyle::Value, true, &[], &[]);
+        check(AnalysisStyle::Scalper, true, &[], &[Reason::InstrumentMissing]);
+    }
+
+    #[test]
     fn all_bad_fields_are_named_together() {
         let instruments = vec!["GBPUSD".to_owned()];
         assert_eq!(check_agent(&good(&instruments)), Ok(()));
         let bad = AgentFields {
             agent_id: "a.b",
-            has_strategy: false,
+            strategy: None,
+            is_enabled: true,
             instrument_ids: &[],
-            may_name_none: false,
             timeframe: "3m",
             risk_tolerance: 11,
             max_trades_per_day: 0,

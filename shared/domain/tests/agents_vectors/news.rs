@@ -24,7 +24,9 @@ fn orders_of_the_reference_are_words_like_all_others() {
     let Some(reference) = vectors("llm_injection_strings") else { return };
     let honest = [item(0, 1.0, 0, "Arsenal are strong")];
     let before = sentiment(&honest, &arsenal(), NOW).expect("a report").sentiments[0].score;
-    for (at, text) in list(&reference["strings"]).iter().filter_map(Value::as_str).enumerate() {
+    let strings: Vec<&str> = list(&reference["strings"]).iter().filter_map(Value::as_str).collect();
+    assert_eq!(strings.len(), 12);
+    for (at, text) in strings.into_iter().enumerate() {
         let items = [honest[0].clone(), item(at + 1, 1.0, 0, &format!("Arsenal. {text}"))];
         let report = sentiment(&items, &arsenal(), NOW).expect("a report");
         let mood = &report.sentiments[0];

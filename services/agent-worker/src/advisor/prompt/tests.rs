@@ -139,6 +139,7 @@ fn strangers_words_stay_inside_their_strings() {
         let reference: Value = serde_json::from_slice(&std::fs::read(path).expect("readable")).expect("JSON");
         let strings = reference["strings"].as_array().expect("strings").iter().filter_map(Value::as_str);
         texts.extend(strings.map(str::to_owned));
+        assert_eq!(texts.len(), 3 + 12);
     } else {
         println!("not checked against llm_injection_strings: set TRAGEN_REFERENCE_DIR to the folder with vectors/");
     }

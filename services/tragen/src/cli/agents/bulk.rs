@@ -1,6 +1,6 @@
 //! Many agents at once: a file becomes the registry, the registry becomes a file.
 
-use super::{AgentsClient, Authorized, ask, list_all, tell_idle};
+use super::{AgentsClient, Authorized, ask, list_all};
 use crate::{Verdict, agent_file, cli::ClientArgs, explain, output::print};
 use futures::{StreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -28,7 +28,6 @@ pub(super) async fn import(client: &ClientArgs, file: &Path, dry_run: bool) -> a
     let wanted = agent_file::load(file)?;
     let mut agents = client.connect().await?.agents();
     let stored = list_all(&mut agents).await?;
-    tell_idle(&wanted);
     let plan = plan(wanted, &stored);
     let total = stored.len() + plan.created;
     anyhow::ensure!(

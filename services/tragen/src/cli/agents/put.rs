@@ -18,8 +18,8 @@ pub(crate) struct PutArgs {
     /// Its rules.
     #[arg(long, required_unless_present = "template", value_parser = PossibleValuesParser::new(STRATEGIES.map(|(name, _)| name)))]
     strategy: Option<String>,
-    /// What it may trade; may be given more than once.
-    #[arg(long = "instrument", value_name = "INSTRUMENT", required = true)]
+    /// What it may trade, of a value agent beginnings of match ids (none for every match); may be given more than once.
+    #[arg(long = "instrument", value_name = "INSTRUMENT")]
     instruments: Vec<String>,
     /// The account whose money it uses.
     #[arg(long)]
