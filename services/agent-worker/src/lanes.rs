@@ -2,9 +2,11 @@
 //! free never starves.
 
 use crate::{
+    analysis,
     config::Config,
     control::{Control, Permission, Thing},
     mandate::{self, Desk},
+    market_view::MarketView,
     metrics, order,
     proposal::{Decision, Proposer},
 };
@@ -22,7 +24,7 @@ use tragen_bus::{
     usage::{Usage, Work},
 };
 use tragen_contracts::v1;
-use tragen_domain::{routing::LaneScheduler, tier::Tier};
+use tragen_domain::{id::InstrumentId, routing::LaneScheduler, tier::Tier};
 use tragen_host::{Context, clock};
 
 type Lane = Puller<v1::TradeRequestedBatch>;
@@ -33,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) control: Control,
     pub(crate) proposer: Proposer,
     pub(crate) desk: Desk,
+    pub(crate) market: MarketView,
+    pub(crate) analysis: Arc<analysis::Desk>,
     pub(crate) usage: Usage,
 }
 
@@ -41,6 +45,8 @@ struct Handler {
     control: Control,
     proposer: Proposer,
     desk: Desk,
+    market: MarketView,
+    analysis: Arc<analysis::Desk>,
     usage: Usage,
 }
 
@@ -49,8 +55,8 @@ const STILL_WORKING: Duration = Duration::from_secs(2);
 
 /// Starts taking requests whenever the guard is alive.
 pub(crate) fn start(context: &Context, bus: &Bus, config: &Arc<Config>, parts: Parts) {
-    let Parts { control, proposer, desk, usage } = parts;
-    let handler = Arc::new(Handler { context: context.clone(), control, proposer, desk, usage });
+    let Parts { control, proposer, desk, market, analysis, usage } = parts;
+    let handler = Arc::new(Handler { context: context.clone(), control, proposer, desk, market, analysis, usage });
     let (context, bus, config) = (context.clone(), bus.clone(), Arc::clone(config));
     context.clone().spawn("lanes", async move {
         let stopped = context.stopped();
@@ -236,11 +242,26 @@ impl Handler {
             return Decision::denied(agent, v1::DenialCode::TradingHalted, format!("trading is halted: {reason}"));
         }
         match &request.intent {
-            Some(v1::trade_requested::Intent::Order(intent)) => order::route(&self.proposer, key, intent),
+            Some(v1::trade_requested::Intent::Order(intent)) => {
+                match self.why_unknown(&intent.instrument_id, traceparent).await {
+                    Some(message) => Decision::denied(agent, v1::DenialCode::UnknownInstrument, message),
+                    None => order::route(&self.proposer, key, intent),
+                }
+            }
             Some(v1::trade_requested::Intent::Mandate(intent)) => {
                 mandate::decide(&self.desk, key, intent, (traceparent, meta.deadline_micros)).await
             }
             None => Decision::denied(agent, v1::DenialCode::UnknownAgent, "the request asks for nothing"),
+        }
+    }
+
+    /// That there is no such instrument, and the nearest ones. The guard knows that too, but no names; market-data is
+    /// only asked about what this worker has not heard of.
+    async fn why_unknown(&self, instrument_id: &str, traceparent: &str) -> Option<String> {
+        let id = InstrumentId::new(instrument_id).ok()?;
+        match self.market.instrument(&id) {
+            Some(_) => None,
+            None => self.analysis.why_unknown(instrument_id, traceparent).await,
         }
     }
 }

@@ -417,6 +417,14 @@ async fn a_users_order_becomes_one_proposal_with_the_trades_order_id() {
     assert_eq!((terms.quantity_micros, terms.limit_price_micros), (10_000_000, 550_000));
     assert_eq!(order.agent, "eplTradingAgent");
     assert!(order.valid_until_micros > clock::now_micros());
+
+    let v1::trade_requested::Intent::Order(known) = order_intent() else { panic!("an order") };
+    let mistyped = v1::OrderIntent { instrument_id: format!("{MATCH}-HOMM"), ..known };
+    rig.world.request("t-1b", v1::trade_requested::Intent::Order(mistyped)).await;
+    let proposal = rig.next_one().await;
+    let denial = denial_of(&proposal);
+    assert_eq!(denial.code(), v1::DenialCode::UnknownInstrument);
+    assert!(denial.message.contains(&format!("{MATCH}-HOME")), "the nearest name is offered: {}", denial.message);
     rig.stop().await;
 }
 

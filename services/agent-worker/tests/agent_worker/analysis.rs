@@ -70,12 +70,17 @@ pub(super) fn market_answer(question: &v1::MarketQuestion, snapshot: &v1::MatchS
         Some(market_question::Question::Matches(_)) => {
             Answer::Matches(v1::MatchesPage { matches: vec![snapshot.clone()], next_match_id: String::new() })
         }
-        Some(
-            market_question::Question::MatchSnapshot(_)
-            | market_question::Question::Instruments(_)
-            | market_question::Question::Quote(_),
-        )
-        | None => panic!("not asked by the worker"),
+        Some(market_question::Question::Quote(asked)) => {
+            let known = snapshot.instruments.iter().find(|own| own.instrument_id == asked.instrument_id).cloned();
+            let message = format!("there is no instrument {:?}; the nearest are {MATCH}-HOME", asked.instrument_id);
+            match known {
+                Some(_) => Answer::Quote(v1::GetQuoteResponse { instrument: known, quote: None }),
+                None => Answer::Error(v1::AskError { code: 5, reason: "INSTRUMENT_NOT_FOUND".into(), message }),
+            }
+        }
+        Some(market_question::Question::MatchSnapshot(_) | market_question::Question::Instruments(_)) | None => {
+            panic!("not asked by the worker")
+        }
     };
     v1::MarketAnswer { answer: Some(answer) }
 }
