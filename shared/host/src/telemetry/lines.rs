@@ -187,7 +187,7 @@ mod tests {
         let (sender, taken) = mpsc::sync_channel(1);
         drop(taken);
         let lines = Lines::to(Narrow(sender)).expect("a thread");
-        ["one\n", "two\n"].map(|text| say(&lines, text));
+        ["one\n", "two\n"].into_iter().for_each(|text| say(&lines, text));
         lines.flush(Duration::from_secs(10));
         let waiting = lines.shared.waiting();
         assert_eq!((waiting.lost, waiting.lines.len(), waiting.is_writing), (2, 0, false));
