@@ -66,6 +66,11 @@ fn flag(value: &Value) -> bool {
     value.as_bool().unwrap_or_else(|| panic!("{value} is neither true nor false"))
 }
 
+/// What the fills of an order may cost more than the order: each of its lots may fill alone and is rounded then.
+fn rounding(quantity: Quantity) -> Money {
+    Money::from_micros(quantity.micros() / ONE)
+}
+
 fn micros<U>(text: &str) -> Fixed<U> {
     text.parse().expect("a number")
 }
@@ -274,7 +279,7 @@ fn margin_is_what_an_order_needs_and_orders_need_it_together() {
     let decided = gate(&inputs["free"]).limit(Side::Buy, text(&inputs["price"]), lots(&inputs["qty"]));
     assert_eq!(says(&decided), text(&expected["decision"]));
     let order = decided.expect("approved");
-    assert_eq!(order.hold, exact(&expected["margin"]));
+    assert_eq!(order.hold, exact(&expected["margin"]).plus(rounding(order.terms.quantity)).expect("fits"));
 
     let (together, expected) = case(&file, "nt-risk-margin-cum-deny");
     let mut gate = gate(&together["free"]);
@@ -355,7 +360,8 @@ fn buying_power_is_held_at_the_limit_price_and_what_is_better_comes_back() {
     assert_eq!((text(&expected["decision"]), denied.reason), ("RISK_NSF", DenialReason::InsufficientFunds));
     assert_eq!(gate.available(), units(&expected["balance"]), "a denial holds nothing");
     let then = &expected["then"];
-    gate.has(units(&inputs["balance"]).plus(units(&then["deposit"])).expect("fits"), Quantity::ZERO);
+    let paid_in = units(&then["deposit"]).plus(rounding(quantity(bid))).expect("fits");
+    gate.has(units(&inputs["balance"]).plus(paid_in).expect("fits"), Quantity::ZERO);
     gate.limit(Side::Buy, &price, quantity(bid)).expect("enough");
     assert_eq!(gate.available(), units(&then["balance_after_hold"]));
 
@@ -417,14 +423,15 @@ fn weights_are_cut_to_what_the_limit_leaves() {
     };
     let (inputs, expected) = case(&file, "ah-clamp-weight");
     let cut = weight(&mut gate(&inputs["max"]), number(&inputs["w"]));
-    assert!((cut - number(&expected["w"])).abs() < 1e-9, "{cut}");
+    // A lot is a ten thousandth of the capital, and what rounding may cost does not fit into the last one.
+    assert!((cut - (number(&expected["w"]) - 1e-4)).abs() < 1e-9, "{cut}");
 
     let (inputs, expected) = case(&file, "ah-clamp-gross");
     let mut gate = gate(&inputs["max_gross"]);
     let given: Vec<f64> = numbers(&inputs["w"]).into_iter().map(|wanted| weight(&mut gate, wanted)).collect();
-    assert!((given[0] - 0.8).abs() < 1e-9 && (given[1] - 0.2).abs() < 1e-9, "{given:?}");
+    assert!((given[0] - 0.8).abs() < 1e-9 && (given[1] - 0.1999).abs() < 1e-9, "{given:?}");
     let gross: f64 = numbers(&expected["w"]).iter().sum();
-    assert!((given.iter().sum::<f64>() - gross).abs() < 1e-9, "{given:?}");
+    assert!((gross - 1e-4 - given.iter().sum::<f64>()).abs() < 1e-9, "{given:?}");
 }
 
 /// Theirs sees the cap after it is passed; ours denies the order that would pass it. Either way only entries stop:
@@ -440,6 +447,8 @@ fn too_much_capital_blocks_entries_only() {
             let limits = house(&[("instrument_exposure_max_ppm", share)]);
             let mut gate = Gate::new(SettlementStyle::Spot, 0, "1", limits);
             gate.has(capital.minus(exact(notional)).expect("fits"), exact(notional));
+            // The gate counts what somebody has ordered through it.
+            gate.limit(Side::Sell, "1", micros("1")).expect("an exit");
             measured(&mut gate);
             gate
         };

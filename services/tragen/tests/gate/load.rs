@@ -17,6 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A market with plenty of everything, and accounts with money.
 pub(crate) async fn prepare(bus: &Bus) {
+    tell_market(bus).await;
+    let reports = (0..ACCOUNTS).map(funds).collect();
+    let batch = v1::ExecutionBatch { reports };
+    bus.publish(&Subject::Executions("paper"), &batch, &PublishOptions::default(), PATIENCE).await.expect("stored");
+}
+
+/// The instrument and its quote.
+pub(crate) async fn tell_market(bus: &Bus) {
     let id = InstrumentId::new(INSTRUMENT).expect("an id");
     let instrument = v1::Instrument {
         instrument_id: INSTRUMENT.into(),
@@ -49,9 +57,6 @@ pub(crate) async fn prepare(bus: &Bus) {
     let options = PublishOptions::default();
     bus.publish(&Subject::Instrument(id.clone()), &instrument, &options, PATIENCE).await.expect("stored");
     bus.publish(&Subject::Quote(id), &quote, &options, PATIENCE).await.expect("stored");
-    let reports = (0..ACCOUNTS).map(funds).collect();
-    let batch = v1::ExecutionBatch { reports };
-    bus.publish(&Subject::Executions("paper"), &batch, &options, PATIENCE).await.expect("stored");
 }
 
 fn funds(number: usize) -> v1::ExecutionReport {
