@@ -44,6 +44,8 @@ pub struct Lag {
     pub waiting: u64,
     /// Messages that were taken and are not acked.
     pub in_hand: u64,
+    /// Pulls that wait for a message.
+    pub pulls: usize,
 }
 
 /// Why the bus cannot be used.
@@ -246,7 +248,8 @@ impl Bus {
         let stream = self.jetstream.get_stream(consumer.stream().as_str()).await;
         let stream = stream.map_err(|e| BusError::api(action(), e))?;
         let info = stream.consumer_info(&*consumer.name()).await.map_err(|e| BusError::api(action(), e))?;
-        Ok(Lag { waiting: info.num_pending, in_hand: u64::try_from(info.num_ack_pending).unwrap_or(0) })
+        let in_hand = u64::try_from(info.num_ack_pending).unwrap_or(0);
+        Ok(Lag { waiting: info.num_pending, in_hand, pulls: info.num_waiting })
     }
 
     /// Sequence of the newest message of a stream; 0 when it is empty.

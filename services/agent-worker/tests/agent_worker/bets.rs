@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tragen_agent_worker::Config;
-use tragen_bus::{Bucket, Bus, PublishOptions, Subject};
+use tragen_bus::{Bucket, Bus, Consumer, PublishOptions, Subject};
 use tragen_contracts::v1;
 use tragen_domain::id::MatchId;
 use tragen_host::{clock, trace::Spans};
@@ -178,12 +178,8 @@ async fn odds_in_the_hands_of_a_killed_worker_are_acted_on_by_another() {
     let mut rig = rig(0).await;
     rig.world.put_bettor("a1", "one", &[], 5).await;
     rig.world.is_ledger_alive.store(false, Ordering::SeqCst);
-    let dying = handover::worker(rig.server.url().to_owned());
-    let present = rig.world.bus.bucket(Bucket::Workers).await.expect("a bucket");
-    handover::until("the worker is there", async || {
-        futures::StreamExt::count(present.keys().await.expect("readable")).await == 1
-    })
-    .await;
+    let url = rig.server.url().to_owned();
+    let dying = handover::worker(&rig.world.bus, url, Consumer::WorkerMatches).await;
     rig.world.new_odds(NOON).await;
     let asked_for = rig.world.asked_for.clone();
     handover::until("the odds are in hand", async || !asked_for.lock().expect("not poisoned").is_empty()).await;

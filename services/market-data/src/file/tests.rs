@@ -284,7 +284,10 @@ fn names_of_files_tell_whose_bars_they_hold() {
     for name in ["gbpusd_m1.csv", "btcperp_m1_2022-01.csv", "epl_matches.csv", "prices.csv", "gbpusd_h4.csv"] {
         std::fs::write(folder.path().join(name), "").expect("written");
     }
-    let named = named_instruments(&[folder.path().to_owned(), "eurusd_d1.csv".into()]).expect("readable");
+    let other = tempfile::tempdir().expect("a folder");
+    let by_itself = other.path().join("eurusd_d1.csv");
+    std::fs::write(&by_itself, "").expect("written");
+    let named = named_instruments(&[folder.path().to_owned(), by_itself]).expect("readable");
     let named: Vec<&str> = named.iter().map(|id| id.as_str()).collect();
     assert_eq!(named, ["BTCUSD-PERP", "EURUSD", "GBPUSD"]);
 }
