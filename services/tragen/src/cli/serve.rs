@@ -9,7 +9,12 @@ use crate::{
     service::Service,
 };
 use clap::Args;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::{
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    time::Duration,
+};
+use tragen_bus::Bus;
+use tragen_host::{Context, retry::Backoff};
 
 /// A free port, for this machine only.
 const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
@@ -46,6 +51,7 @@ impl ServeArgs {
         let start = async {
             let bus = connect(&self.nats, self.service.name()).await?;
             bus.apply(config.market_data.lane_messages_max).await?;
+            keep_in_place(&context, &bus, config.market_data.lane_messages_max);
             // Health first, so that a probe can tell what a slow start waits for.
             let health = match self.http.or((self.service != Service::Router).then_some(ANY_PORT)) {
                 Some(address) => Some(tragen_host::http::serve(&context, address, metrics.clone()).await?),
@@ -73,4 +79,30 @@ impl ServeArgs {
         host.run(start).await?;
         Ok(Verdict::Good)
     }
+}
+
+/// Puts what the bus keeps in memory in place again each time the bus is back, whoever else is there: without its lease no
+/// guard leads, so nobody could halt.
+fn keep_in_place(context: &Context, bus: &Bus, lane_messages_max: i64) {
+    let (own, bus) = (context.clone(), bus.clone());
+    let mut connections = bus.connections();
+    connections.borrow_and_update();
+    context.spawn("topology", async move {
+        let stopped = own.stopped();
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                () = &mut stopped => return Ok(()),
+                changed = connections.changed() => if changed.is_err() { return Ok(()) },
+            }
+            let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+            while let Err(error) = bus.apply(lane_messages_max).await {
+                tracing::debug!("putting the streams in place again: {error}");
+                tokio::select! {
+                    () = &mut stopped => return Ok(()),
+                    () = backoff.wait() => {}
+                }
+            }
+        }
+    });
 }

@@ -129,12 +129,13 @@ impl World {
         self.nats.kill();
     }
 
-    /// At the same address, with what it had stored. What it had in memory is put in place again, as market-data does.
+    /// At the same address, with what it had stored. What it had in memory the services put in place again; the market
+    /// is told once there is a stream for it.
     pub(crate) async fn restart_bus(&mut self) {
         self.nats.restart().await.expect("a bus");
         let started = Instant::now();
-        while self.bus.apply(1_000).await.is_err() {
-            assert!(started.elapsed() < PATIENCE, "the streams cannot be put in place");
+        while self.bus.last_sequence(Stream::Market).await.is_err() {
+            assert!(started.elapsed() < PATIENCE, "the streams are not put in place");
             sleep(LOOK_EVERY).await;
         }
         load::tell_market(&self.bus).await;
