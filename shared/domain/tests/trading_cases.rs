@@ -449,8 +449,6 @@ fn too_much_capital_blocks_entries_only() {
             let limits = house(&[("instrument_exposure_max_ppm", share)]);
             let mut gate = Gate::new(SettlementStyle::Spot, 0, "1", limits);
             gate.has(capital.minus(exact(notional)).expect("fits"), exact(notional));
-            // The gate counts what somebody has ordered through it.
-            gate.limit(Side::Sell, "1", micros("1")).expect("an exit");
             measured(&mut gate);
             gate
         };

@@ -227,8 +227,14 @@ impl AccountState {
         &mut self.balances[index].1
     }
 
-    /// What the ledger has committed; `unposted` names the instruments with fills of its trade.
-    pub(super) fn post(&mut self, posted: &Posted, unposted: &[InstrumentId]) -> Result<(), Overflow> {
+    /// What the ledger has committed; `terms` are those of its positions, where they are known, and `unposted` names
+    /// the instruments with fills of its trade.
+    pub(super) fn post(
+        &mut self,
+        posted: &Posted,
+        terms: &[Option<SettlementTerms>],
+        unposted: &[InstrumentId],
+    ) -> Result<(), Overflow> {
         for balance in &posted.balances {
             let own = self.balance_mut(&balance.currency);
             if own.posted.is_none() || balance.version >= own.version {
@@ -239,9 +245,9 @@ impl AccountState {
                 self.rare_mut().paid_mut(&balance.currency).pay_in(balance.flow, balance.version)?;
             }
         }
-        for position in &posted.positions {
+        for (position, terms) in posted.positions.iter().zip(terms) {
             let mut is_sound = Ok(());
-            self.change(&position.instrument, None, |holding| is_sound = holding.set_posted(position))?;
+            self.change(&position.instrument, terms.as_ref(), |holding| is_sound = holding.set_posted(position))?;
             is_sound?;
         }
         let Some(trade) = &posted.trade else { return Ok(()) };

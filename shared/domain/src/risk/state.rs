@@ -396,10 +396,7 @@ impl State {
             Record::PaidOut { account, instrument, realized_pnl } => {
                 self.streaks.pay_out(account, instrument, realized_pnl)
             }
-            Record::Instrument(instrument) => {
-                self.define(*instrument);
-                Ok(())
-            }
+            Record::Instrument(instrument) => self.define(*instrument),
             Record::Quote(quote) => {
                 self.quotes.insert(quote.instrument.clone(), quote);
                 Ok(())
@@ -419,14 +416,23 @@ impl State {
         };
     }
 
-    fn define(&mut self, instrument: Instrument) {
+    fn define(&mut self, instrument: Instrument) -> Result<(), Overflow> {
+        let (id, terms) = (instrument.id.clone(), instrument.settlement.clone());
         if let Some((fixture, _)) = &instrument.prediction {
             let own = self.matches.entry(fixture.clone()).or_default();
             if !own.contains(&instrument.id) {
                 own.push(instrument.id.clone());
             }
         }
-        self.instruments.insert(instrument.id.clone(), instrument);
+        self.instruments.insert(id.clone(), instrument);
+        // What the house holds of it was posted before anybody knew what it is.
+        let is_unknown = |account: &&AccountId| {
+            self.account(account).and_then(|own| own.holding(&id)).is_some_and(|holding| holding.currency().is_none())
+        };
+        let waiting: Vec<AccountId> = self.limits.house_accounts.iter().filter(is_unknown).cloned().collect();
+        waiting.iter().try_for_each(|account| {
+            self.tracked(account, std::slice::from_ref(&id), |own| own.change(&id, Some(&terms), |_| ()))
+        })
     }
 
     pub(super) fn account_mut(&mut self, account: AccountId) -> &mut AccountState {

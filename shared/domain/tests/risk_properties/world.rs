@@ -8,7 +8,7 @@ use tragen_domain::{
     id::{AccountId, Currency, ExecutionId, Id, InstrumentId, Kind, OrderId, TradeId},
     instrument::{Instrument, InstrumentStatus, SettlementStyle, SettlementTerms},
     market::{Level, Quote},
-    money::{Money, Price, Quantity},
+    money::{Money, Price, Quantity, Rounding},
     order::{OrderPrice, OrderTerms, Side, TimeInForce, TradeStatus},
     position::Position,
     risk::{
@@ -78,6 +78,19 @@ pub(crate) fn scope(number: usize) -> Scope {
         own @ 3..5 => Scope::Agent(id(AGENTS[own - 3])),
         own @ 5..8 => Scope::Instrument(id(STYLES[own - 5].0)),
         own => Scope::Account(account(own - 8)),
+    }
+}
+
+/// The best price that an order may fill at. A margined sale above a tenth over the reference needs more margin than
+/// is held for it; the ledger draws that from suspense, and it is nothing the gate can foresee.
+fn best(order: &Order) -> Price {
+    match (order.settlement.style, order.terms.side) {
+        (SettlementStyle::Margined, Side::Sell) => {
+            order.limit.max(order.reference.ppm(1_100_000, Rounding::Down).expect("fits"))
+        }
+        (SettlementStyle::Margined | SettlementStyle::Prediction | SettlementStyle::Spot, Side::Buy | Side::Sell) => {
+            Price::from_micros(990_000)
+        }
     }
 }
 
@@ -342,7 +355,7 @@ impl World {
             Side::Buy => -better_cents,
             Side::Sell => better_cents,
         };
-        let price = Price::from_micros((order.limit.micros() + better * 10_000).clamp(10_000, 990_000));
+        let price = Price::from_micros((order.limit.micros() + better * 10_000).clamp(10_000, best(&order).micros()));
         let quantity = Quantity::from_micros(quantity * ONE);
         self.counter += 1;
         let fee = tragen_domain::instrument::taker_fee(order.settlement.style, order.taker_fee_ppm, price, quantity);

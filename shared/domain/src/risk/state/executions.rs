@@ -4,7 +4,7 @@ use super::State;
 use crate::{
     id::{InstrumentId, OrderId, TradeId},
     money::Overflow,
-    risk::{Executed, Holding, KnownTrade, Posted, Unposted, streaks::Filled},
+    risk::{Executed, Holding, KnownTrade, Posted, PostedPosition, Unposted, streaks::Filled},
 };
 
 impl State {
@@ -88,6 +88,10 @@ impl State {
                 touched.push(instrument.clone());
             }
         }
-        self.tracked(&posted.account, &touched, |account| account.post(posted, &unposted))
+        // Whoever holds something need not have ordered it here: the house is measured by it all the same.
+        let own =
+            |position: &PostedPosition| self.instruments.get(&position.instrument).map(|own| own.settlement.clone());
+        let terms: Vec<_> = posted.positions.iter().map(own).collect();
+        self.tracked(&posted.account, &touched, |account| account.post(posted, &terms, &unposted))
     }
 }

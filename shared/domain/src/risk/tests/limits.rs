@@ -173,6 +173,23 @@ fn the_house_puts_so_much_into_one_place() {
     with("house_match_exposure_max_ppm", DenialReason::HouseMatchExposureLimit);
 }
 
+/// Whatever is told first, the ledger's word or the market's, and whether or not an order of it is known.
+#[test]
+fn what_the_house_holds_counts_though_nobody_here_has_ordered_it() {
+    let limit = [("instrument_exposure_max_ppm", 100_000)];
+    let new = || Record::Instrument(Box::new(instrument("N", SettlementStyle::Prediction, ("0.01", "1"), "0.99")));
+    for is_known_first in [true, false] {
+        let mut state = house(&limit);
+        let held = posted("950", 2, &[("N", "100")]);
+        let told = if is_known_first { [new(), held] } else { [held, new()] };
+        told.into_iter().for_each(|record| state.apply(record).expect("fits"));
+        state.apply(Record::Quote(quote("N", "0.49", "0.51"))).expect("fits");
+        // 950 and what cost 50: 100 may be in one instrument, 50 are.
+        check(&state, &buy("t", "N", "100"), None);
+        check(&state, &buy("t", "N", "101"), Some((DenialReason::InstrumentExposureLimit, 100_000_000, 100_500_000)));
+    }
+}
+
 #[test]
 fn agents_that_move_together_are_one() {
     let mut state = house(&[("company_exposure_max_ppm", 100_000)]);
