@@ -64,7 +64,7 @@ pub struct Part {
 }
 
 /// What was answered within one second.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Second {
     /// Which, from the beginning of the warm-up.
     pub second: u64,
@@ -80,6 +80,8 @@ pub struct Second {
     pub missed: u64,
     /// Operations that were denied in it.
     pub denied: u64,
+    /// Those by code.
+    pub denied_by_code: BTreeMap<String, u64>,
     /// Failures that came in it.
     pub errors: u64,
     /// Of the answers that came in it, but for denials.

@@ -181,6 +181,7 @@ impl Tally {
                 trades: self.second.trades,
                 missed: self.second.missed(),
                 denied: self.second.denied(),
+                denied_by_code: self.second.denied_by_code.clone(),
                 errors: self.second.errors(),
                 latency: self.second.latency(),
                 buckets: self.second.buckets(),

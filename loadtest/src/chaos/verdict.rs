@@ -266,9 +266,12 @@ pub(super) struct Seen {
     pub(super) kinds: (Vec<String>, Vec<String>),
 }
 
-/// Denials in seconds that touch no fault's window and end before the halt.
-fn denied_in_quiet(report: &Report, faults: &[Healed], halted: Instant) -> u64 {
-    let Some(began) = report.began else { return report.denied };
+/// Denials in seconds that touch no fault's window and end before the halt: the second, how many, and their codes.
+fn denied_in_quiet(report: &Report, faults: &[Healed], halted: Instant) -> Vec<(u64, u64, String)> {
+    let codes = |by_code: &BTreeMap<String, u64>| {
+        by_code.iter().map(|(code, count)| format!("{code} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    let Some(began) = report.began else { return vec![(0, report.denied, codes(&report.denied_by_code))] };
     let second = Duration::from_secs(1);
     let is_quiet = |number: u64| {
         let from = began + Duration::from_secs(number);
@@ -276,7 +279,8 @@ fn denied_in_quiet(report: &Report, faults: &[Healed], halted: Instant) -> u64 {
         let touches = |window: &Window| from < window.to + 2 * second && from + 2 * second > window.from;
         from + second < halted && !faults.iter().any(|healed| touches(&healed.window))
     };
-    report.seconds.iter().filter(|own| is_quiet(own.second)).map(|own| own.denied).sum()
+    let quiet = report.seconds.iter().filter(|own| own.denied > 0 && is_quiet(own.second));
+    quiet.map(|own| (own.second, own.denied, codes(&own.denied_by_code))).collect()
 }
 
 /// The facts of the ledger's one shard.
@@ -322,9 +326,10 @@ pub(super) fn judge(
     let invariant = |name: &str, findings: Vec<String>| Invariant { name: name.to_owned(), findings };
     let proved = proof.as_ref().map_or_else(|| vec!["there is no record".to_owned()], |proof| proof.findings.clone());
     let untrue = report.audit.findings_count + proof.as_ref().map_or(0, |proof| proof.findings_count);
+    let denied = denied_in_quiet(&report, &faults, halted);
     let wrong = Wrong {
         unanswered: report.errors + report.warm_up_errors + report.unsent,
-        denied_in_quiet: denied_in_quiet(&report, &faults, halted),
+        denied_in_quiet: denied.iter().map(|(_, count, _)| count).sum(),
         untrue: u64::try_from(untrue).unwrap_or(u64::MAX),
     };
     let offered = report.offered + report.warm_up_offered;
@@ -339,7 +344,7 @@ pub(super) fn judge(
         None => vec!["nothing was halted".to_owned()],
     };
     let facts = facts_told(facts);
-    let answered = unanswered(wrong, offered, &report);
+    let answered = unanswered(wrong, offered, (&report, &denied));
     let slower = faults.iter().flat_map(|healed| healed.others.iter().map(move |others| (healed, others)));
     let slower = slower.filter(|(_, others)| others.standing == Felt::Slower);
     let slower: Vec<String> = slower.map(|(healed, others)| format!("{}: {others}", healed.fault)).collect();
@@ -371,12 +376,18 @@ pub(super) fn judge(
 }
 
 /// What is wrong when too many operations had no right answer.
-fn unanswered(wrong: Wrong, offered: u64, report: &Report) -> Vec<String> {
+fn unanswered(wrong: Wrong, offered: u64, (report, denied): (&Report, &[(u64, u64, String)])) -> Vec<String> {
     let share = (wrong.sum() * 1_000_000).checked_div(offered).unwrap_or(1_000_000);
     if share <= WRONG_PPM_MAX {
         return Vec::new();
     }
-    vec![format!("{} of {offered} operations had no right answer: {wrong}; {:?}", wrong.sum(), report.errors_by_code)]
+    let mut found = vec![format!(
+        "{} of {offered} operations had no right answer: {wrong}; {:?}",
+        wrong.sum(),
+        report.errors_by_code
+    )];
+    found.extend(denied.iter().map(|(second, count, codes)| format!("{count} denied at {second} s: {codes}")));
+    found
 }
 
 impl ChaosReport {
@@ -421,12 +432,12 @@ mod tests {
         let faults = [Healed::new(&fault, (Some(Duration::from_secs(1)), window), None)];
         let quiet = |seconds: Vec<crate::Second>| {
             let report = Report { began: Some(began), seconds, ..Report::default() };
-            denied_in_quiet(&report, &faults, at(30))
+            denied_in_quiet(&report, &faults, at(30)).iter().map(|(_, count, _)| *count).sum::<u64>()
         };
         assert_eq!(quiet(vec![second(8, 1), second(9, 1), second(12, 1), second(13, 1)]), 1, "only second 8 is quiet");
         assert_eq!(quiet(vec![second(14, 2), second(28, 3), second(29, 5), second(40, 9)]), 5);
         let wrong = |unanswered, denied_in_quiet, untrue| Wrong { unanswered, denied_in_quiet, untrue };
-        let told = |wrong: Wrong, offered| unanswered(wrong, offered, &Report::default()).len();
+        let told = |wrong: Wrong, offered| unanswered(wrong, offered, (&Report::default(), &[])).len();
         assert_eq!((told(wrong(5, 0, 0), 10_000), told(wrong(3, 2, 1), 10_000)), (0, 1), "5 of 10,000 are 0.05 %");
         assert_eq!(told(Wrong::default(), 0), 1, "a run without operations proves nothing");
     }

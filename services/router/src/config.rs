@@ -159,7 +159,7 @@ impl Default for Config {
             waiting_trades_max: 20_000,
             in_flight_max: 1_024,
             in_flight_min: 16,
-            queueing_ms: 40,
+            queueing_ms: 60,
             turn_wait_ms: 500,
             turns_waiting_min: 400,
             in_flight_per_account_max: 64,
