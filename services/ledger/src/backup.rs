@@ -12,7 +12,7 @@ mod sqlite;
 use crate::{
     config::ShardConfig,
     store::{
-        self,
+        self, Books,
         rows::{ShardRow, hex_text},
         turn::Turns,
     },
@@ -102,6 +102,14 @@ pub async fn restore(store_url: &str, shard: u16, from: &Path) -> anyhow::Result
 /// for years, so the seconds since 1970 are ahead of any count that began at 0, or at an earlier restore.
 fn next_epoch(epoch: i64, now_micros: i64) -> i64 {
     (epoch + 1).max(now_micros / 1_000_000)
+}
+
+/// Brings the tables of a copy up to this version.
+async fn update_tables(store_url: &str, shard: u16) -> anyhow::Result<()> {
+    let place = ShardConfig { url: store_url.to_owned(), replica_urls: Vec::new() };
+    let books = Books::open(shard, &place, 1, OPEN_WAIT).await?;
+    books.close().await;
+    Ok(())
 }
 
 /// Raises the epoch of restored books, and reads their row.

@@ -16,6 +16,7 @@ use crate::{
             BatchRow, CashRow, CheckpointRow, ExecutionRow, PayoutRow, PositionRow, RejectedRow, SettlementRow,
             ShardRow, TradeRow, TransferRow, WalletRow, hex_text,
         },
+        seal::Sealer,
     },
 };
 use posting::{cash_correction_id, execution_correction_id, reversal_id};
@@ -324,6 +325,14 @@ impl<'a> Batch<'a> {
         let changes = Changes {
             before: self.before,
             after: self.shard,
+        let mut sealer = Sealer::new(&self.shard);
+        sealer.trades(&mut new_trades);
+        sealer.trades(&mut changed_trades);
+        sealer.history(&mut executions);
+        sealer.history(&mut cash);
+        sealer.history(&mut self.new_settlements);
+        sealer.history(&mut self.new_payouts);
+        sealer.keep_in(&mut self.shard);
             new_trades,
             changed_trades,
             executions,

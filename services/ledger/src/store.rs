@@ -8,7 +8,9 @@ pub(crate) mod moving;
 mod nodelay;
 pub(crate) mod postgres;
 pub(crate) mod rows;
+pub(crate) mod seal;
 pub(crate) mod session;
+mod snapshot;
 pub(crate) mod sqlite;
 pub(crate) mod table;
 pub(crate) mod turn;
@@ -23,7 +25,8 @@ use rows::{
     BatchRow, CashRow, CheckpointRow, ExecutionRow, PayoutRow, PositionRow, RejectedRow, SettlementRow, ShardRow,
     SlotRow, TradeRow, TransferRow, WalletRow,
 };
-use session::{Arg, Pool, Session, Sql};
+use session::{Arg, Pool, Sql};
+pub(crate) use snapshot::snapshot;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use uuid::Uuid;
 
@@ -525,11 +528,6 @@ impl Store {
             Writer::Postgres(pool) => drop(tokio::time::timeout(CLOSE_WAIT, pool.close()).await),
         }
     }
-}
-
-/// A consistent view of the books of `shard` at `url` that changes nothing.
-pub(crate) async fn snapshot(url: &str, shard: u16, wait: Duration) -> anyhow::Result<Session> {
-    if is_sqlite(url) { sqlite::snapshot(url, wait).await } else { postgres::snapshot(url, shard, wait).await }
 }
 
 /// Whether the books at `url` are a file of SQLite.

@@ -18,6 +18,7 @@ mod pass;
 pub(crate) mod read;
 pub(crate) mod record;
 mod replay;
+mod seals;
 mod sequence;
 mod slots;
 mod trades;

@@ -112,6 +112,34 @@ fn domain_siblings_do_not_know_each_other() {
     report("a domain module imports a sibling, or the core imports a rule", &offenders);
 }
 
+/// Files that are a program, a library or a test by themselves.
+fn is_root(path: &Path) -> bool {
+    let stem = path.file_stem().expect("a name").to_string_lossy();
+    let folder = path.parent().and_then(Path::file_name).expect("a folder").to_string_lossy();
+    ["lib", "main", "build"].contains(&stem.as_ref())
+        || ["tests", "examples", "benches", "bin"].contains(&folder.as_ref())
+}
+
+#[test]
+fn every_file_is_part_of_a_program() {
+    let mut offenders = Vec::new();
+    for path in rust_files().into_iter().filter(|path| !is_root(path)) {
+        let is_folder = path.file_stem().is_some_and(|stem| stem == "mod");
+        let module = if is_folder { path.parent().expect("a folder").to_path_buf() } else { path.with_extension("") };
+        let (name, folder) =
+            (module.file_name().expect("a name").to_string_lossy(), module.parent().expect("a folder"));
+        // The module that it belongs to: the file that is called like its folder, or one that lies beside it.
+        let above = [folder.with_extension("rs")].into_iter().chain(files(folder, ".rs"));
+        let is_named = above.filter(|other| *other != path && other.is_file()).any(|other| {
+            read(&other).lines().any(|line| line.trim().trim_end_matches(';').ends_with(&format!("mod {name}")))
+        });
+        if !is_named {
+            offenders.push(path.strip_prefix(root()).expect("inside").display().to_string());
+        }
+    }
+    report("a file that nothing names with `mod` is never compiled", &offenders);
+}
+
 #[test]
 fn files_are_short_and_say_what_they_are_for() {
     let mut offenders = Vec::new();

@@ -48,6 +48,8 @@ pub(super) async fn restore(store_url: &str, shard: u16, from: &Path) -> anyhow:
     run(command, "pg_restore").await.with_context(|| {
         format!("the schema {schema} must not be there: rename it first (ALTER SCHEMA {schema} RENAME TO {schema}_old)")
     })?;
+    // It may be from before a migration.
+    super::update_tables(store_url, shard).await?;
     super::verified(store_url, shard).await?;
     let turns = open_turns(store_url, shard).await?;
     let row = claim(&turns).await;

@@ -3,7 +3,7 @@
 use super::{OPEN_WAIT, claim, open_turns};
 use crate::{
     export::{beside, publish},
-    store::{rows::ShardRow, sqlite},
+    store::{self, rows::ShardRow, sqlite},
 };
 use anyhow::Context as _;
 use rusqlite::{
@@ -31,7 +31,7 @@ pub(super) async fn copy(
 ) -> anyhow::Result<ShardRow> {
     let (url, to) = (store_url.to_owned(), part.to_owned());
     tokio::task::spawn_blocking(move || copy_pages(&url, &to, progress)).await??;
-    let row = check(&url_of(part)?, shard).await;
+    let row = copied(&url_of(part)?, shard).await;
     // A reader leaves these two beside the copy; all of it is in the file itself.
     for ending in ["-wal", "-shm"] {
         let _ = fs::remove_file(with_ending(part, ending));
@@ -61,6 +61,9 @@ async fn put(from: &Path, part: &Path, target: &Path, shard: u16) -> anyhow::Res
     let _ = fs::remove_file(part);
     tokio::fs::copy(from, part).await.with_context(|| format!("copying {}", from.display()))?;
     let url = url_of(part)?;
+    sound(&url).await?;
+    // It may be from before a migration.
+    super::update_tables(&url, shard).await?;
     check(&url, shard).await?;
     let turns = open_turns(&url, shard).await?;
     let row = claim(&turns).await;
@@ -100,8 +103,13 @@ fn copy_pages(url: &str, part: &Path, mut progress: impl FnMut(u64, u64)) -> any
     target.close().map_err(|(_, error)| error).context("closing the copy")
 }
 
-/// Looks whether the file is sound, and whether everything in it follows from what was booked.
-async fn check(url: &str, shard: u16) -> anyhow::Result<ShardRow> {
+async fn copied(url: &str, shard: u16) -> anyhow::Result<ShardRow> {
+    sound(url).await?;
+    check(url, shard).await
+}
+
+/// Looks whether the file is sound.
+async fn sound(url: &str) -> anyhow::Result<()> {
     let path = sqlite::path_of(url)?;
     let sound = tokio::task::spawn_blocking(move || -> anyhow::Result<String> {
         let connection = Connection::open(&path)?;
@@ -109,6 +117,13 @@ async fn check(url: &str, shard: u16) -> anyhow::Result<ShardRow> {
     });
     let sound = sound.await??;
     anyhow::ensure!(sound == "ok", "the copy is damaged: {sound}");
+    Ok(())
+}
+
+/// Looks whether everything in the file follows from what was booked.
+async fn check(url: &str, shard: u16) -> anyhow::Result<ShardRow> {
+    // Says so if the tables are of an older version.
+    drop(store::snapshot(url, shard, OPEN_WAIT).await?);
     let turns = open_turns(url, shard).await?;
     let row = turns.shard_row().await;
     turns.close().await;

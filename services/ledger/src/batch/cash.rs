@@ -340,6 +340,7 @@ impl Batch<'_> {
             traceparent: item.traceparent.clone(),
             posted_at: self.now,
         };
+            seal: Vec::new(),
         self.tell(item, Told::Cash(row.trade_id), []);
         self.new_cash.insert(row.trade_id);
         self.cash.insert(row.trade_id, row.clone());

@@ -35,6 +35,7 @@ impl Batch<'_> {
             proposed_by: settlement.note.proposed_by.clone(),
             confirmed_by: settlement.note.confirmed_by.clone(),
             decided_at: self.now,
+            seal: Vec::new(),
         });
         Ok(Outcome::Booked)
     }
@@ -73,6 +74,7 @@ impl Batch<'_> {
             realized_pnl: realized_pnl.micros(),
             traceparent: item.traceparent.clone(),
             posted_at: self.now,
+            seal: Vec::new(),
         };
         let key = Key { trade_id: settlement.booking_id, account: key.account.clone() };
         let reference = self.reference(&key, payout.posting_sequence);

@@ -278,5 +278,6 @@ fn execution_row(
         reverses: String::new(),
         executed_at: fill.executed_at.micros(),
         posted_at: now,
+        seal: Vec::new(),
     }
 }

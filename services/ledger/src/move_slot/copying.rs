@@ -9,6 +9,7 @@ use crate::{
     store::{
         moving::{History, PAGE},
         rows::{CashRow, ExecutionRow, SlotRow, TradeRow},
+        seal::trade_seal_at,
         turn::{Turn, Turns},
     },
 };
@@ -172,11 +173,11 @@ impl<P: FnMut(MoveProgress) + Send> Copying<'_, P> {
         // Read after the trades: a fill that came in between is copied with it, and its trade once more later.
         history.executions = self.source.executions_of(&ids).await?;
         self.seen += total(&history);
-        let (new, changed) = missing(history, self.target.history(&ids).await?);
+        let (new, changed, old_seals) = missing(history, self.target.history(&ids).await?);
         let rows = total(&new) + u64::try_from(changed.len()).unwrap_or_default();
         if rows > 0 {
             let started = Instant::now();
-            self.put(new, &changed).await?;
+            self.put(new, &changed, &old_seals).await?;
             self.written += rows;
             if self.haste == Haste::Patient {
                 tokio::time::sleep(PAUSE_MIN.max(started.elapsed() * PAUSE_TIMES)).await;
@@ -186,7 +187,7 @@ impl<P: FnMut(MoveProgress) + Send> Copying<'_, P> {
         Ok(())
     }
 
-    async fn put(&mut self, mut new: History, changed: &[TradeRow]) -> anyhow::Result<()> {
+    async fn put(&mut self, mut new: History, changed: &[TradeRow], old_seals: &[Vec<u8>]) -> anyhow::Result<()> {
         let mut turn = begin(self.target).await?;
         self.claim.check(&mut turn).await?;
         for row in &mut new.trades {
@@ -196,6 +197,12 @@ impl<P: FnMut(MoveProgress) + Send> Copying<'_, P> {
         // The shard has not changed before its trades have: verification relies on it.
         let newest = new.trades.iter().chain(changed).map(|row| row.updated_at).max();
         turn.shard.posted_at = turn.shard.posted_at.max(newest.unwrap_or_default());
+        turn.reseal(|seals| {
+            old_seals.iter().for_each(|seal| seals.trade(seal));
+            new.trades.iter().chain(changed).for_each(|row| seals.trade(&row.seal));
+            new.executions.iter().for_each(|row| seals.history(&row.seal));
+            new.cash.iter().for_each(|row| seals.history(&row.seal));
+        });
         turn.insert(&new.trades).await?;
         turn.update_trades(changed).await?;
         turn.insert(&new.executions).await?;
@@ -209,19 +216,22 @@ fn total(history: &History) -> u64 {
     u64::try_from(rows).unwrap_or(u64::MAX)
 }
 
-/// What of `history` is not in `known`, as the target is to have it; and the trades that have gone on.
-fn missing(history: History, known: History) -> (History, Vec<TradeRow>) {
+/// What of `history` is not in `known`, as the target is to have it; and the trades that have gone on, with the seals
+/// that they have there. A row keeps its seal: nobody can hide a change by moving it.
+fn missing(history: History, known: History) -> (History, Vec<TradeRow>, Vec<Vec<u8>>) {
     let trades: HashMap<Uuid, TradeRow> = known.trades.into_iter().map(|row| (row.trade_id, row)).collect();
     let executions: HashSet<String> = known.executions.into_iter().map(|row| row.execution_id).collect();
     let cash: HashSet<Uuid> = known.cash.into_iter().map(|row| row.trade_id).collect();
-    let (mut new, mut changed) = (History::default(), Vec::new());
+    let (mut new, mut changed, mut old_seals) = (History::default(), Vec::new(), Vec::new());
     for row in history.trades {
         match trades.get(&row.trade_id) {
             // The target has told nothing of it.
-            None => new.trades.push(TradeRow { fact_sequence: 0, ..row }),
+            None => new.trades.push(TradeRow { seal: trade_seal_at(&row, 0), fact_sequence: 0, ..row }),
             Some(known) => {
-                let row = TradeRow { sequence: known.sequence, fact_sequence: known.fact_sequence, ..row };
+                let seal = trade_seal_at(&row, known.fact_sequence);
+                let row = TradeRow { sequence: known.sequence, fact_sequence: known.fact_sequence, seal, ..row };
                 if row != *known {
+                    old_seals.push(known.seal.clone());
                     changed.push(row);
                 }
             }
@@ -234,7 +244,7 @@ fn missing(history: History, known: History) -> (History, Vec<TradeRow>) {
     let is_new = |row: &CashRow| !cash.contains(&row.trade_id);
     let foreign = |row| CashRow { posting_sequence: None, fact_sequence: 0, ..row };
     new.cash = history.cash.into_iter().filter(is_new).map(foreign).collect();
-    (new, changed)
+    (new, changed, old_seals)
 }
 
 #[cfg(test)]
@@ -262,7 +272,8 @@ mod tests {
             executions: vec![execution("a", None)],
             cash: Vec::new(),
         };
-        let (new, changed) = missing(history, known);
+        let (new, changed, old_seals) = missing(history, known);
+        assert_eq!(old_seals, [Vec::<u8>::new()]);
         assert_eq!(new.trades, [TradeRow { fact_sequence: 0, ..trade(3, 2, 12) }]);
         assert_eq!(changed, [trade(2, 2, 101)], "it keeps its place among the target's trades");
         assert_eq!(new.executions, [execution("b", None)]);

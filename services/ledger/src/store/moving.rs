@@ -6,6 +6,7 @@ use super::{
         CashRow, ExecutionRow, MovedPositionRow, MovedWalletRow, PositionRow, SettlementRow, ShardRow, SlotRow,
         TradeRow, WalletRow,
     },
+    seal::Seals,
     session::{Arg, Sql},
     turn::{Turn, Turns},
 };
@@ -259,7 +260,17 @@ impl Turn {
         let known: Vec<SettlementRow> = self.rows(SETTLEMENTS, &[]).await?;
         let known: BTreeSet<_> = known.into_iter().map(|row| row.instrument_id).collect();
         let new: Vec<_> = rows.into_iter().filter(|row| !known.contains(&row.instrument_id)).collect();
+        self.reseal(|seals| new.iter().for_each(|row| seals.history(&row.seal)));
         self.insert(&new).await
+    }
+
+    /// Changes what the shard says of all its seals.
+    pub(crate) fn reseal(&mut self, change: impl FnOnce(&mut Seals)) {
+        // What is no sum stays wrong: verification has to find it.
+        if let Some(mut seals) = Seals::of(&self.shard) {
+            change(&mut seals);
+            seals.keep_in(&mut self.shard);
+        }
     }
 
     /// Inserts wallets and positions, and the rows that tell how they came or went.

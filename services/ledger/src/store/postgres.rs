@@ -237,8 +237,8 @@ async fn advance(transaction: &mut Transaction<'static, Postgres>, changes: &Cha
     let (before, after) = (&changes.before, &changes.after);
     let moved = sqlx::query(
         "UPDATE shard SET posting_sequence = $1, transfer_sequence = $2, trade_sequence = $3, fact_sequence = $4,
-            batch_sequence = $5, head_hash = $6, posted_at = $7
-         WHERE epoch = $8 AND posting_sequence = $9 AND fact_sequence = $10",
+            batch_sequence = $5, head_hash = $6, posted_at = $7, seals = $8
+         WHERE epoch = $9 AND posting_sequence = $10 AND fact_sequence = $11",
     )
     .bind(after.posting_sequence)
     .bind(after.transfer_sequence)
@@ -247,6 +247,7 @@ async fn advance(transaction: &mut Transaction<'static, Postgres>, changes: &Cha
     .bind(after.batch_sequence)
     .bind(&after.head_hash)
     .bind(after.posted_at)
+    .bind(&after.seals)
     .bind(before.epoch)
     .bind(before.posting_sequence)
     .bind(before.fact_sequence)
@@ -340,14 +341,14 @@ pub(super) async fn update_trades(
             limit_price = new.limit_price, filled_quantity = new.filled_quantity,
             average_price = new.average_price, fee = new.fee, cash_change = new.cash_change,
             currency = new.currency, account_version = new.account_version, agent = new.agent,
-            agent_id = new.agent_id, rationale = new.rationale, updated_at = new.updated_at
+            agent_id = new.agent_id, rationale = new.rationale, updated_at = new.updated_at, seal = new.seal
          FROM UNNEST($1::uuid[], $2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[],
             $8::text[], $9::text[], $10::text[], $11::integer[], $12::bigint[], $13::bigint[], $14::bigint[],
             $15::bigint[], $16::bigint[], $17::bigint[], $18::text[], $19::bigint[], $20::text[], $21::text[],
-            $22::text[], $23::bigint[])
+            $22::text[], $23::bigint[], $24::bytea[])
             AS new (trade_id, fact_sequence, status, denial_code, denial_message, denial_limit, denial_observed,
                 rejection, order_id, instrument_id, side, quantity, limit_price, filled_quantity, average_price, fee,
-                cash_change, currency, account_version, agent, agent_id, rationale, updated_at)
+                cash_change, currency, account_version, agent, agent_id, rationale, updated_at, seal)
          WHERE trade.trade_id = new.trade_id",
     )
     .bind(column(rows, |r| r.trade_id))
@@ -373,6 +374,7 @@ pub(super) async fn update_trades(
     .bind(column(rows, |r| r.agent_id.as_str()))
     .bind(column(rows, |r| r.rationale.as_str()))
     .bind(column(rows, |r| r.updated_at))
+    .bind(column(rows, |r| r.seal.as_slice()))
     .execute(&mut **transaction)
     .await?;
     Ok(())

@@ -23,6 +23,8 @@ table! {
         head_hash: Vec<u8>,
         posted_at: i64,
         shards_at_creation: i64,
+        /// All seals of the shard: see [`super::seal::Seals`].
+        seals: Vec<u8>,
     }
 }
 
@@ -99,6 +101,8 @@ table! {
         traceparent: String,
         created_at: i64,
         updated_at: i64,
+        /// Empty when a version without seals has written the row: see [`super::seal`].
+        seal: Vec<u8>,
     }
 }
 
@@ -124,6 +128,8 @@ table! {
         reverses: String,
         executed_at: i64,
         posted_at: i64,
+        /// Empty when a version without seals has written the row: see [`super::seal`].
+        seal: Vec<u8>,
     }
 }
 
@@ -159,6 +165,8 @@ table! {
         is_frozen_after: bool,
         traceparent: String,
         posted_at: i64,
+        /// Empty when a version without seals has written the row: see [`super::seal`].
+        seal: Vec<u8>,
     }
 }
 
@@ -174,6 +182,8 @@ table! {
         proposed_by: String,
         confirmed_by: String,
         decided_at: i64,
+        /// Empty when a version without seals has written the row: see [`super::seal`].
+        seal: Vec<u8>,
     }
 }
 
@@ -195,6 +205,8 @@ table! {
         realized_pnl: i64,
         traceparent: String,
         posted_at: i64,
+        /// Empty when a version without seals has written the row: see [`super::seal`].
+        seal: Vec<u8>,
     }
 }
 
@@ -343,6 +355,7 @@ impl TradeRow {
         "agent_id",
         "rationale",
         "updated_at",
+        "seal",
     ];
 }
 

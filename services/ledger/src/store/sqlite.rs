@@ -238,8 +238,8 @@ fn advance(transaction: &Transaction<'_>, changes: &Changes) -> Result<bool, Sto
     let (before, after) = (&changes.before, &changes.after);
     let mut statement = transaction.prepare_cached(
         "UPDATE shard SET posting_sequence = ?1, transfer_sequence = ?2, trade_sequence = ?3, fact_sequence = ?4,
-            batch_sequence = ?5, head_hash = ?6, posted_at = ?7
-         WHERE epoch = ?8 AND posting_sequence = ?9 AND fact_sequence = ?10",
+            batch_sequence = ?5, head_hash = ?6, posted_at = ?7, seals = ?8
+         WHERE epoch = ?9 AND posting_sequence = ?10 AND fact_sequence = ?11",
     )?;
     let moved = statement.execute(params![
         after.posting_sequence,
@@ -249,6 +249,7 @@ fn advance(transaction: &Transaction<'_>, changes: &Changes) -> Result<bool, Sto
         after.batch_sequence,
         after.head_hash,
         after.posted_at,
+        after.seals,
         before.epoch,
         before.posting_sequence,
         before.fact_sequence

@@ -23,7 +23,7 @@ const PARAMETERS_MAX: usize = 30_000;
 const RAISE_EPOCH: Sql = Sql::same("UPDATE shard SET epoch = epoch + 1 RETURNING *");
 const ADVANCE: Sql = Sql::same(
     "UPDATE shard SET posting_sequence = $1, transfer_sequence = $2, trade_sequence = $3, batch_sequence = $4,
-        head_hash = $5, posted_at = $6, fact_sequence = $7, epoch = $8 RETURNING epoch",
+        head_hash = $5, posted_at = $6, fact_sequence = $7, epoch = $8, seals = $9 RETURNING epoch",
 );
 
 /// The books of one shard, to be read and to be written by turns.
@@ -106,6 +106,7 @@ impl Turn {
             Arg::Int(shard.posted_at),
             Arg::Int(shard.fact_sequence),
             Arg::Int(shard.epoch),
+            Arg::Bytes(&shard.seals),
         ];
         self.session.rows::<(i64,)>(ADVANCE, &args).await?;
         self.session.commit().await

@@ -238,7 +238,11 @@ fn compare_executions(place: usize, all: &mut [Snapshot], copies: &[ExecutionRow
     }
     for copy in copies {
         let original = posted.iter().find(|row| row.execution_id == copy.execution_id);
-        let original = original.map(|row| ExecutionRow { posting_sequence: None, ..row.clone() });
+        let original = original.map(|row| ExecutionRow {
+            posting_sequence: None,
+            seal: seal_of_copy(&copy.seal, &row.seal),
+            ..row.clone()
+        });
         if original.as_ref() != Some(copy) {
             return Err(bad("execution", &copy.execution_id, "no shard has posted it as it is"));
         }
@@ -262,12 +266,22 @@ fn compare_movements(place: usize, all: &mut [Snapshot], ids: &[Uuid]) -> Result
     for copy in copies {
         let original = posted.iter().find(|row| row.trade_id == copy.trade_id);
         // It was told where it was posted, so it has no fact where it came to.
-        let original = original.map(|row| CashRow { posting_sequence: None, fact_sequence: 0, ..row.clone() });
+        let original = original.map(|row| CashRow {
+            posting_sequence: None,
+            fact_sequence: 0,
+            seal: seal_of_copy(&copy.seal, &row.seal),
+            ..row.clone()
+        });
         if original.as_ref() != Some(&copy) {
             return Err(bad("cash_movement", copy.trade_id, "no shard has posted it as it is"));
         }
     }
     Ok(())
+}
+
+/// A row goes with its seal, but for a version that knows none. That it was taken away is found by the sum of all.
+fn seal_of_copy(copy: &[u8], original: &[u8]) -> Vec<u8> {
+    if copy.is_empty() { Vec::new() } else { original.to_vec() }
 }
 
 fn execution_of(row: &Execution<'_>) -> ExecutionRow {
@@ -289,6 +303,7 @@ fn execution_of(row: &Execution<'_>) -> ExecutionRow {
         reverses: row.reverses.to_owned(),
         executed_at: row.executed_at,
         posted_at: row.posted_at,
+        seal: row.seal.to_vec(),
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     chain::Head,
     crossing::{MOVED_WALLET, Mark, OnItsWay, Side},
 };
+use crate::store::seal::HASH_BYTES;
 use anyhow::Context as _;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -52,6 +53,8 @@ pub(super) struct Verified {
     pub(super) trades: TradesVerified,
     /// What was copied from other shards was compared when the slots were these.
     pub(super) copied_with: Vec<u8>,
+    /// The seals of all postings up to there, added up; `None` if a version without seals has verified them.
+    pub(super) seals: Option<[u8; HASH_BYTES]>,
 }
 
 /// Where the verification of a shard stands.
@@ -63,6 +66,7 @@ pub(super) struct Stand<'a> {
     pub(super) fact: i64,
     pub(super) trades: TradesVerified,
     pub(super) copied_with: &'a [u8],
+    pub(super) seals: Option<[u8; HASH_BYTES]>,
 }
 
 /// Up to where trades were compared with their executions.
@@ -119,6 +123,8 @@ struct WrittenShard {
     wallets: Vec<WrittenWallet>,
     #[prost(message, repeated, tag = "14")]
     positions: Vec<WrittenPosition>,
+    #[prost(bytes = "vec", optional, tag = "15")]
+    seals: Option<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -230,8 +236,9 @@ impl Checkpoint {
 
     /// What was verified of `shard`; nothing if it was never seen.
     pub(super) fn verified(&self, shard: u16) -> anyhow::Result<Verified> {
-        let Some(bytes) = self.shards.get(&shard) else { return Ok(Verified::default()) };
-        Written::decode(bytes.as_slice())?.shards.pop().map_or_else(|| Ok(Verified::default()), verified)
+        let first = || Verified { seals: Some([0; HASH_BYTES]), ..Verified::default() };
+        let Some(bytes) = self.shards.get(&shard) else { return Ok(first()) };
+        Written::decode(bytes.as_slice())?.shards.pop().map_or_else(|| Ok(first()), verified)
     }
 
     /// Keeps what was verified of `shard` by now.
@@ -252,6 +259,7 @@ impl Checkpoint {
             copied_with: stand.copied_with.to_vec(),
             wallets: wallets(stand.books),
             positions: positions(stand.books),
+            seals: stand.seals.map(|seals| seals.to_vec()),
         }];
         self.shards.insert(shard, Written { shards, ..Written::default() }.encode_to_vec());
     }
@@ -374,6 +382,7 @@ fn verified(shard: WrittenShard) -> anyhow::Result<Verified> {
             updated_at: shard.trades_updated_at,
         },
         copied_with: shard.copied_with,
+        seals: shard.seals.map(|seals| seals.as_slice().try_into()).transpose()?,
     })
 }
 
@@ -392,7 +401,8 @@ mod tests {
         let trades = TradesVerified { posting: 1, fact: 2, sequence: 3, updated_at: 4 };
         let head = Head { transfer: 5, batch: 2, hash: vec![7; 32] };
         let mut checkpoint = Checkpoint::default();
-        let stand = Stand { last: (9, 10), head: &head, books: &books, fact: 8, trades, copied_with: b"slots" };
+        let seals = Some([6; HASH_BYTES]);
+        let stand = Stand { last: (9, 10), head: &head, books: &books, fact: 8, trades, copied_with: b"slots", seals };
         checkpoint.keep(3, &stand);
         let side = Side {
             shard: 3,
@@ -411,6 +421,7 @@ mod tests {
         let read = Checkpoint::read(&path).expect("readable");
         let shard = read.verified(3).expect("a shard");
         assert_eq!((shard.last, shard.fact, shard.trades, shard.copied_with), ((9, 10), 8, trades, b"slots".to_vec()));
+        assert_eq!(shard.seals, seals);
         assert_eq!((shard.head, shard.books.find_wallet("alice", "USD")), (head, Some(&wallet)));
         assert_eq!((read.open, read.between), (HashMap::from(open), between));
         assert_eq!(read_empty(folder.path()), (0, 0));

@@ -55,8 +55,9 @@ pub(super) fn first_disagreement(shards: &[(u16, Vec<SettlementRow>)]) -> Option
     for (shard, rows) in shards {
         for row in rows {
             let (other, known) = *first.entry(&row.instrument_id).or_insert((*shard, row));
-            // Each shard decides in its own time.
-            if (SettlementRow { decided_at: known.decided_at, ..row.clone() }) != *known {
+            // Each shard decides in its own time, which its seal covers.
+            let seal = known.seal.clone();
+            if (SettlementRow { decided_at: known.decided_at, seal, ..row.clone() }) != *known {
                 let problem = format!("shard {other} has decided it otherwise");
                 return Some((*shard, bad("settlement", &row.instrument_id, problem)));
             }

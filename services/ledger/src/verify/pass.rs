@@ -13,6 +13,7 @@ use super::{
     read::{Snapshot, Stream},
     record::{Cash, Execution, FillTotals, MovedPosition, MovedWallet, Payout, Trade},
     replay::Replay,
+    seals::Sums,
     sequence::{Added, Sequence},
     slots::{self, Kept},
     trades::{Kin, Part, Trades},
@@ -104,6 +105,7 @@ impl Tour<'_> {
         let mut crossing = std::mem::take(&mut self.crossing);
         let books = (std::mem::take(&mut begun.books), begun.last);
         let mut replay = Replay::new(number, books, chain, (totals, facts, Kept::new(&slots)), &mut crossing)?;
+        replay.seals = Sums::new(begun.seals, begun.trades == TradesVerified::default());
         earlier_fills(&begun, &mut snapshot, &mut replay)?;
         self.postings((&begun, &shard), (&mut postings, &mut trades), &mut snapshot, &mut replay)?;
         postings.end(&mut replay)?;
@@ -167,6 +169,7 @@ impl Tour<'_> {
                     fact,
                     trades: begun.trades,
                     copied_with: &begun.copied_with,
+                    seals: replay.seals.verified(),
                 };
                 self.checkpoint.keep(replay.number, &stand);
                 self.checkpoint.write(path, replay.crossing.open().into_iter(), &replay.chain.between)?;
@@ -187,10 +190,7 @@ impl Tour<'_> {
         let head = replay.chain.end()?.clone();
         replay.crossing.between = std::mem::take(&mut replay.chain.between);
         let has_guests = slots.iter().any(|slot| slot.came_from >= 0 || slot.state != SlotRow::HERE);
-        let mut elsewhere = snapshot.scan::<FillTotals<'_>>("WHERE posting_sequence IS NULL AND reverses = ''")?;
-        while let Some(row) = elsewhere.next()? {
-            replay.fill_from_elsewhere(&row)?;
-        }
+        from_elsewhere(snapshot, &mut replay)?;
         if begun.trades != TradesVerified::default() {
             look_up(snapshot, &mut replay)?;
         }
@@ -206,9 +206,10 @@ impl Tour<'_> {
         self.counts.moved_wallets += replay.counted.moved_wallets;
         self.counts.batches += u64::try_from(head.batch - begun.head.batch).unwrap_or(0);
         self.counts.trades += replay.trades.counted;
-        let Replay { books, trades, decided, last, .. } = replay;
+        let Replay { books, trades, decided, last, seals, .. } = replay;
         trades.end(|account, currency| books.wallet(account, currency).version)?;
         let settlements = markets::check(snapshot, &books, (&decided, has_guests))?;
+        let seals = seals.end(number, &shard, &settlements)?;
         slots::check(number, &shard, &slots, &books)?;
         let trades = TradesVerified {
             posting: shard.posting_sequence,
@@ -217,7 +218,7 @@ impl Tour<'_> {
             updated_at,
         };
         let copied_with = begun.copied_with.as_slice();
-        self.checkpoint.keep(number, &Stand { last, head: &head, books: &books, fact, trades, copied_with });
+        self.checkpoint.keep(number, &Stand { last, head: &head, books: &books, fact, trades, copied_with, seals });
         Ok(Statement { shard, slots, settlements, copied_with: copied_with.to_vec() })
     }
 }
@@ -239,11 +240,20 @@ impl Postings {
     fn next(&mut self, replay: &mut Replay<'_>, snapshot: &mut Snapshot) -> Result<(), Found> {
         let next = Some(replay.last.0 + 1);
         if self.executions.key()? == next {
-            self.executions.next()?.map(|row| replay.execution(&row, snapshot)).transpose()?;
+            if let Some((row, covered)) = self.executions.next_sealed()? {
+                replay.seals.posted(("execution", &row.execution_id), row.seal, covered)?;
+                replay.execution(&row, snapshot)?;
+            }
         } else if self.cash.key()? == next {
-            self.cash.next()?.map(|row| replay.cash(&row, snapshot)).transpose()?;
+            if let Some((row, covered)) = self.cash.next_sealed()? {
+                replay.seals.posted(("cash_movement", &row.trade_id), row.seal, covered)?;
+                replay.cash(&row, snapshot)?;
+            }
         } else if self.payouts.key()? == next {
-            self.payouts.next()?.map(|row| replay.payout(&row)).transpose()?;
+            if let Some((row, covered)) = self.payouts.next_sealed()? {
+                replay.seals.posted(("payout", &row.posting_sequence), row.seal, covered)?;
+                replay.payout(&row)?;
+            }
         } else if self.wallets.key()? == next {
             let positions = &mut self.positions;
             self.wallets.next()?.map(|row| replay.moved_wallet(&row, positions)).transpose()?;
@@ -300,6 +310,37 @@ fn trades_after(verified: &TradesVerified, snapshot: &mut Snapshot) -> anyhow::R
     snapshot.scan(&format!("WHERE fact_sequence > {} OR fact_sequence = 0", verified.fact))
 }
 
+/// What another shard has posted, and came with a slot: fills count for their trades.
+fn from_elsewhere(snapshot: &mut Snapshot, replay: &mut Replay<'_>) -> Result<(), Found> {
+    let mut executions = snapshot.scan::<Execution<'_>>("WHERE posting_sequence IS NULL")?;
+    while let Some((row, covered)) = executions.next_sealed()? {
+        replay.seals.copied(("execution", &row.execution_id), row.seal, covered)?;
+        if row.reverses.is_empty() {
+            replay.fill_from_elsewhere(&totals_in(&row))?;
+        }
+    }
+    let mut cash = snapshot.scan::<Cash<'_>>("WHERE posting_sequence IS NULL")?;
+    while let Some((row, covered)) = cash.next_sealed()? {
+        replay.seals.copied(("cash_movement", &row.trade_id), row.seal, covered)?;
+    }
+    Ok(())
+}
+
+const fn totals_in<'a>(row: &Execution<'a>) -> FillTotals<'a> {
+    FillTotals {
+        trade_id: row.trade_id,
+        account_id: row.account_id,
+        instrument_id: row.instrument_id,
+        side: row.side,
+        price: row.price,
+        quantity: row.quantity,
+        fee: row.fee,
+        cash_change: row.cash_change,
+        currency: row.currency,
+        posted_at: row.posted_at,
+    }
+}
+
 /// Fills whose postings were verified before, but not yet their trades.
 fn earlier_fills(begun: &Verified, snapshot: &mut Snapshot, replay: &mut Replay<'_>) -> Result<(), Found> {
     let (from, to) = (begun.trades.posting, begun.last.0);
@@ -316,7 +357,7 @@ fn earlier_fills(begun: &Verified, snapshot: &mut Snapshot, replay: &mut Replay<
 
 /// Takes the next trade; false when there is none.
 fn next_trade(trades: &mut Stream<Trade<'static>>, replay: &mut Replay<'_>) -> Result<bool, Found> {
-    let Some(row) = trades.next()? else { return Ok(false) };
+    let Some((row, covered)) = trades.next_sealed()? else { return Ok(false) };
     let problem = match row.fact_sequence {
         0 => None,
         fact => match replay.facts.add(fact) {
@@ -327,6 +368,9 @@ fn next_trade(trades: &mut Stream<Trade<'static>>, replay: &mut Replay<'_>) -> R
     };
     if let Some(problem) = problem {
         return Err(bad("trade", row.trade_id, problem));
+    }
+    if let Some(problem) = replay.seals.trade(&row, covered) {
+        replay.trades.note(row.sequence, row.trade_id, problem.to_owned());
     }
     if replay.kept.has(row.account_id) {
         let (kin, version) = kin_of(&row, &mut replay.books)?;
@@ -396,21 +440,35 @@ fn totals_of(row: &ExecutionRow) -> FillTotals<'_> {
 fn trade_of(row: &TradeRow) -> Trade<'_> {
     Trade {
         sequence: row.sequence,
-        trade_id: row.trade_id,
         fact_sequence: row.fact_sequence,
+        seal: &row.seal,
+        trade_id: row.trade_id,
         account_id: &row.account_id,
         request_id: &row.request_id,
+        tier: row.tier,
+        payload_hash: &row.payload_hash,
         status: row.status,
+        denial_code: row.denial_code,
+        denial_message: row.denial_message.as_bytes(),
+        denial_limit: row.denial_limit,
+        denial_observed: row.denial_observed,
+        rejection: row.rejection.as_bytes(),
         order_id: &row.order_id,
         instrument_id: &row.instrument_id,
         side: row.side,
         quantity: row.quantity,
+        limit_price: row.limit_price,
         filled_quantity: row.filled_quantity,
         average_price: row.average_price,
         fee: row.fee,
         cash_change: row.cash_change,
         currency: &row.currency,
         account_version: row.account_version,
+        agent: row.agent.as_bytes(),
+        agent_id: row.agent_id.as_bytes(),
+        rationale: row.rationale.as_bytes(),
+        traceparent: row.traceparent.as_bytes(),
+        created_at: row.created_at,
         updated_at: row.updated_at,
     }
 }

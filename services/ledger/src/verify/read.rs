@@ -7,7 +7,7 @@ mod sqlite;
 
 use super::{
     Found, bad,
-    record::{Columns, Kind, Record},
+    record::{Columns, Kind, Record, SealedRecord},
 };
 use crate::store::{
     self,
@@ -175,6 +175,25 @@ impl<R: Record> Stream<R> {
         let row = R::parse(&mut columns).map_err(|_| mistyped::<R>())?;
         self.place = self.page.len() - columns.0.len();
         Ok(Some(row))
+    }
+}
+
+impl<R: SealedRecord> Stream<R> {
+    /// The next row, with the bytes that its seal covers; `None` at the end.
+    pub(crate) fn next_sealed(&mut self) -> Result<Option<(R::Row<'_>, &[u8])>, Found> {
+        if !self.fill()? {
+            return Ok(None);
+        }
+        let rest = &self.page[self.place..];
+        let (mut columns, _) = start(rest).map_err(|_| mistyped::<R>())?;
+        let mut covered = columns;
+        for _ in 0..=R::LEFT_OUT {
+            covered.next().map_err(|_| mistyped::<R>())?;
+        }
+        let row = R::parse(&mut columns).map_err(|_| mistyped::<R>())?;
+        self.place = self.page.len() - columns.0.len();
+        let length = covered.0.len() - columns.0.len();
+        Ok(Some((row, &covered.0[..length])))
     }
 }
 

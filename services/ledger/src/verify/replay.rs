@@ -14,6 +14,7 @@ use super::{
     crossing::Crossing,
     read::Snapshot,
     record::{Execution, FillTotals, Payout},
+    seals::Sums,
     sequence::{Added, Sequence},
     slots::Kept,
     trades::{Kin, Part, Trades},
@@ -50,6 +51,8 @@ pub(super) struct Replay<'a> {
     pub(super) books: Books,
     pub(super) chain: Chain,
     pub(super) trades: Trades,
+    /// Seals so far.
+    pub(super) seals: Sums,
     /// Facts told so far.
     pub(super) facts: Sequence,
     /// What goes to other accounts and shards.
@@ -119,6 +122,7 @@ impl<'a> Replay<'a> {
             books,
             chain,
             trades,
+            seals: Sums::default(),
             facts,
             crossing,
             kept,

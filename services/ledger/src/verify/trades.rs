@@ -177,7 +177,8 @@ impl Trades {
         }
     }
 
-    fn note(&mut self, sequence: i64, trade_id: Uuid, problem: String) {
+    /// Something is wrong with a row by itself.
+    pub(super) fn note(&mut self, sequence: i64, trade_id: Uuid, problem: String) {
         if self.first_bad.as_ref().is_none_or(|(first, _, _)| sequence < *first) {
             self.first_bad = Some((sequence, trade_id, problem));
         }

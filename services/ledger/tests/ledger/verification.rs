@@ -1,6 +1,11 @@
 //! Whatever is changed behind the ledger's back is found and named.
 
 mod columns;
+mod heads;
+mod reconciliation;
+mod resuming;
+mod seals;
+mod shards;
 
 use super::{
     accounting::Tables,
@@ -80,7 +85,7 @@ async fn a_tampered_row_is_named() {
         }
         // A forger who changes every row that follows still breaks the hash chain.
         rig.sql("UPDATE transfer SET posted_at = posted_at - 1 WHERE sequence = 1").await;
-        rig.sql("UPDATE cash_movement SET posted_at = posted_at - 1 WHERE amount > 0").await;
+        rig.sql("UPDATE cash_movement SET posted_at = posted_at - 1, seal = substr(seal, 1, 0) WHERE amount > 0").await;
         rig.sql("UPDATE batch SET posted_at = posted_at - 1 WHERE sequence = 1").await;
         let found = bad_row(&rig).await.expect("the batch is found");
         assert_eq!((found.table, found.key.as_str()), ("batch", "1"), "{}", found.problem);

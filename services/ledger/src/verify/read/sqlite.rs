@@ -13,7 +13,7 @@ use rusqlite::{Connection, types::ValueRef};
 use tokio::runtime::Handle;
 
 /// Connections: every table of the books at the same time.
-const CONNECTIONS: u32 = 16;
+const CONNECTIONS: u32 = 18;
 /// Pages of cache of each, KiB: every page of a table is read once.
 const CACHE_KIB: &str = "-4096";
 /// How often the books may change while the connections are opened.

@@ -25,7 +25,8 @@ struct Guard {
 
 impl Guard {
     async fn standing_in(bus: &Bus, context: &Context) -> Self {
-        let (views, fills) = (Arc::<Mutex<Vec<v1::AccountView>>>::default(), Arc::<Mutex<Vec<v1::VenueFill>>>::default());
+        let (views, fills) =
+            (Arc::<Mutex<Vec<v1::AccountView>>>::default(), Arc::<Mutex<Vec<v1::VenueFill>>>::default());
         let (halted, halts) = mpsc::unbounded_channel();
         let (round, rounds) = mpsc::unbounded_channel();
         let (own_views, own_fills) = (Arc::clone(&views), Arc::clone(&fills));

@@ -122,7 +122,8 @@ async fn books_are_verified_while_the_ledger_writes() {
             });
             // Nobody waits for it: it is booked while verification reads.
             rig.report(reports.collect()).await;
-            let whole = tragen_ledger::verify_shards(&shards, VerifyOptions::default(), |_| {}).await.expect("a report");
+            let whole =
+                tragen_ledger::verify_shards(&shards, VerifyOptions::default(), |_| {}).await.expect("a report");
             assert_eq!(whole.first_bad_row, None, "{kind:?}");
             let new = tragen_ledger::verify_shards(&shards, with_state(&state), |_| {}).await.expect("a report");
             assert_eq!(new.first_bad_row, None, "{kind:?}");

@@ -67,6 +67,11 @@ async fn a_slot_that_moved_is_the_same_in_both_shards() {
         for (shard, table, column, other, which) in [
             (1, "execution", "price", "price + 1", "posting_sequence IS NULL"),
             (1, "cash_movement", "cash_after", "cash_after + 1", "posting_sequence IS NULL"),
+            (0, "trade", "rationale", "rationale || 'x'", "request_id = 'before'"),
+            (1, "trade", "rationale", "rationale || 'x'", "request_id = 'before'"),
+            (1, "trade", "seal", "substr(seal, 1, 0)", "request_id = 'before'"),
+            (1, "execution", "seal", "substr(seal, 1, 0)", "posting_sequence IS NULL"),
+            (1, "cash_movement", "seal", "substr(seal, 1, 0)", "posting_sequence IS NULL"),
             (0, "moved_wallet", "version", "version + 1", "slot = 17"),
             (0, "moved_wallet", "peer_shard", "0", "slot = 17"),
             (1, "moved_wallet", "cash", "cash + 1", "slot = 17"),
@@ -81,7 +86,9 @@ async fn a_slot_that_moved_is_the_same_in_both_shards() {
             tables.change(&format!("UPDATE {table} SET {column} = {other} WHERE {which}")).await;
             let found = verified(&pair).await.first_bad_row;
             assert!(found.is_some(), "{kinds:?}: {column} of {table} in shard {shard}");
-            tables.change(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept")).await;
+            tables
+                .change(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept"))
+                .await;
         }
         pair.verified().await;
     }
