@@ -77,6 +77,16 @@ pub(crate) struct Decision {
     pub(crate) arrivals: Vec<(u16, v1::ExecutionReport)>,
     /// Accounts this batch has frozen.
     pub(crate) frozen: Vec<String>,
+    /// What two operators wanted and this batch has refused.
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// A booking by hand that cannot be booked: two people believe that it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) booking_id: String,
+    pub(crate) account_id: String,
+    pub(crate) why: String,
 }
 
 impl Decision {
@@ -204,6 +214,7 @@ struct Batch<'a> {
     rejected: Vec<RejectedRow>,
     arrivals: Vec<(u16, v1::ExecutionReport)>,
     frozen: Vec<String>,
+    refused: Vec<Refused>,
     tell: Vec<Tell>,
     /// What is told, to its place in `tell`: one fact each in a batch.
     told: HashMap<Told, usize>,
@@ -249,6 +260,7 @@ impl<'a> Batch<'a> {
             rejected: Vec::new(),
             arrivals: Vec::new(),
             frozen: Vec::new(),
+            refused: Vec::new(),
             tell: Vec::with_capacity(items),
             told: HashMap::with_capacity(items),
         }
@@ -313,6 +325,14 @@ impl<'a> Batch<'a> {
         let new_execution =
             |(trade_id, place): (Uuid, usize)| self.executions.get_mut(&trade_id)?.get_mut(place).map(std::mem::take);
         executions.extend(new_executions.into_iter().filter_map(new_execution));
+        let mut sealer = Sealer::new(&self.shard);
+        sealer.trades(&mut new_trades);
+        sealer.trades(&mut changed_trades);
+        sealer.history(&mut executions);
+        sealer.history(&mut cash);
+        sealer.history(&mut self.new_settlements);
+        sealer.history(&mut self.new_payouts);
+        sealer.keep_in(&mut self.shard);
         let (new_wallets, changed_wallets): (Vec<_>, Vec<_>) =
             self.touched_wallets.iter().partition(|key| self.new_wallets.contains(*key));
         let (new_positions, changed_positions): (Vec<_>, Vec<_>) =
@@ -325,14 +345,6 @@ impl<'a> Batch<'a> {
         let changes = Changes {
             before: self.before,
             after: self.shard,
-        let mut sealer = Sealer::new(&self.shard);
-        sealer.trades(&mut new_trades);
-        sealer.trades(&mut changed_trades);
-        sealer.history(&mut executions);
-        sealer.history(&mut cash);
-        sealer.history(&mut self.new_settlements);
-        sealer.history(&mut self.new_payouts);
-        sealer.keep_in(&mut self.shard);
             new_trades,
             changed_trades,
             executions,
@@ -348,7 +360,8 @@ impl<'a> Batch<'a> {
             batch,
             rejected: self.rejected,
         };
-        Decision { changes: Arc::new(changes), outcomes, facts, arrivals: self.arrivals, frozen: self.frozen }
+        let Self { arrivals, frozen, refused, .. } = self;
+        Decision { changes: Arc::new(changes), outcomes, facts, arrivals, frozen, refused }
     }
 
     /// Remembers that `what` must be told; once a batch is enough.

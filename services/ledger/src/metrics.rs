@@ -26,6 +26,8 @@ pub(crate) const SHARDS_OWNED: &str = "ledger_shards_owned";
 pub(crate) const PUBLISHED: &str = "ledger_published_fact_sequence";
 /// Accounts frozen after a payment they could not cover.
 pub(crate) const FROZEN: &str = "ledger_accounts_frozen_total";
+/// Bookings by hand that two operators wanted and the books do not allow.
+pub(crate) const REFUSED: &str = "ledger_bookings_refused_total";
 /// Heads of the hash chain signed and published.
 pub(crate) const HEADS: &str = "ledger_heads_signed_total";
 /// Accounts compared with what was posted to them.
@@ -57,6 +59,7 @@ pub(crate) fn describe() {
     describe_gauge!(SHARDS_OWNED, Unit::Count, "Shards this process owns");
     describe_gauge!(PUBLISHED, Unit::Count, "Sequence of the newest fact on the bus");
     describe_counter!(FROZEN, Unit::Count, "Accounts frozen after a payment they could not cover");
+    describe_counter!(REFUSED, Unit::Count, "Bookings by hand that the books do not allow");
     describe_counter!(HEADS, Unit::Count, "Heads of the hash chain signed and published");
     describe_counter!(RECONCILED, Unit::Count, "Accounts compared with what was posted to them");
     describe_counter!(FINDINGS, Unit::Count, "Disagreements found by reconciliation, by code");

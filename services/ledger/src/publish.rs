@@ -394,10 +394,12 @@ pub(crate) mod code {
     pub(crate) const ACCOUNT_FROZEN: &str = "LEDGER_ACCOUNT_FROZEN";
     /// Reconciliation found a difference in money.
     pub(crate) const BALANCE_MISMATCH: &str = "LEDGER_BALANCE_MISMATCH";
+    /// What two operators wanted to be booked is refused.
+    pub(crate) const BOOKING_REFUSED: &str = "LEDGER_BOOKING_REFUSED";
     /// Reconciliation found something else that does not agree.
     pub(crate) const MISMATCH: &str = "LEDGER_MISMATCH";
     /// All of them.
-    pub(crate) const ALL: [&str; 4] = [REPORT_SET_ASIDE, ACCOUNT_FROZEN, BALANCE_MISMATCH, MISMATCH];
+    pub(crate) const ALL: [&str; 5] = [REPORT_SET_ASIDE, ACCOUNT_FROZEN, BOOKING_REFUSED, BALANCE_MISMATCH, MISMATCH];
 }
 
 fn code_of(alert: &v1::Alert) -> &'static str {

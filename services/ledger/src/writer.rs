@@ -446,7 +446,7 @@ impl Writer {
         }
         histogram!(names::COMMIT_SECONDS).record(done.started.elapsed().as_secs_f64());
         self.commits.send_modify(|count| *count = count.wrapping_add(1));
-        committed.alerts.extend(report(items, &decision.outcomes, &decision.frozen));
+        committed.alerts.extend(report(items, decision));
         committed.facts.append(&mut decision.facts);
         committed.fact_sequence = decision.changes.after.fact_sequence;
         let arrivals = decision.arrivals.drain(..);

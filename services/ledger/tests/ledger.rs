@@ -20,6 +20,7 @@ mod ledger {
     pub(crate) mod pair;
     pub(crate) mod poison;
     pub(crate) mod reads;
+    pub(crate) mod refusals;
     pub(crate) mod rig;
     pub(crate) mod roles;
     pub(crate) mod shards;

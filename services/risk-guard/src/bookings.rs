@@ -13,12 +13,14 @@ use futures::FutureExt as _;
 use tokio::sync::oneshot;
 use tracing::info;
 use tragen_contracts::{
+    cash_correction_id,
     convert::{self, InvalidField, required},
+    execution_correction_id,
     v1::{self, guard_answer::Answer},
 };
 use tragen_domain::{
     id::InstrumentId,
-    risk::{Booking, BookingRefused, Record, confirm_booking, propose_booking},
+    risk::{Booking, BookingKind, BookingRefused, Record, confirm_booking, propose_booking},
 };
 
 /// A booking that is journaled and not known to be stored on EXECUTIONS.
@@ -75,7 +77,12 @@ impl Gate {
         self.apply(Record::Booked { settled: settled.clone() })?;
         let (first, second, reason) = (&confirmed.proposed_by, &confirmed.confirmed_by, &confirmed.booking.reason);
         info!(booking.id = %booking_id, "booking {booking_id} is wanted by {first} and {second}: {reason}");
-        let answer = Answer::ConfirmBooking(v1::ConfirmBookingResponse { booking_id });
+        let answer = Answer::ConfirmBooking(v1::ConfirmBookingResponse {
+            outcome_ids: outcome_ids(&confirmed.booking.kind, &booking_id),
+            booking_id,
+            status: v1::BookingStatus::Pending.into(),
+            denial: None,
+        });
         let _ = reply.send(v1::GuardAnswer { answer: Some(answer) });
         if settled.is_some() {
             // Approvals that were journaled before it may be on their way.
@@ -114,10 +121,26 @@ fn parse(request: &v1::ProposeBookingRequest) -> Result<Booking, InvalidField> {
     Booking::try_from(booking).map_err(|bad| bad.inside("booking"))
 }
 
+/// What the ledger may call it: a correction that is booked has the name of what it takes back.
+fn outcome_ids(kind: &BookingKind, booking_id: &str) -> Vec<String> {
+    let mut ids = vec![booking_id.to_owned()];
+    match kind {
+        BookingKind::Adjustment { .. } | BookingKind::Unfreezing { .. } => {}
+        BookingKind::Correction { reference, .. } => {
+            ids.push(execution_correction_id(reference).to_string());
+            ids.extend(uuid::Uuid::try_parse(reference).map(|cash| cash_correction_id(&cash).to_string()));
+        }
+        BookingKind::Settlement { .. } => ids.clear(),
+    }
+    ids
+}
+
 fn refused_booking(refused: BookingRefused) -> v1::GuardAnswer {
     let code = match refused {
         BookingRefused::ProposalUnknown => Code::NotFound,
-        BookingRefused::UnknownInstrument | BookingRefused::ValueOutOfRange => Code::InvalidArgument,
+        BookingRefused::UnknownInstrument | BookingRefused::UnknownAccount { .. } | BookingRefused::ValueOutOfRange => {
+            Code::InvalidArgument
+        }
         BookingRefused::TooManyProposals { .. } => Code::ResourceExhausted,
         BookingRefused::ProposalExpired | BookingRefused::SamePrincipal => Code::FailedPrecondition,
     };

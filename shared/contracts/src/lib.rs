@@ -4,7 +4,7 @@
 pub mod convert;
 mod trade_id;
 
-pub use trade_id::trade_id;
+pub use trade_id::{cash_correction_id, execution_correction_id, trade_id};
 
 /// Messages and services of package `tragen.v1`, generated from `proto/`.
 pub mod v1 {

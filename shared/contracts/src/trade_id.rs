@@ -25,6 +25,18 @@ pub fn trade_id(account_id: &str, name: &str) -> Uuid {
     Builder::from_custom_bytes(bytes).into_uuid()
 }
 
+/// The id of the correction of a movement of cash: there is at most one.
+#[must_use]
+pub fn cash_correction_id(reference: &Uuid) -> Uuid {
+    Uuid::new_v5(reference, b"correction")
+}
+
+/// The id of the correction of an execution: there is at most one.
+#[must_use]
+pub fn execution_correction_id(execution_id: &str) -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("correction/{execution_id}").as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 //! answer for ever.
 
 use super::{
-    Batch, Frame, Outcome, Told,
+    Batch, Frame, Outcome, Refused, Told,
     posting::{cash_correction_id, count, execution_correction_id, flat, reversal_id, terms_of, transfer_rows},
 };
 use crate::{
@@ -116,6 +116,7 @@ impl Batch<'_> {
             }
             AccountAction::Adjustment { currency, amount, note } => {
                 let wallet = self.wallet(key.account.as_str(), currency.as_str());
+                // The gate refuses an account that nobody knows. What has passed it opens a wallet, where it must.
                 let posting = post_adjustment(&key.account, currency, wallet, *amount);
                 let moved = posting.map(|posting| Moved::by(posting, *amount)).map_err(|error| denial_of(&error));
                 let movement = Movement::new(v1::CashKind::Adjustment, currency, *amount);
@@ -339,9 +340,16 @@ impl Batch<'_> {
             is_frozen_after: wallet.is_frozen,
             traceparent: item.traceparent.clone(),
             posted_at: self.now,
-        };
             seal: Vec::new(),
+        };
         self.tell(item, Told::Cash(row.trade_id), []);
+        if row.denial_code != 0 && !row.confirmed_by.is_empty() {
+            self.refused.push(Refused {
+                booking_id: raw.trade_id,
+                account_id: row.account_id.clone(),
+                why: row.denial_message.clone(),
+            });
+        }
         self.new_cash.insert(row.trade_id);
         self.cash.insert(row.trade_id, row.clone());
         row

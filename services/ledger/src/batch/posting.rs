@@ -3,6 +3,7 @@
 
 use crate::store::rows::{PositionRow, TransferRow};
 use tragen_contracts::v1;
+pub(crate) use tragen_contracts::{cash_correction_id, execution_correction_id};
 use tragen_domain::{
     instrument::SettlementTerms,
     ledger::{Transfer, TransferKind},
@@ -65,16 +66,6 @@ pub(crate) fn flat(account_id: &str, instrument_id: &str, terms: &SettlementTerm
         style: v1::SettlementStyle::from(terms.style).into(),
         ..PositionRow::default()
     }
-}
-
-/// The id of the correction of a movement of cash: there is at most one.
-pub(crate) fn cash_correction_id(reference: &Uuid) -> Uuid {
-    Uuid::new_v5(reference, b"correction")
-}
-
-/// The id of the correction of an execution: there is at most one.
-pub(crate) fn execution_correction_id(execution_id: &str) -> Uuid {
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("correction/{execution_id}").as_bytes())
 }
 
 /// The id of the execution that takes another one back.

@@ -2,7 +2,7 @@
 
 use super::{busy, set_aside_alert, waiting::back_to_the_bus};
 use crate::{
-    batch::Outcome,
+    batch::{Decision, Outcome, Refused},
     intake::{Action, Item},
     metrics as names,
     publish::{self, HandedOn},
@@ -141,9 +141,9 @@ fn is_settlement(report: &v1::ExecutionReport) -> bool {
 }
 
 /// Counts the outcomes, and calls for a person where one is needed.
-pub(super) fn report(items: &[Item], outcomes: &[Outcome], frozen: &[String]) -> Vec<v1::Alert> {
+pub(super) fn report(items: &[Item], decision: &Decision) -> Vec<v1::Alert> {
     let mut alerts = Vec::new();
-    for (item, outcome) in items.iter().zip(outcomes) {
+    for (item, outcome) in items.iter().zip(&decision.outcomes) {
         let name = match outcome {
             Outcome::Booked => {
                 if tracing::enabled!(tracing::Level::DEBUG) {
@@ -168,12 +168,19 @@ pub(super) fn report(items: &[Item], outcomes: &[Outcome], frozen: &[String]) ->
         };
         counter!(names::ITEMS, "outcome" => name, "code" => outcome.code().as_str()).increment(1);
     }
-    for account in frozen {
+    for account in &decision.frozen {
         error!(account.id = %account, "account {account} could not cover a payment and is frozen");
         counter!(names::FROZEN).increment(1);
         let message = format!("account {account} could not cover a payment and is frozen");
         let severity = v1::AlertSeverity::Critical;
         alerts.push(publish::alert(severity, publish::code::ACCOUNT_FROZEN, account, account, message));
+    }
+    for Refused { booking_id, account_id, why } in &decision.refused {
+        error!(booking.id = %booking_id, "booking {booking_id} for {account_id} is refused, nothing was booked: {why}");
+        counter!(names::REFUSED).increment(1);
+        let message = format!("booking {booking_id} for {account_id} is refused, nothing was booked: {why}");
+        let (severity, code) = (v1::AlertSeverity::Warning, publish::code::BOOKING_REFUSED);
+        alerts.push(publish::alert(severity, code, booking_id, account_id, message));
     }
     alerts
 }

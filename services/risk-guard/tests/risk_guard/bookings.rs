@@ -70,7 +70,8 @@ async fn a_booking_takes_two_people_and_a_token_is_good_once() {
     let Answer::ConfirmBooking(confirmed) = rig.ask("bob", confirm(&proposal.token)).await else { panic!("refused") };
     assert_eq!(error_of(rig.ask("bob", confirm(&proposal.token)).await).1, "PROPOSAL_UNKNOWN");
 
-    let id = confirmed.booking_id;
+    let id = confirmed.booking_id.clone();
+    assert_eq!((confirmed.status(), confirmed.outcome_ids), (v1::BookingStatus::Pending, vec![id.clone()]));
     assert_eq!(id.parse::<uuid::Uuid>().map(|id| id.get_version_num()), Ok(7));
     let (key, booking) = told(&mut rig, &id).await;
     assert_eq!((key.trade_id, key.request_id, key.account_id.as_str()), (id.clone(), id, "alice"));
@@ -101,6 +102,7 @@ async fn what_is_wrong_with_a_booking_is_named() {
     };
     check(adjustment("alice", 0), "AMOUNT_ZERO", "booking.adjustment.amount_micros").await;
     check(adjustment("a/b", 1), "ID_BAD_CHARSET", "booking.adjustment.account_id").await;
+    check(adjustment("alcie", ONE), "UNKNOWN_ACCOUNT", "booking.adjustment.account_id").await;
     let value = |micros| settlement(HOME, Outcome::ValueMicros(micros));
     check(value(1_000_001), "VALUE_OUT_OF_RANGE", "booking.settlement.value_micros").await;
     check(value(-1), "VALUE_OUT_OF_RANGE", "booking.settlement.value_micros").await;

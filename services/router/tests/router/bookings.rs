@@ -5,7 +5,7 @@ use futures::FutureExt as _;
 use tonic::Code::{self, FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable};
 use tragen_bus::Ask;
 use tragen_contracts::v1::{
-    self, AskError, Booking, ConfirmBookingRequest, ConfirmBookingResponse, ProposeBookingRequest,
+    self, AskError, Booking, BookingStatus, ConfirmBookingRequest, ConfirmBookingResponse, ProposeBookingRequest,
     ProposeBookingResponse, guard_answer::Answer, guard_question::Question,
 };
 use tragen_domain::tier::Tier;
@@ -28,10 +28,34 @@ fn guard(question: v1::GuardQuestion) -> Answer {
         }
         Some(Question::ConfirmBooking(confirmed)) => {
             let booking_id = format!("{}/{}", question.principal, confirmed.token);
-            Answer::ConfirmBooking(ConfirmBookingResponse { booking_id })
+            // What the guard names, the ledger is asked for.
+            let outcome_ids = confirmed.token.strip_prefix("ask-").map(str::to_owned).into_iter().collect();
+            Answer::ConfirmBooking(ConfirmBookingResponse {
+                booking_id,
+                outcome_ids,
+                ..ConfirmBookingResponse::default()
+            })
         }
         _ => Answer::State(v1::GetRiskStateResponse::default()),
     }
+}
+
+/// The ledger knows what it has booked, and what it has refused.
+fn ledger(question: v1::LedgerQuestion) -> v1::LedgerAnswer {
+    let Some(v1::ledger_question::Question::Outcomes(asked)) = question.question else { panic!("{question:?}") };
+    let refused = v1::Denial { message: "NOT_FOUND: no".to_owned(), ..v1::Denial::default() };
+    let fact = |id: &String| {
+        let denial = match id.as_str() {
+            "posted" => None,
+            "refused" => Some(refused.clone()),
+            _ => return None,
+        };
+        let posted = v1::CashPosted { trade_id: id.clone(), denial, ..v1::CashPosted::default() };
+        let kind = Some(v1::ledger_fact::Kind::Cash(posted));
+        Some(v1::LedgerFact { kind, ..v1::LedgerFact::default() })
+    };
+    let facts = asked.trade_ids.iter().filter_map(fact).collect();
+    v1::LedgerAnswer { answer: Some(v1::ledger_answer::Answer::Outcomes(v1::Outcomes { facts })) }
 }
 
 #[tokio::test]
@@ -57,6 +81,20 @@ async fn operators_book_by_hand_through_the_guard() {
     expect_refusal("nothing", propose(&olga, None).await, InvalidArgument, "FIELD_MISSING");
     assert_eq!(confirm(&olga, "t-1").await.expect("confirmed").booking_id, "olga/t-1");
     expect_refusal("the own one", confirm(&olga, "own").await, FailedPrecondition, "SAME_PRINCIPAL");
+
+    let answering = stage.bus.answer(&stage.context, Ask::Ledger, |question| async move { ledger(question) }.boxed());
+    answering.await.expect("the ledger answers");
+    for (token, status, why) in [
+        ("t-1", BookingStatus::Pending, None),
+        ("ask-posted", BookingStatus::Posted, None),
+        ("ask-refused", BookingStatus::Refused, Some("NOT_FOUND: no")),
+        ("ask-later", BookingStatus::Pending, None),
+    ] {
+        let confirmed = confirm(&olga, token).await.expect("confirmed");
+        let said = confirmed.denial.as_ref().map(|denial| denial.message.as_str());
+        assert_eq!((confirmed.status(), said), (status, why), "{token}");
+        assert!(confirmed.outcome_ids.is_empty(), "{confirmed:?}");
+    }
     let alice = stage.token("alice", Tier::Premium, Role::Trader);
     expect_refusal("a trader", propose(&alice, booking()).await, PermissionDenied, "ROLE_REQUIRED");
     expect_refusal("a trader", confirm(&alice, "t-1").await, PermissionDenied, "ROLE_REQUIRED");

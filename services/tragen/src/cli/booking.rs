@@ -131,10 +131,27 @@ impl OpsCommand {
             Self::Confirm { proposal } => {
                 let question = v1::ConfirmBookingRequest { token: proposal };
                 let answer = operations.confirm_booking(ask(question)).await?.into_inner();
-                client.output.record(&answer, &[("booking", answer.booking_id.clone())])?;
+                let (result, why, verdict) = became(&answer);
+                let fields = [("booking", answer.booking_id.clone()), ("result", result.to_owned()), ("reason", why)];
+                client.output.record(&answer, &fields)?;
+                return Ok(verdict);
             }
         }
         Ok(Verdict::Good)
+    }
+}
+
+/// What became of a booking that was confirmed, and why.
+fn became(answer: &v1::ConfirmBookingResponse) -> (&'static str, String, Verdict) {
+    match answer.status() {
+        v1::BookingStatus::Posted => ("booked", String::new(), Verdict::Good),
+        v1::BookingStatus::Refused => {
+            let why = answer.denial.as_ref().map_or_else(String::new, |denial| denial.message.clone());
+            ("refused by the ledger: nothing was booked", why, Verdict::Refused)
+        }
+        v1::BookingStatus::Pending | v1::BookingStatus::Unspecified => {
+            ("on its way to the ledger", String::new(), Verdict::Good)
+        }
     }
 }
 
@@ -196,6 +213,18 @@ mod tests {
         check("settle --instrument P --value 1", settled(Outcome::ValueMicros(1_000_000)));
         check("settle --instrument P --void", settled(Outcome::IsVoid(true)));
         check("unfreeze --account alice", Kind::Unfreezing(v1::Unfreezing { account_id, currency }));
+    }
+
+    #[test]
+    fn a_refusal_of_the_ledger_is_shown_and_ends_with_3() {
+        let denial = Some(v1::Denial { message: "NOT_FOUND: no".to_owned(), ..v1::Denial::default() });
+        let status = v1::BookingStatus::Refused.into();
+        let refused = v1::ConfirmBookingResponse { status, denial, ..v1::ConfirmBookingResponse::default() };
+        let (result, why, verdict) = became(&refused);
+        assert!(result.starts_with("refused by the ledger") && why == "NOT_FOUND: no", "{result}: {why}");
+        assert!(matches!(verdict, Verdict::Refused));
+        let posted = v1::ConfirmBookingResponse { status: v1::BookingStatus::Posted.into(), ..refused };
+        assert!(matches!(became(&posted), ("booked", _, Verdict::Good)));
     }
 
     #[test]

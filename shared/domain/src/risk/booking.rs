@@ -109,6 +109,12 @@ pub enum BookingRefused {
     /// The gate has never heard of the instrument.
     #[error("booking.settlement.instrument_id: there is no such instrument")]
     UnknownInstrument,
+    /// Nothing was ever booked to the account: its name is a mistake. A first deposit opens a wallet, a booking does not.
+    #[error("booking.{kind}.account_id: there is no such account, nothing was ever booked to it")]
+    UnknownAccount {
+        /// What was to be booked.
+        kind: &'static str,
+    },
     /// A prediction pays from 0 to 1.
     #[error("booking.settlement.value_micros: a contract pays at most {PAYOUT_MAX}")]
     ValueOutOfRange,
@@ -128,6 +134,17 @@ impl BookingKind {
                 Some(account)
             }
             Self::Settlement { .. } => None,
+        }
+    }
+
+    /// As the wire calls it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Adjustment { .. } => "adjustment",
+            Self::Correction { .. } => "correction",
+            Self::Settlement { .. } => "settlement",
+            Self::Unfreezing { .. } => "unfreezing",
         }
     }
 
@@ -151,6 +168,7 @@ impl BookingRefused {
             Self::SamePrincipal => "SAME_PRINCIPAL",
             Self::TooManyProposals { .. } => "TOO_MANY_PROPOSALS",
             Self::UnknownInstrument => "UNKNOWN_INSTRUMENT",
+            Self::UnknownAccount { .. } => "UNKNOWN_ACCOUNT",
             Self::ValueOutOfRange => "VALUE_OUT_OF_RANGE",
         }
     }
@@ -170,6 +188,7 @@ pub fn propose_booking(
     if let BookingKind::Settlement { instrument, payout } = &booking.kind {
         check_settlement(state, instrument, *payout)?;
     }
+    check_account(state, &booking.kind)?;
     state.bookings.retain(|proposal| proposal.expires_at >= now);
     let limit = state.limits().booking_proposals_max;
     if state.bookings.len() >= limit {
@@ -205,6 +224,18 @@ pub fn confirm_booking(
     Ok(ConfirmedBooking { booking, proposed_by, confirmed_by: principal.to_owned() })
 }
 
+/// Whoever has a wallet in any currency is known: another currency may be booked to him.
+fn check_account(state: &State, kind: &BookingKind) -> Result<(), BookingRefused> {
+    let has_wallet = |account: &AccountId| {
+        let known = state.account(account);
+        known.is_some_and(|known| known.balances().any(|(_, balance)| balance.posted.is_some()))
+    };
+    match kind.account() {
+        Some(account) if !has_wallet(account) => Err(BookingRefused::UnknownAccount { kind: kind.as_str() }),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The definition may be gone once the market is over; a position tells that there was one.
 fn check_settlement(state: &State, instrument: &InstrumentId, payout: Payout) -> Result<(), BookingRefused> {
     let Some(definition) = state.instrument(instrument) else {
@@ -225,7 +256,7 @@ mod tests {
     use crate::{
         instrument::{Instrument, InstrumentStatus, SettlementTerms},
         money::Quantity,
-        risk::{Limits, Posted, PostedPosition, Record},
+        risk::{Limits, Posted, PostedBalance, PostedPosition, Record},
     };
 
     const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
@@ -293,6 +324,40 @@ mod tests {
         check("S", value(1_000_001), Ok(()));
         check("OVER", value(1_000_000), Ok(()));
         check("NEVER", Payout::Void, Err(BookingRefused::UnknownInstrument));
+    }
+
+    #[test]
+    fn only_who_has_a_wallet_can_be_booked_to() {
+        let mut state = state();
+        let balance =
+            PostedBalance { currency: id("USD"), cash: Money::ZERO, version: 1, is_frozen: false, flow: Money::ZERO };
+        let posted = Posted {
+            account: id("bob"),
+            trade: None,
+            is_final: false,
+            executions: Vec::new(),
+            balances: vec![balance],
+            positions: Vec::new(),
+        };
+        state.apply(Record::Posted(Box::new(posted))).expect("fits");
+        let kinds = |account: &str| {
+            let (euros, one) = (id("EUR"), Money::from_micros(1));
+            [
+                BookingKind::Adjustment { account: id(account), currency: euros, amount: one },
+                BookingKind::Correction { account: id(account), reference: "e1".to_owned() },
+                BookingKind::Unfreezing { account: id(account), currency: id("USD") },
+            ]
+        };
+        // alice has a position and no wallet: nobody has ever told of one.
+        for (account, is_known) in [("bob", true), ("alice", false), ("bbo", false)] {
+            for kind in kinds(account) {
+                let name = kind.as_str();
+                let booking = Booking { kind, reason: "why".to_owned() };
+                let proposed = propose_booking(&mut state, booking, "ann", "t".to_owned(), NOW).map(drop);
+                let expected = if is_known { Ok(()) } else { Err(BookingRefused::UnknownAccount { kind: name }) };
+                assert_eq!(proposed, expected, "{name} of {account}");
+            }
+        }
     }
 
     #[test]
