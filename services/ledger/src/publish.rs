@@ -62,8 +62,9 @@ pub(crate) struct Publisher {
     pub(crate) limits: Limits,
     /// Every fact up to this one should be on the bus: it was told, or committed before this term.
     told_up_to: i64,
-    /// Where on the stream the newest of our messages is; 0 when there is none.
-    newest_on_bus: u64,
+    /// Where on the stream the newest of our messages is, and when it came there, microseconds since the epoch; 0 when
+    /// there is none.
+    newest_on_bus: (u64, i64),
 }
 
 /// How telling ended.
@@ -88,7 +89,7 @@ impl Publisher {
         committed_before: i64,
     ) -> Self {
         // What the writer commits from now on comes through the queue.
-        Self { context, bus, books, queue, limits, told_up_to: committed_before, newest_on_bus: 0 }
+        Self { context, bus, books, queue, limits, told_up_to: committed_before, newest_on_bus: (0, 0) }
     }
 
     /// Publishes committed batches until the writer is gone. Before anything new it
@@ -197,7 +198,7 @@ impl Publisher {
             message.told_up_to = if is_again { newest } else { self.told_up_to.max(newest) };
             let subject = Subject::LedgerFacts(self.books.shard);
             match self.send(&subject, message, Some(self.newest_on_bus), waiting).await {
-                Ok(place) => self.newest_on_bus = place,
+                Ok(place) => self.newest_on_bus = (place, now_micros()),
                 Err(other) => return other,
             }
             self.told_up_to = self.told_up_to.max(message.told_up_to);
@@ -241,12 +242,12 @@ impl Publisher {
     }
 
     /// Publishes one message, however long the bus takes; returns its place on the stream. With `newest`
-    /// the last message on the subject must be the one at that place.
+    /// the last message on the subject must be the one at that place, which came there at that time.
     async fn send<M: prost::Message>(
         &self,
         subject: &Subject,
         message: &M,
-        newest: Option<u64>,
+        newest: Option<(u64, i64)>,
         waiting: &[Delivery<v1::ExecutionBatch>],
     ) -> Result<u64, Telling> {
         let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
@@ -254,7 +255,8 @@ impl Publisher {
             let options = PublishOptions {
                 // A fact told again must not be dropped as a repeat: the id names this message.
                 message_id: uuid::Uuid::now_v7().to_string().into(),
-                expected_last_subject_sequence: newest,
+                expected_last_subject_sequence: newest.map(|(place, _)| place),
+                last_on_subject_micros: newest.map_or(0, |(_, came_at)| came_at),
                 ..PublishOptions::default()
             };
             let error = match self.bus.publish(subject, message, &options, self.limits.patience).await {
@@ -324,11 +326,11 @@ impl Publisher {
     /// The last fact the bus surely has, and the last one it should have.
     async fn find_lost(&mut self) -> anyhow::Result<(i64, i64)> {
         let message = self.bus.newest_on(Stream::Ledger, &Subject::LedgerFacts(self.books.shard)).await?;
-        let (place, has) = match message {
-            Some((place, payload)) => (place, v1::LedgerFactBatch::decode(payload)?.told_up_to),
-            None => (0, 0),
+        let (newest_on_bus, has) = match message {
+            Some((place, payload, came_at)) => ((place, came_at), v1::LedgerFactBatch::decode(payload)?.told_up_to),
+            None => ((0, 0), 0),
         };
-        self.newest_on_bus = place;
+        self.newest_on_bus = newest_on_bus;
         let newest = self.told_up_to;
         // Where the bus has nothing, it had all that is old; where it has something, it has it up to there.
         let since = now_micros() - self.limits.retell_hours * HOUR_MICROS;
@@ -392,10 +394,10 @@ pub(crate) mod code {
     pub(crate) const REPORT_SET_ASIDE: &str = "LEDGER_REPORT_SET_ASIDE";
     /// An account could not cover a payment.
     pub(crate) const ACCOUNT_FROZEN: &str = "LEDGER_ACCOUNT_FROZEN";
-    /// Reconciliation found a difference in money.
-    pub(crate) const BALANCE_MISMATCH: &str = "LEDGER_BALANCE_MISMATCH";
     /// What two operators wanted to be booked is refused.
     pub(crate) const BOOKING_REFUSED: &str = "LEDGER_BOOKING_REFUSED";
+    /// Reconciliation found a difference in money.
+    pub(crate) const BALANCE_MISMATCH: &str = "LEDGER_BALANCE_MISMATCH";
     /// Reconciliation found something else that does not agree.
     pub(crate) const MISMATCH: &str = "LEDGER_MISMATCH";
     /// All of them.

@@ -181,15 +181,19 @@ impl Bus {
         self.jetstream.create_or_update_stream(config).await.map(drop).map_err(failed)
     }
 
-    /// Sequence and payload of the newest message on `subject` that its stream still has.
+    /// Sequence and payload of the newest message on `subject` that its stream still has, and when it was stored,
+    /// microseconds since the epoch.
     ///
     /// # Errors
     /// [`BusError::Api`] when the stream cannot be read.
-    pub async fn newest_on(&self, stream: Stream, subject: &Subject) -> Result<Option<(u64, Bytes)>, BusError> {
+    pub async fn newest_on(&self, stream: Stream, subject: &Subject) -> Result<Option<(u64, Bytes, i64)>, BusError> {
         let action = || format!("reading the newest message on {subject}");
         let handle = self.jetstream.get_stream(stream.as_str()).await.map_err(|e| BusError::api(action(), e))?;
         match handle.get_last_raw_message_by_subject(&subject.to_string()).await {
-            Ok(message) => Ok(Some((message.sequence, message.payload))),
+            Ok(message) => {
+                let stored_at = i64::try_from(message.time.unix_timestamp_nanos() / 1_000).unwrap_or_default();
+                Ok(Some((message.sequence, message.payload, stored_at)))
+            }
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(BusError::api(action(), error)),
         }

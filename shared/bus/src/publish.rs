@@ -17,6 +17,9 @@ use tragen_host::retry::Backoff;
 /// JetStream's code for "a bounded stream is full".
 const STREAM_FULL: [u64; 3] = [10_077, 10_122, 10_047];
 
+/// When the message before this one was stored on the subject, microseconds since the epoch.
+pub(crate) const LAST_STORED_AT: &str = "Tragen-Last-Stored-At";
+
 /// What a message is published with besides its payload.
 #[derive(Debug, Clone, Default)]
 pub struct PublishOptions {
@@ -33,6 +36,9 @@ pub struct PublishOptions {
     /// The sequence of the last message on the subject must be this, 0 for none: a writer notices
     /// that the stream lost what it wrote, or that another one has written.
     pub expected_last_subject_sequence: Option<u64>,
+    /// When that message was stored, microseconds since the epoch; 0 when nobody knows. Who finds it missing later
+    /// can tell what was lost from what has become too old.
+    pub last_on_subject_micros: i64,
 }
 
 /// How a publish failed.
@@ -128,6 +134,9 @@ fn headers<M: Message>(options: &PublishOptions) -> HeaderMap {
     }
     if options.deadline_micros != 0 {
         headers.insert("Tragen-Deadline", options.deadline_micros.to_string());
+    }
+    if options.last_on_subject_micros != 0 {
+        headers.insert(LAST_STORED_AT, options.last_on_subject_micros.to_string());
     }
     headers
 }

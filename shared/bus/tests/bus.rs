@@ -11,7 +11,7 @@ use std::{
 };
 use tempfile::TempDir;
 use tragen_bus::{
-    Ask, BARS_KEPT, Bus, Consumer, PublishError, PublishOptions, Severity, Source, StartAt, Stream, Subject,
+    Ask, BARS_KEPT, Bus, Consumer, Look, PublishError, PublishOptions, Severity, Source, StartAt, Stream, Subject,
     batch::{BatchLimits, BatchPublisher},
     server::{NatsServer, Sync, find_binary},
 };
@@ -21,7 +21,7 @@ use tragen_domain::{
     market::Timeframe,
     tier::Tier,
 };
-use tragen_host::{Context, Lifecycle, trace::Spans};
+use tragen_host::{Context, Lifecycle, clock::now_micros, trace::Spans};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -377,6 +377,36 @@ async fn a_shard_of_the_ledger_reads_what_all_read_and_what_is_handed_on_to_it()
     rig.bus.apply_consumer(Consumer::Ledger(3)).await.expect("it may be put in place again");
     tell(Subject::Executions("paper"), "last").await;
     assert_eq!(next().await, "last");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_gone_is_missed_unless_it_had_become_too_old() {
+    let rig = rig().await;
+    let (bus, subject, hour) = (&rig.bus, Subject::LedgerFacts(0), 3_600_000_000);
+    let look = || Look { messages_max: 1_000, since_micros: now_micros() - 24 * hour };
+    let handle = async_nats::jetstream::new(async_nats::connect(rig.server.url()).await.expect("a connection"));
+    let stream = handle.get_stream("LEDGER").await.expect("a stream");
+    for (stored_ago, is_missed) in [(hour, true), (25 * hour, false), (0, true)] {
+        bus.clear(Stream::Ledger, &subject).await.expect("cleared");
+        let publish = |last: u64, stored_at| {
+            let options = PublishOptions {
+                expected_last_subject_sequence: Some(last),
+                last_on_subject_micros: stored_at,
+                ..PublishOptions::default()
+            };
+            let subject = subject.clone();
+            async move { bus.publish(&subject, &v1::LedgerFactBatch::default(), &options, PATIENCE).await }
+        };
+        let before = publish(0, 0).await.expect("stored");
+        // 0: as a version says it that says nothing.
+        let stored_at = if stored_ago == 0 { 0 } else { now_micros() - stored_ago };
+        publish(before, stored_at).await.expect("stored");
+        assert_eq!(bus.missing_on(Stream::Ledger, &subject, look()).await.expect("read"), None, "all is there");
+        stream.delete_message(before).await.expect("deleted");
+        let missing = bus.missing_on(Stream::Ledger, &subject, look()).await.expect("read");
+        assert_eq!(missing, is_missed.then_some(before), "stored {stored_ago} micros ago");
+    }
     rig.stop().await;
 }
 

@@ -128,7 +128,7 @@ async fn a_ledger_goes_on_with_an_older_copy_and_books_again_what_the_bus_still_
         // The facts that were told under the same numbers before do not hide what is told now.
         rig.stop().await;
         let after = rig.number("SELECT fact_sequence FROM shard").await;
-        let (_, newest) = rig.bus.newest_on(Stream::Ledger, &facts).await.expect("the bus").expect("a fact");
+        let (_, newest, _) = rig.bus.newest_on(Stream::Ledger, &facts).await.expect("the bus").expect("a fact");
         let newest: v1::LedgerFactBatch = prost::Message::decode(newest).expect("facts");
         assert_eq!(newest.told_up_to, after);
     }
