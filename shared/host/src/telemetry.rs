@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
 use std::{io::IsTerminal as _, sync::Mutex, time::Duration};
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// How long the end of a process waits for its last log lines.
+/// How long the end of a process, and a panic, wait for their last log lines.
 const LAST_LINES_WAIT: Duration = Duration::from_secs(1);
 
 /// How a log line looks.
@@ -69,6 +69,7 @@ impl Telemetry {
             .install_recorder()
             .context("installing the metrics recorder")?;
         metrics_process::Collector::default().describe();
+        lines.take_panics(LAST_LINES_WAIT);
         Ok(Self { metrics, lines, traces, providers: Mutex::default() })
     }
 

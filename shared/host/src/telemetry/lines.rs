@@ -4,9 +4,10 @@
 
 use metrics::counter;
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     collections::VecDeque,
     io::{self, Write},
-    mem,
+    mem, panic,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -16,6 +17,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that may wait.
 const LINES_MAX: usize = 4_096;
+/// The thread that writes.
+const THREAD: &str = "log";
 /// Lines that were left out because stderr could not take them.
 const LOST: &str = "log_lines_lost_total";
 
@@ -80,8 +83,23 @@ impl Lines {
     pub(super) fn to(to: impl Write + Send + 'static) -> io::Result<Self> {
         let lines = Self::default();
         let shared = Arc::clone(&lines.shared);
-        thread::Builder::new().name("log".to_owned()).spawn(move || carry(&shared, to))?;
+        thread::Builder::new().name(THREAD.to_owned()).spawn(move || carry(&shared, to))?;
         Ok(lines)
+    }
+
+    /// Lets panics say what they say through here too, and waits a moment for it: the process may be about to end.
+    /// Whoever writes the lines keeps to the old way.
+    pub(super) fn take_panics(&self, patience: Duration) {
+        let (lines, before) = (self.clone(), panic::take_hook());
+        panic::set_hook(Box::new(move |panic| {
+            let thread = thread::current();
+            let name = thread.name().unwrap_or("<unnamed>");
+            if name == THREAD {
+                return before(panic);
+            }
+            lines.shared.add(format!("\nthread '{name}' {panic}\n{}", backtrace()).as_bytes());
+            lines.flush(patience);
+        }));
     }
 
     /// Waits until everything is written, but at most `patience`.
@@ -89,6 +107,16 @@ impl Lines {
         let is_busy = |waiting: &mut Waiting| waiting.is_writing || !waiting.lines.is_empty();
         // What does not get out by then is left there.
         let _ = self.shared.changed.wait_timeout_while(self.shared.waiting(), patience, is_busy);
+    }
+}
+
+/// Where it happened, if `RUST_BACKTRACE` asks for it.
+fn backtrace() -> String {
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        format!("stack backtrace:\n{backtrace}\n")
+    } else {
+        String::new()
     }
 }
 
