@@ -1,16 +1,19 @@
 //! Guard and client in one: sends the script to the ledger, follows what it
 //! tells, and writes down both. A closed loop: so many steps are open at a time.
 
+mod bystanders;
 mod deposits;
 mod follower;
 mod reports;
 
 use crate::{
+    others::Sample,
     record::{Line, Record},
     script::{Script, Step, What},
     servers::{LOOK_EVERY, PATIENCE},
     wire::{self, Told},
 };
+use bystanders::Bystanders;
 use futures::FutureExt as _;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
@@ -80,6 +83,7 @@ struct State {
     recovered: BTreeMap<u16, Duration>,
     /// Refusals of deposits by canonical code; 4 is no answer at all.
     refusals: BTreeMap<i32, usize>,
+    bystanders: Bystanders,
     is_over: bool,
 }
 
@@ -127,11 +131,13 @@ impl Driver {
             healed: None,
             recovered: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            bystanders: Bystanders::default(),
             is_over: false,
         };
         let shared = Arc::new(Shared { bus, client, record, state: Mutex::new(state), more_to_send: Notify::new() });
         let mut tasks =
             vec![tokio::spawn(open_steps(Arc::clone(&shared))), tokio::spawn(follower::follow(Arc::clone(&shared)))];
+        tasks.push(tokio::spawn(bystanders::deposit(Arc::clone(&shared))));
         tasks.extend((0..PUBLISHERS).map(|_| tokio::spawn(reports::publish(Arc::clone(&shared)))));
         Self { shared, tasks }
     }
@@ -240,6 +246,27 @@ impl Driver {
             *answers.entry(code).or_default() += 1;
         }
         answers
+    }
+
+    /// From now on each of these accounts, one in each shard, deposits again and again while there is load.
+    pub(crate) fn watch(&self, accounts: BTreeMap<u16, String>) {
+        self.shared.state().bystanders = Bystanders::of(accounts);
+    }
+
+    /// Whether somebody does.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.shared.state().bystanders.are_there()
+    }
+
+    /// How long that took so far; those who wait in shards that are not `hit` are waited for.
+    pub(crate) async fn watched(&self, hit: &BTreeSet<u16>) -> Vec<Sample> {
+        let window = std::mem::take(&mut self.shared.state().window);
+        let is_waiting = || self.shared.state().bystanders.is_waiting_besides(|shard| hit.contains(&shard));
+        // What takes longer than that is slow anyhow, and is told with the steps that are not answered.
+        let _ = wait_for(PATIENCE, || !is_waiting()).await;
+        let mut state = self.shared.state();
+        state.window = window;
+        state.bystanders.samples.clone()
     }
 
     /// Refusals of deposits by canonical code.

@@ -14,6 +14,7 @@ mod driver;
 mod expected;
 mod faults;
 mod ledger;
+mod others;
 mod proxy;
 mod record;
 mod script;

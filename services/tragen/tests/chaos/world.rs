@@ -7,6 +7,7 @@ use crate::{
     driver::{Driver, everything_told},
     expected::Expected,
     ledger::{Ledger, tragen},
+    others::{Window, felt_in_all, felt_in_each},
     record::Record,
     script::Script,
     servers::{PATIENCE, Postgres},
@@ -15,7 +16,7 @@ use crate::{
 };
 use async_nats::jetstream;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -89,6 +90,10 @@ pub(crate) struct World {
     pub(crate) nats: NatsServer,
     /// How long a shard may be served by nobody.
     pub(crate) takeover_max: Duration,
+    /// Whether this is a long run, in which nothing else is played at the same time.
+    is_long: bool,
+    /// Faults that did not concern everybody.
+    windows: Vec<Window>,
     epochs: Epochs,
     record: Arc<Record>,
     client: async_nats::Client,
@@ -137,8 +142,24 @@ impl World {
         let dice = Dice::new(stage.plan.seed, &format!("faults of {name}"));
         let epochs = Epochs::watch(places.clone());
         let row = Row { name: name.to_owned(), ..Row::default() };
-        let takeover_max = stage.plan.takeover_max();
-        Self { row, dice, driver, ledgers, places, nats, takeover_max, epochs, record, client, started, folder }
+        let (takeover_max, is_long) = (stage.plan.takeover_max(), stage.plan.is_long());
+        let windows = Vec::new();
+        Self {
+            row,
+            dice,
+            driver,
+            ledgers,
+            places,
+            nats,
+            takeover_max,
+            is_long,
+            windows,
+            epochs,
+            record,
+            client,
+            started,
+            folder,
+        }
     }
 
     /// Where its files lie.
@@ -170,6 +191,59 @@ impl World {
         let recovered = self.driver.recovered(None, RECOVERY_MAX).await;
         let recovered = self.expect(recovered);
         self.row.recoveries.extend(recovered);
+    }
+
+    /// Lets somebody in each shard feel what faults elsewhere do to him.
+    pub(crate) async fn watch_others(&self) {
+        let mut accounts = BTreeMap::new();
+        for place in &self.places {
+            for number in 0..ACCOUNTS {
+                let account = format!("trader-{number:03}");
+                let wallets = format!("SELECT COUNT(*) FROM wallet WHERE account_id = '{account}'");
+                if place.number(&wallets).await.expect("the wallets") > 0 {
+                    accounts.insert(place.shard, account);
+                    break;
+                }
+            }
+        }
+        assert_eq!(accounts.len(), self.places.len(), "every shard has an account: {accounts:?}");
+        self.driver.watch(accounts);
+    }
+
+    /// A fault that began at `from` and concerned the shards `hit` is over, everything trades again. Whether the
+    /// others felt little of it (I9), if there are enough of them to tell.
+    pub(crate) async fn healed(&mut self, from: Instant, hit: BTreeSet<u16>) -> bool {
+        if !self.driver.is_watching() {
+            return true;
+        }
+        let window = Window { from, to: Instant::now(), hit };
+        let samples = self.driver.watched(&window.hit).await;
+        self.windows.push(window);
+        felt_in_each(&samples, &self.windows).last().is_none_or(|felt| felt.is_kept())
+    }
+
+    /// I9: the p99 of those who were not concerned by any fault. A machine that is busy with something else makes them
+    /// slower, nothing makes them quicker: of a short run the best fault counts, of a long one all together.
+    async fn judge_others(&mut self) {
+        if self.windows.is_empty() {
+            return;
+        }
+        let samples = self.driver.watched(&BTreeSet::new()).await;
+        let felt = if self.is_long {
+            felt_in_all(&samples, &self.windows)
+        } else {
+            felt_in_each(&samples, &self.windows).into_iter().min_by_key(|felt| felt.p99)
+        };
+        let Some(felt) = felt else {
+            self.row.verdict.problems.push("I9: too few deposits of others to tell what they felt".to_owned());
+            return;
+        };
+        let said = format!("I9: p99 of {} deposits of others {:?}, {:?} allowed", felt.samples, felt.p99, felt.allowed);
+        if felt.is_kept() {
+            self.row.remarks.push(said);
+        } else {
+            self.row.verdict.problems.push(said);
+        }
     }
 
     /// Waits until the ledger has taken every report off the bus.
@@ -227,6 +301,7 @@ impl World {
             let first = open.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
             self.row.verdict.problems.push(format!("{} steps are not answered: {first}", open.len()));
         }
+        self.judge_others().await;
         self.all_paid().await;
         let mut shards = BTreeMap::new();
         for place in &self.places {

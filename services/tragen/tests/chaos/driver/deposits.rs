@@ -8,7 +8,10 @@ use crate::{
     script::Step,
     wire::{deposit_id, question},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::time::sleep;
 use tragen_bus::{Ask, Bus};
 use tragen_contracts::v1::{
@@ -29,7 +32,9 @@ pub(super) async fn ask(shared: Arc<Shared>, step: Step, amount: i64) {
     let deposit = question(&step.account, &step.request, amount);
     // Which deposits are asked for twice depends on the script alone.
     let mut dice = Dice::new(u64::try_from(step.number).unwrap_or_default(), &step.request);
+    let began = Instant::now();
     let Some(first) = insist(&shared, &deposit, &id).await else { return };
+    shared.state().bystanders.answered(&step, began);
     if dice.percent(10) && insist(&shared, &deposit, &id).await.is_some_and(|again| again != first) {
         wrong(&shared, &id, "the answer to a repeated deposit differs from the first".to_owned());
     }

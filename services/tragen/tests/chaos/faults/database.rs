@@ -8,7 +8,10 @@ use crate::{
     world::{RECOVERY_MAX, Setup, WINDOW, World, postgres, schemas, start_bus},
 };
 use rustix::process::{Signal, kill_process};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 use tokio::time::sleep;
 
 /// Steps that are done between two faults.
@@ -39,10 +42,14 @@ pub(crate) async fn felled(stage: &Stage, name: &str) -> Row {
     let fallen = schemas(&server, BOOKS, 2).await;
     let (places, bus) = (vec![sound[0].clone(), fallen[1].clone()], start_bus(&folder).await);
     let mut world = World::on(stage, name, postgres(2, 1), (folder, places, bus)).await;
+    if stage.plan.is_long() {
+        world.watch_others().await;
+    }
     for round in 0..stage.plan.rounds_of(3, 3) {
         world.load(BETWEEN).await;
         let moment = world.dice.between(0, 200);
         sleep(Duration::from_millis(moment.unsigned_abs())).await;
+        let fell = Instant::now();
         let signal = [Some(Signal::KILL), Some(Signal::QUIT), None][round % 3];
         match signal {
             Some(signal) => server.fell(signal).await,
@@ -60,6 +67,7 @@ pub(crate) async fn felled(stage: &Stage, name: &str) -> Row {
         let recovered = world.driver.recovered(Some(1), RECOVERY_MAX).await;
         let recovered = world.expect(recovered);
         world.row.recoveries.extend(recovered);
+        world.healed(fell, BTreeSet::from([1])).await;
         world.row.rounds += 1;
         still_runs(&mut world);
     }

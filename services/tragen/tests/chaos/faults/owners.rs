@@ -32,17 +32,21 @@ pub(crate) async fn killed(stage: &Stage, name: &str) -> Row {
     let bus = start_bus(&folder).await;
     let mut world = World::on(stage, name, postgres(SHARDS, 2), (folder, places, bus)).await;
     let (is_long, mut takes) = (stage.plan.is_long(), Vec::new());
+    world.watch_others().await;
     for round in 0..stage.plan.rounds_of(2, TRIES) {
         let shared = shared(&world).await;
         world.expect(shared);
         world.load(BETWEEN).await;
         let (before, killed) = (world.epochs(), round % 2);
+        let lost = Instant::now();
         world.ledgers[killed].kill();
-        takes.extend(taken_over(&mut world, &before).await);
+        let (hit, took) = taken_over(&mut world, &before).await;
+        takes.extend(took);
+        let is_little_felt = world.healed(lost, hit).await;
         world.row.rounds += 1;
         world.ledgers[killed].start();
         world.ledgers[killed].ready().await;
-        if !is_long && takes.last().is_some_and(|took| *took <= TAKEOVER_MAX) {
+        if !is_long && is_little_felt && takes.last().is_some_and(|took| *took <= TAKEOVER_MAX) {
             break;
         }
     }
@@ -72,8 +76,9 @@ async fn shared(world: &World) -> Result<(), String> {
     Err(format!("the shards are not shared within {SHARED_WITHIN:?}: {owned:?}"))
 }
 
-/// How long it takes from now on, when one process is gone, until the other one trades on both of its shards.
-async fn taken_over(world: &mut World, before: &BTreeMap<u16, i64>) -> Option<Duration> {
+/// How long it takes from now on, when one process is gone, until the other one trades on both of its shards; and
+/// which they are.
+async fn taken_over(world: &mut World, before: &BTreeMap<u16, i64>) -> (BTreeSet<u16>, Option<Duration>) {
     let lost = Instant::now();
     world.driver.heal();
     let mut taken = BTreeSet::new();
@@ -88,14 +93,16 @@ async fn taken_over(world: &mut World, before: &BTreeMap<u16, i64>) -> Option<Du
     }
     if taken.len() != HALF {
         world.row.verdict.problems.push(format!("{taken:?} were taken over, it should be {HALF} shards"));
-        return None;
+        return (taken, None);
     }
     let mut slowest = Duration::ZERO;
-    for shard in taken {
-        let recovered = world.driver.recovered(Some(shard), RECOVERY_MAX).await;
-        let took = world.expect(recovered.map_err(|problem| format!("shard {shard}: {problem}")))?;
-        slowest = slowest.max(took);
+    for shard in &taken {
+        let recovered = world.driver.recovered(Some(*shard), RECOVERY_MAX).await;
+        match world.expect(recovered.map_err(|problem| format!("shard {shard}: {problem}"))) {
+            Some(took) => slowest = slowest.max(took),
+            None => return (taken, None),
+        }
     }
     world.row.recoveries.push(slowest);
-    Some(slowest)
+    (taken, Some(slowest))
 }

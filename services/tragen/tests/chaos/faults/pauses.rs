@@ -9,7 +9,10 @@ use crate::{
     world::{World, postgres},
 };
 use rustix::process::Signal;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 use tokio::time::sleep;
 
 /// Steps that are done between two faults.
@@ -23,6 +26,9 @@ const PLACES: [&str; 5] =
 /// Frozen at any moment.
 pub(crate) async fn at_random(stage: &Stage, name: &str) -> Row {
     let mut world = World::new(stage, name, postgres(2, 2)).await;
+    if stage.plan.is_long() {
+        world.watch_others().await;
+    }
     for _ in 0..stage.plan.rounds(1) {
         world.load(BETWEEN).await;
         let before = world.epochs();
@@ -63,7 +69,9 @@ async fn frozen(world: &World) -> Result<(), String> {
 
 /// Somebody else takes over, the frozen one wakes up, and trading goes on.
 async fn pass(world: &mut World, before: std::collections::BTreeMap<u16, i64>, lost: Instant) {
-    take_over(world, &before, lost).await;
+    if let Some(shard) = take_over(world, &before, lost).await {
+        world.healed(lost, BTreeSet::from([shard])).await;
+    }
     let owned = world.epochs();
     // Long enough that the sleeper's lease is over for any clock.
     sleep(Duration::from_millis(LEASE_MS)).await;

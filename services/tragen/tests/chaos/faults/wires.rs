@@ -8,7 +8,10 @@ use crate::{
     table::Row,
     world::{Setup, World, postgres},
 };
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 use tokio::time::sleep;
 
 /// Steps that are done between two faults.
@@ -34,6 +37,9 @@ impl Wire {
 /// The first of two processes is parted from a server for a while.
 pub(crate) async fn parted(stage: &Stage, name: &str, wire: Wire, traffic: Traffic) -> Row {
     let mut world = World::new(stage, name, Setup { has_wires: true, ..postgres(2, 2) }).await;
+    if stage.plan.is_long() {
+        world.watch_others().await;
+    }
     for round in 0..stage.plan.rounds(1) {
         if round > 0 {
             // Both processes serve again.
@@ -41,9 +47,11 @@ pub(crate) async fn parted(stage: &Stage, name: &str, wire: Wire, traffic: Traff
         }
         world.load(BETWEEN).await;
         let before = world.epochs();
+        let lost = Instant::now();
         set(&world, wire, traffic);
-        let taken = take_over(&mut world, &before, Instant::now()).await;
-        if taken.is_some() {
+        let taken = take_over(&mut world, &before, lost).await;
+        if let Some(shard) = taken {
+            world.healed(lost, BTreeSet::from([shard])).await;
             // What the parted process still held must not wait for its return.
             let rest = world.driver.progress(BETWEEN, Duration::from_secs(10)).await;
             world.expect(rest);
