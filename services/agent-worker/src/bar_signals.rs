@@ -160,6 +160,7 @@ impl Desk {
             quantity: order.quantity,
             time_in_force: TimeInForce::Ioc,
             is_reduce_only: order.is_reduce_only,
+            is_post_only: false,
         };
         let origin = Origin {
             agent: TRADING_AGENT,

@@ -53,6 +53,7 @@ pub fn taking(snapshot: &v1::MatchSnapshot, wish: &Wish, contracts: u64, order_i
         quantity: Quantity::from_micros(quantity),
         time_in_force: TimeInForce::Ioc,
         is_reduce_only: false,
+        is_post_only: false,
     })
 }
 

@@ -55,6 +55,7 @@ fn terms(key: &v1::TradeKey, intent: &v1::OrderIntent) -> Result<OrderTerms, Inv
         time_in_force: intent.time_in_force,
         expire_at_micros,
         is_reduce_only: intent.is_reduce_only,
+        is_post_only: intent.is_post_only,
     };
     OrderTerms::try_from(&terms)
 }

@@ -105,6 +105,7 @@ fn decision(proposer: &Proposer, key: &v1::TradeKey, slice: &v1::ReductionSlice,
         quantity_micros: order.quantity.micros(),
         time_in_force: v1::TimeInForce::Ioc.into(),
         is_reduce_only: true,
+        is_post_only: false,
         ..v1::OrderTerms::default()
     };
     let how = match order.stage {

@@ -391,6 +391,7 @@ fn fill(salt: Uuid, number: u64, load: &Load) -> v1::ExecutionReport {
             time_in_force: v1::TimeInForce::Ioc.into(),
             expire_at_micros: 0,
             is_reduce_only: false,
+            is_post_only: false,
         }),
         settlement: Some(v1::SettlementTerms {
             style: v1::SettlementStyle::Prediction.into(),

@@ -185,6 +185,7 @@ fn proposed(asked: &v1::WhatIfQuestion, now: Timestamp) -> Result<Proposed, Inva
         time_in_force: time_in_force.into(),
         expire_at_micros: 0,
         is_reduce_only: order.is_reduce_only,
+        is_post_only: order.is_post_only,
     };
     Ok(Proposed {
         trade: id("trade_id", NO_TRADE)?,

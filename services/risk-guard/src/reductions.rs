@@ -410,6 +410,7 @@ fn proposed(trade: &TradeId, purpose: Purpose, target: &Target, slice: Slice) ->
             quantity: slice.quantity,
             time_in_force: TimeInForce::Ioc,
             is_reduce_only: true,
+            is_post_only: false,
         },
         agent: None,
         pool: None,

@@ -19,7 +19,7 @@ use std::{
 use tragen_contracts::v1::{self, execution_report, journal_record, ledger_fact};
 use tragen_domain::{
     execution::Fill,
-    instrument::{SettlementTerms, taker_fee},
+    instrument::{Liquidity, SettlementTerms},
     money::Quantity,
     order::{OrderPrice, OrderTerms, Side},
 };
@@ -207,7 +207,8 @@ impl Comparison {
             (OrderPrice::Market, _) => true,
         };
         let quantity = own.terms.quantity;
-        let fee = taker_fee(settlement.style, own.taker_fee_ppm, fill.price, fill.quantity);
+        let liquidity = liquidity(&own.terms, fill);
+        let fee = liquidity.fee(settlement.style, own.taker_fee_ppm, fill.price, fill.quantity);
         let filled = self.filled.entry(id.clone()).or_default();
         *filled = filled.saturating_add(fill.quantity.micros());
         let filled = *filled;
@@ -234,6 +235,13 @@ impl Comparison {
             self.differences.push(Difference { at, what, replayed, recorded });
         }
     }
+}
+
+/// What the order was in the trade. One that may also take says so by its fee: what waits trades at its limit, and is
+/// the maker then.
+fn liquidity(terms: &OrderTerms, fill: &Fill) -> Liquidity {
+    let may_have_waited = terms.time_in_force.is_resting() && terms.price == OrderPrice::Limit(fill.price);
+    if terms.is_post_only || (may_have_waited && fill.fee.is_zero()) { Liquidity::Maker } else { Liquidity::Taker }
 }
 
 /// What a fact is known by when it is told again.

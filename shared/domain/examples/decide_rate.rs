@@ -205,6 +205,7 @@ fn proposal(number: usize, users: usize, sequence: &mut Sequence) -> Proposed {
             quantity: Quantity::from_micros(i64::try_from(1 + sequence.below(9)).unwrap_or(1) * 1_000_000),
             time_in_force: TimeInForce::Gtc,
             is_reduce_only: false,
+            is_post_only: false,
         },
         trade,
         agent: (!is_user).then(|| id(format!("agent-{agent:04}"))),

@@ -110,6 +110,28 @@ pub fn taker_fee(style: SettlementStyle, ppm: i64, price: Price, quantity: Quant
     per_unit.times(quantity, Rounding::Up)?.ppm(ppm, Rounding::Up)
 }
 
+/// What an order was in a trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liquidity {
+    /// It met what was there already.
+    Taker,
+    /// It was there first.
+    Maker,
+}
+
+impl Liquidity {
+    /// Fee of a fill: [`taker_fee`], and none for whoever was there first, as the largest prediction venue has it.
+    ///
+    /// # Errors
+    /// [`Overflow`].
+    pub fn fee(self, style: SettlementStyle, ppm: i64, price: Price, quantity: Quantity) -> Result<Money, Overflow> {
+        match self {
+            Self::Taker => taker_fee(style, ppm, price, quantity),
+            Self::Maker => Ok(Money::ZERO),
+        }
+    }
+}
+
 impl Instrument {
     /// Fee of taking `quantity` at `price`.
     ///

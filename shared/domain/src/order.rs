@@ -79,6 +79,19 @@ pub struct OrderTerms {
     pub time_in_force: TimeInForce,
     /// Whether it may only shrink the position.
     pub is_reduce_only: bool,
+    /// Whether it may only rest: the venue refuses it where it would trade at once. Only limit orders that rest can be.
+    pub is_post_only: bool,
+}
+
+impl OrderTerms {
+    /// Whether the terms go together: only what may rest at a price of its own can promise never to take.
+    #[must_use]
+    pub const fn can_be_post_only(&self) -> bool {
+        match self.price {
+            OrderPrice::Limit(_) => self.time_in_force.is_resting(),
+            OrderPrice::Market => false,
+        }
+    }
 }
 
 /// Where a trade stands. *Denied* is Tragen's guard, *rejected* is the venue.

@@ -213,6 +213,7 @@ impl World {
                 quantity: Quantity::from_micros(quantity * ONE),
                 time_in_force: TimeInForce::Ioc,
                 is_reduce_only: false,
+                is_post_only: false,
             },
             trade,
             agent: None,

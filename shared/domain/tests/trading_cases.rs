@@ -150,6 +150,7 @@ impl Gate {
                 quantity,
                 time_in_force: TimeInForce::Ioc,
                 is_reduce_only: false,
+                is_post_only: false,
             },
             agent: None,
             pool: Some(id("value")),

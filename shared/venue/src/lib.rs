@@ -8,4 +8,4 @@ mod paper;
 mod report;
 
 pub use paper::{MemoryVenue, PaperConfig, PaperFaults, PaperVenue};
-pub use report::{VenueError, VenueReport};
+pub use report::{Rejection, VenueError, VenueReport};

@@ -52,6 +52,26 @@ fn quote(bid: i64, ask: i64, contracts: i64) -> Quote {
 
 /// An order can only be had from the gate, so here is one with a rich account.
 fn approved(trade: &str, side: Side, cents: i64, contracts: i64, time_in_force: TimeInForce) -> Approved<Order> {
+    approved_if(trade, (side, cents, contracts), time_in_force, Restriction::None)
+}
+
+/// Good till canceled.
+fn post_only(trade: &str, side: Side, cents: i64, contracts: i64) -> Approved<Order> {
+    approved_if(trade, (side, cents, contracts), TimeInForce::Gtc, Restriction::PostOnly)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Restriction {
+    None,
+    PostOnly,
+}
+
+fn approved_if(
+    trade: &str,
+    (side, cents, contracts): (Side, i64, i64),
+    time_in_force: TimeInForce,
+    restriction: Restriction,
+) -> Approved<Order> {
     let mut gate = State::new(Limits { prediction_collar: Price::from_micros(1_000_000), ..Limits::default() });
     let id = InstrumentId::new("P").expect("an id");
     let account = AccountId::new("alice").expect("an id");
@@ -110,6 +130,7 @@ fn approved(trade: &str, side: Side, cents: i64, contracts: i64, time_in_force: 
             quantity: Quantity::from_micros(contracts * 1_000_000),
             time_in_force,
             is_reduce_only: false,
+            is_post_only: restriction == Restriction::PostOnly,
         },
         agent: None,
         pool: None,
@@ -214,6 +235,63 @@ async fn resting_orders_fill_at_their_limit_in_their_order_and_end_in_time() {
     assert_eq!(reopened.expire().expect("answers").iter().map(text).collect::<Vec<_>>(), ["Expired"]);
     let rest = reopened.cancel(&OrderId::new("t2-o").expect("an id")).await.expect("answers").expect("known");
     assert_eq!(text(&rest), "PartiallyFilled 0.46x2");
+}
+
+#[tokio::test]
+async fn a_post_only_order_that_would_trade_is_rejected_and_never_takes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let venue = PaperVenue::open(config(folder.path())).expect("opens");
+    let said = "POST_ONLY_WOULD_TRADE: a post-only order would trade at once at its price";
+    let unknown = venue.submit(&post_only("early", Side::Buy, 45, 1)).await.expect("answers");
+    assert_eq!((unknown.status, unknown.rejection.split(':').next()), (TradeStatus::Rejected, Some("NO_MARKET")));
+    venue.on_quote(&quote(49, 51, 10)).expect("takes");
+    for (number, (side, cents, rests)) in [
+        (Side::Buy, 50, true),
+        (Side::Buy, 51, false),
+        (Side::Buy, 99, false),
+        (Side::Sell, 50, true),
+        (Side::Sell, 49, false),
+        (Side::Sell, 1, false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let order = post_only(&format!("t{number}"), side, cents, 3);
+        let report = venue.submit(&order).await.expect("answers");
+        let expected = if rests { ("Working", "") } else { ("Rejected", said) };
+        assert_eq!((text(&report).as_str(), report.rejection.as_str()), expected, "{side:?} {cents}");
+        assert_eq!(venue.submit(&order).await.expect("answers"), report, "the first answer stays");
+        let again = PaperVenue::open(config(folder.path())).expect("opens");
+        assert_eq!(again.order_status(&order.terms.id).expect("answers"), Some(report));
+    }
+    // All of the ask is taken, and it is still what the market asks for.
+    let taking = venue.submit(&approved("taking", Side::Buy, 51, 10, TimeInForce::Ioc)).await.expect("answers");
+    assert_eq!(text(&taking), "Filled 0.51x10");
+    let behind = venue.submit(&post_only("behind", Side::Buy, 51, 3)).await.expect("answers");
+    assert_eq!(behind.status, TradeStatus::Rejected);
+}
+
+#[tokio::test]
+async fn whoever_was_there_first_is_the_maker_and_pays_no_fee() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let venue = PaperVenue::open(config(folder.path())).expect("opens");
+    venue.on_quote(&quote(49, 51, 10)).expect("takes");
+    let fees = |report: &VenueReport| report.fills.iter().map(|fill| fill.fee.micros()).collect::<Vec<_>>();
+    // 3 % of 0.51 x 0.49 for each.
+    let taken = venue.submit(&approved("taker", Side::Buy, 51, 4, TimeInForce::Gtc)).await.expect("answers");
+    assert_eq!((text(&taken).as_str(), fees(&taken)), ("Filled 0.51x4", vec![29_988]));
+    for (trade, cents) in [("bid", 48), ("low", 45)] {
+        venue.submit(&post_only(trade, Side::Buy, cents, 6)).await.expect("answers");
+    }
+    venue.submit(&post_only("ask", Side::Sell, 53, 6)).await.expect("answers");
+    venue.submit(&approved("plain", Side::Buy, 47, 1, TimeInForce::Gtc)).await.expect("answers");
+    // The market falls through the bids: they trade at their own prices, not at the better one.
+    let reports = venue.on_quote(&quote(45, 46, 8)).expect("takes");
+    let told: Vec<_> = reports.iter().map(|report| (text(report), fees(report))).collect();
+    assert_eq!(told, [("Filled 0.48x6".to_owned(), vec![0]), ("Filled 0.47x1".to_owned(), vec![0])]);
+    let reports = venue.on_quote(&quote(54, 55, 4)).expect("takes");
+    let told: Vec<_> = reports.iter().map(|report| (text(report), fees(report))).collect();
+    assert_eq!(told, [("Working 0.53x4".to_owned(), vec![0])]);
 }
 
 #[tokio::test]

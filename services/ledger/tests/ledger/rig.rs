@@ -365,6 +365,7 @@ pub(crate) fn report(
             time_in_force: v1::TimeInForce::Gtc.into(),
             expire_at_micros: 0,
             is_reduce_only: false,
+            is_post_only: false,
         }),
         settlement: Some(v1::SettlementTerms {
             style: v1::SettlementStyle::Prediction.into(),

@@ -89,6 +89,7 @@ fn step(slice: &v1::ReductionSlice) -> v1::Proposal {
         quantity_micros: slice.quantity_micros,
         time_in_force: v1::TimeInForce::Ioc.into(),
         is_reduce_only: true,
+        is_post_only: false,
         ..v1::OrderTerms::default()
     };
     let proposed = v1::OrderProposed {

@@ -143,6 +143,47 @@ async fn resting_orders_fill_when_the_market_comes_and_end_when_canceled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_only_order_rests_as_maker_or_is_rejected_and_holds_nothing() {
+    let mut rig = Rig::start().await;
+    let guard = rig.guard().await;
+    rig.quote(500_000, 520_000, 1_000).await;
+    let post_only = |request: &str, limit: i64, time_in_force: v1::TimeInForce| {
+        let mut proposal = order(request, v1::Side::Buy, 10, limit, time_in_force);
+        if let Some(v1::proposal::Kind::Order(own)) = &mut proposal.kind {
+            own.terms.as_mut().expect("terms").is_post_only = true;
+        }
+        proposal
+    };
+    let crossing = post_only("crossing", 520_000, v1::TimeInForce::Gtc);
+    let resting = post_only("resting", 510_000, v1::TimeInForce::Gtc);
+    let (crossed, rested) = (trade_of(&crossing), trade_of(&resting));
+    rig.propose(vec![crossing.clone()]).await;
+    let report = rig.outcomes.of(&crossed).await;
+    let code = report.rejection.split(':').next().map(str::to_owned);
+    assert_eq!((report.status(), code.as_deref()), (v1::TradeStatus::Rejected, Some("POST_ONLY_WOULD_TRADE")));
+    eventually("nothing is held", async || rig.risk_state().await.held_micros == 0).await;
+    rig.propose(vec![resting]).await;
+    rig.outcomes.until(|own| own.last(&rested).is_some_and(|own| own.status() == v1::TradeStatus::Working)).await;
+    assert_eq!(rig.risk_state().await.open_orders, 1);
+    rig.quote(490_000, 500_000, 1_000).await;
+    let report = rig.outcomes.of(&rested).await;
+    let fills: Vec<_> = report.fills.iter().map(|fill| (fill.price_micros, fill.fee_micros)).collect();
+    assert_eq!((report.status(), fills), (v1::TradeStatus::Filled, vec![(510_000, 0)]));
+    // Told again, whatever the market is now.
+    rig.propose(vec![crossing]).await;
+    rig.propose(vec![post_only("taking", 510_000, v1::TimeInForce::Ioc)]).await;
+    let last = order("last", v1::Side::Buy, 1, 400_000, v1::TimeInForce::Gtc);
+    let last_trade = trade_of(&last);
+    rig.propose(vec![last]).await;
+    rig.outcomes.until(|own| own.last(&last_trade).is_some()).await;
+    assert_eq!((rig.outcomes.filled(&crossed), rig.outcomes.filled(&rested)), (0, 10));
+    let taking = trade_of(&post_only("taking", 510_000, v1::TimeInForce::Ioc));
+    assert!(rig.outcomes.last(&taking).is_none(), "terms that contradict each other are set aside");
+    guard.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_cancels_so_often_in_a_second_and_is_told_of_one_too_many() {
     let mut rig = Rig::start().await;
     let mut config = rig.config();

@@ -25,6 +25,7 @@ fn order(contracts: i64, limit_price_micros: i64) -> v1::WhatIfRequest {
         limit_price_micros,
         time_in_force: v1::TimeInForce::Ioc.into(),
         is_reduce_only: false,
+        is_post_only: false,
     }
 }
 

@@ -43,6 +43,7 @@ fn order(account: &str, number: u64, chance: u64) -> v1::Proposal {
         time_in_force: v1::TimeInForce::Ioc.into(),
         expire_at_micros: 0,
         is_reduce_only: is_sale,
+        is_post_only: false,
     };
     let proposed = v1::OrderProposed {
         terms: Some(terms),

@@ -390,6 +390,7 @@ pub(crate) fn order(
         time_in_force: time_in_force.into(),
         expire_at_micros: 0,
         is_reduce_only: false,
+        is_post_only: false,
     };
     let proposed = v1::OrderProposed {
         terms: Some(terms),

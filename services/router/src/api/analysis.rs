@@ -193,6 +193,7 @@ fn order(asked: &WhatIfRequest) -> OrderFields<'_> {
         },
         expire_at: None,
         is_reduce_only: asked.is_reduce_only,
+        is_post_only: asked.is_post_only,
     }
 }
 

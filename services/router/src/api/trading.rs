@@ -210,6 +210,7 @@ fn fields(request: &PlaceTradeRequest) -> TradeFields<'_> {
             },
             expire_at: order.expire_at.as_ref().map(|at| (at.seconds, at.nanos)),
             is_reduce_only: order.is_reduce_only,
+            is_post_only: order.is_post_only,
         }),
         Some(Intent::Mandate(mandate)) => IntentFields::Mandate(MandateFields {
             match_id: &mandate.match_id,

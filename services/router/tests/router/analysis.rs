@@ -179,6 +179,7 @@ async fn a_malformed_question_reaches_nobody() {
         limit_price_micros: 1,
         time_in_force: v1::TimeInForce::Gtd.into(),
         is_reduce_only: false,
+        is_post_only: false,
     });
     let cases = [
         ("no match", scout(""), "MATCH_MISSING"),

@@ -73,6 +73,13 @@ fn order_cases() -> Vec<Case> {
             with(|o| (o.order_type, o.limit_price_micros, o.time_in_force) = (2, 0, 3)),
             "TIF_NOT_ALLOWED",
         ),
+        bad("post-only that cannot rest", with(|o| (o.is_post_only, o.time_in_force) = (true, 1)), "POST_ONLY_NOT_ALLOWED"),
+        bad("post-only, all or nothing", with(|o| (o.is_post_only, o.time_in_force) = (true, 2)), "POST_ONLY_NOT_ALLOWED"),
+        bad(
+            "post-only at the market",
+            with(|o| (o.is_post_only, o.order_type, o.limit_price_micros, o.time_in_force) = (true, 2, 0, 1)),
+            "POST_ONLY_NOT_ALLOWED",
+        ),
         bad("no time in force", with(|o| o.time_in_force = 0), "TIF_MISSING"),
         bad("unknown time in force", with(|o| o.time_in_force = 7), "TIF_MISSING"),
         bad("GTD without an end", gtd(None), "EXPIRY_MISSING"),

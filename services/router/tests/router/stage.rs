@@ -235,6 +235,7 @@ pub(crate) fn order(instrument: &str) -> v1::OrderIntent {
         time_in_force: v1::TimeInForce::Gtc.into(),
         expire_at: None,
         is_reduce_only: false,
+        is_post_only: false,
     }
 }
 

@@ -204,6 +204,7 @@ impl Desk {
             quantity: wish.quantity,
             time_in_force: TimeInForce::Ioc,
             is_reduce_only: wish.is_reduce_only,
+            is_post_only: false,
         };
         Proposed {
             trade,

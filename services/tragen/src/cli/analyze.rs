@@ -120,6 +120,9 @@ pub(crate) struct WhatIfArgs {
     /// Only shrink the position.
     #[arg(long)]
     reduce_only: bool,
+    /// Only rest, good till canceled. Needs --limit.
+    #[arg(long, requires = "limit", conflicts_with = "reduce_only")]
+    post_only: bool,
 }
 
 /// A model whose forecasts can be judged.
@@ -177,14 +180,16 @@ impl AnalyzeCommand {
 impl WhatIfArgs {
     fn into_wire(self) -> v1::WhatIfRequest {
         let order_type = if self.limit.is_some() { v1::OrderType::Limit } else { v1::OrderType::Market };
+        let time_in_force = if self.post_only { v1::TimeInForce::Gtc } else { v1::TimeInForce::Ioc };
         v1::WhatIfRequest {
             instrument_id: self.instrument,
             side: self.side.to_wire().into(),
             order_type: order_type.into(),
             quantity_micros: self.quantity.micros(),
             limit_price_micros: self.limit.map_or(0, Price::micros),
-            time_in_force: v1::TimeInForce::Ioc.into(),
+            time_in_force: time_in_force.into(),
             is_reduce_only: self.reduce_only,
+            is_post_only: self.post_only,
         }
     }
 }

@@ -23,7 +23,7 @@ use uuid::Uuid;
 pub(crate) enum TradeCommand {
     /// Trades an instrument; a limit order with --limit, else a market order.
     #[command(
-        after_help = "Example:\n  tragen trade place --instrument GBPUSD --side buy --quantity 1000 --limit 1.28\n\nExit code 3: denied by the risk guard or rejected by the venue."
+        after_help = "Example:\n  tragen trade place --instrument GBPUSD --side buy --quantity 1000 --limit 1.28\n  tragen trade place --instrument GBPUSD --side buy --quantity 1000 --limit 1.27 --tif gtc --post-only\n\nExit code 3: denied by the risk guard or rejected by the venue."
     )]
     Place(PlaceArgs),
     /// Gives an agent a budget for a match.
@@ -82,6 +82,9 @@ pub(crate) struct PlaceArgs {
     /// Only shrink the position.
     #[arg(long)]
     reduce_only: bool,
+    /// Only rest: rejected if it would trade at once. Needs --limit and --tif gtc.
+    #[arg(long, requires = "limit")]
+    post_only: bool,
     #[command(flatten)]
     request: RequestArgs,
 }
@@ -245,6 +248,7 @@ impl PlaceArgs {
             time_in_force: time_in_force.into(),
             expire_at: None,
             is_reduce_only: self.reduce_only,
+            is_post_only: self.post_only,
         };
         self.request.of(v1::place_trade_request::Intent::Order(order))
     }

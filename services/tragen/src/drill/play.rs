@@ -164,6 +164,7 @@ impl Player<'_> {
             limit_price_micros: order.price,
             time_in_force: order.rests.into(),
             is_reduce_only: order.is_reduce_only,
+            is_post_only: false,
             ..v1::OrderIntent::default()
         };
         let intent = Some(v1::place_trade_request::Intent::Order(intent));

@@ -195,6 +195,7 @@ impl Stage {
             time_in_force: order.rests.into(),
             expire_at_micros: 0,
             is_reduce_only: order.is_reduce_only,
+            is_post_only: false,
         };
         let proposed = v1::OrderProposed {
             terms: Some(terms),
@@ -292,6 +293,7 @@ impl Stage {
             time_in_force: v1::TimeInForce::Ioc.into(),
             expire_at_micros: 0,
             is_reduce_only: false,
+            is_post_only: false,
         };
         let fill = v1::Fill {
             execution_id: format!("{trade_id}-x"),

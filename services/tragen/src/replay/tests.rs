@@ -106,6 +106,29 @@ fn day() -> Day {
     }
 }
 
+#[test]
+fn what_waited_pays_no_fee_and_what_only_waits_never_does() {
+    // A fill at the limit of an order that may have waited, and what it cost.
+    let check = |is_post_only: bool, fee_micros: i64, cash_micros: i64, expected: &[&str]| {
+        let differences = differs(|day| {
+            let Some(journal_record::Kind::Approved(approved)) = &mut day.journal.records[0].kind else { panic!("one") };
+            let Some(execution_report::Kind::Trade(trade)) = &mut day.executions.reports[0].kind else { panic!("one") };
+            for terms in [&mut approved.terms, &mut trade.terms] {
+                let terms = terms.as_mut().expect("terms");
+                (terms.time_in_force, terms.is_post_only) = (v1::TimeInForce::Gtc.into(), is_post_only);
+            }
+            trade.fills[0].fee_micros = fee_micros;
+            day.facts.facts[1].balances[0].account.as_mut().expect("an account").cash_micros = cash_micros;
+        });
+        assert_eq!(differences, expected, "post-only {is_post_only}, fee {fee_micros}");
+    };
+    check(false, 74_250, 94_425_750, &[]);
+    check(false, 0, 94_500_000, &[]);
+    check(false, 1, 94_499_999, &["fee"]);
+    check(true, 0, 94_500_000, &[]);
+    check(true, 74_250, 94_425_750, &["fee"]);
+}
+
 /// What differs once the day was changed.
 fn differs(change: impl FnOnce(&mut Day)) -> Vec<&'static str> {
     let mut own = day();

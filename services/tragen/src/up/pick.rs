@@ -94,6 +94,7 @@ pub(crate) fn intent(instruments: &[v1::Instrument], turn: usize) -> Option<Inte
         time_in_force: v1::TimeInForce::Ioc.into(),
         expire_at: None,
         is_reduce_only: false,
+        is_post_only: false,
     }))
 }
 

@@ -152,6 +152,7 @@ fn trade(step: &Step, report: &Report) -> v1::TradeReport {
             time_in_force: v1::TimeInForce::Gtc.into(),
             expire_at_micros: 0,
             is_reduce_only: false,
+            is_post_only: false,
         }),
         settlement: Some(v1::SettlementTerms { style: style.into(), currency: "USD".to_owned(), initial_margin_ppm }),
         fills: fills.collect(),

@@ -115,6 +115,7 @@ fn proposal(number: usize) -> v1::Proposal {
         time_in_force: v1::TimeInForce::Ioc.into(),
         expire_at_micros: 0,
         is_reduce_only: false,
+        is_post_only: false,
     };
     let proposed = v1::OrderProposed {
         terms: Some(terms),

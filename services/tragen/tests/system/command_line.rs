@@ -57,6 +57,7 @@ async fn commands_print_and_end_as_they_say() {
     );
     check(&run(&up, &alice, "trade place --instrument GBPUSD --side buy --quantity ten"), 2, "--quantity");
     check(&run(&up, &alice, "market quote GBPUSD"), 0, "ask");
+    post_only_orders(&up, &alice);
     check(&run(&up, &alice, "market ls"), 0, "BTCUSD-PERP");
     check(
         &run(&up, &alice, "risk halt --reason no"),
@@ -94,6 +95,28 @@ async fn commands_print_and_end_as_they_say() {
     up.stop();
     check(&tragen(&["ledger", "verify", "--data-dir", data_dir]), 0, "Everything is equal");
     books_in_folders_that_are_not_there(data_dir);
+}
+
+fn post_only_orders(up: &Platform, alice: &str) {
+    let quote = json(&run(up, alice, "market quote GBPUSD -o json"));
+    let price = |side: &str, away: i64| {
+        let micros: i64 = quote[side].as_str().and_then(|text| text.parse().ok()).expect("a price");
+        format!("{}.{:06}", (micros + away) / 1_000_000, (micros + away) % 1_000_000)
+    };
+    let place = |limit: &str, more: &str| {
+        run(up, alice, &format!("trade place --instrument GBPUSD --side buy --quantity 1000 --limit {limit} {more}"))
+    };
+    // A percent on either side, further than the sample market moves in a moment.
+    let (above, below) = (price("ask_price_micros", 15_000), price("bid_price_micros", -15_000));
+    check(&place(&above, "--tif gtc --post-only"), 3, "POST_ONLY_WOULD_TRADE");
+    check(&place(&below, "--post-only"), 1, "a post-only order must be able to rest");
+    let rests = json(&place(&below, "--tif gtc --post-only -o json"));
+    assert_eq!(rests["status"], "TRADE_STATUS_WORKING", "{rests}");
+    let id = rests["trade_id"].as_str().expect("an id");
+    check(&run(up, alice, &format!("trade cancel {id}")), 0, "CANCELED");
+    check(&run(up, alice, "trade place --instrument GBPUSD --side buy --quantity 1 --post-only"), 2, "--limit");
+    let asked = "analyze what-if --instrument GBPUSD --side buy --quantity 1000 --post-only --limit";
+    check(&run(up, alice, &format!("{asked} {below}")), 0, "");
 }
 
 /// The data folder is made where it is missing. A place that an operator has named is not: its disk may be away.

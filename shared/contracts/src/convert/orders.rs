@@ -111,6 +111,7 @@ impl From<&OrderTerms> for v1::OrderTerms {
             time_in_force: time_in_force.into(),
             expire_at_micros,
             is_reduce_only: terms.is_reduce_only,
+            is_post_only: terms.is_post_only,
         }
     }
 }
@@ -139,7 +140,7 @@ impl TryFrom<&v1::OrderTerms> for OrderTerms {
             v1::TimeInForce::Gtd => TimeInForce::Gtd(Timestamp::from_micros(terms.expire_at_micros)),
             v1::TimeInForce::Unspecified => return Err(unspecified("time_in_force")),
         };
-        Ok(Self {
+        let parsed = Self {
             id: id("order_id", &terms.order_id)?,
             instrument: id("instrument_id", &terms.instrument_id)?,
             side: known::<v1::Side>("side", terms.side)?.try_into()?,
@@ -147,7 +148,13 @@ impl TryFrom<&v1::OrderTerms> for OrderTerms {
             quantity: Quantity::from_micros(terms.quantity_micros),
             time_in_force,
             is_reduce_only: terms.is_reduce_only,
-        })
+            is_post_only: terms.is_post_only,
+        };
+        if parsed.is_post_only && !parsed.can_be_post_only() {
+            let message = "only a limit order that is GTC or GTD can be post-only";
+            return Err(InvalidField::new("is_post_only", "POST_ONLY_NOT_ALLOWED", message));
+        }
+        Ok(parsed)
     }
 }
 
@@ -198,6 +205,7 @@ mod tests {
             time_in_force: v1::TimeInForce::Gtd.into(),
             expire_at_micros: 5,
             is_reduce_only: true,
+            is_post_only: true,
         }
     }
 
@@ -218,5 +226,11 @@ mod tests {
         check(|t| t.side = 9, "side", "ENUM_UNKNOWN");
         check(|t| t.time_in_force = 0, "time_in_force", "ENUM_UNSPECIFIED");
         check(|t| t.instrument_id = "a b".into(), "instrument_id", "ID_BAD_CHARSET");
+        for taking in [v1::TimeInForce::Ioc, v1::TimeInForce::Fok] {
+            check(|t| t.time_in_force = taking.into(), "is_post_only", "POST_ONLY_NOT_ALLOWED");
+        }
+        check(|t| t.order_type = v1::OrderType::Market.into(), "is_post_only", "POST_ONLY_NOT_ALLOWED");
+        let resting = v1::OrderTerms { time_in_force: v1::TimeInForce::Gtc.into(), expire_at_micros: 0, ..terms() };
+        assert!(OrderTerms::try_from(&resting).is_ok_and(|parsed| parsed.is_post_only));
     }
 }

@@ -193,7 +193,9 @@ impl<S: FnMut(&[u8])> Out<S> {
             TimeInForce::Gtc => (2, 0),
             TimeInForce::Gtd(end) => (3, end.micros()),
         };
-        for number in [side, price, kind, end, i64::from(terms.is_reduce_only)] {
+        // One number for both, so that journals without post-only orders keep their hashes.
+        let restrictions = i64::from(terms.is_reduce_only) + 2 * i64::from(terms.is_post_only);
+        for number in [side, price, kind, end, restrictions] {
             self.number(number);
         }
         let numbers = [

@@ -151,6 +151,7 @@ mod tests {
                 quantity,
                 time_in_force: TimeInForce::Gtc,
                 is_reduce_only: false,
+                is_post_only: false,
             },
             limit,
             settlement: SettlementTerms { style, currency: id("USD"), initial_margin_ppm: 100_000 },

@@ -128,6 +128,7 @@ fn named(trade: &str, instrument: &str, side: Side, price: &str, quantity: &str)
             quantity: micros(quantity),
             time_in_force: TimeInForce::Gtc,
             is_reduce_only: false,
+            is_post_only: false,
         },
         agent: Some(id("a1")),
         pool: Some(id("value")),

@@ -291,6 +291,7 @@ mod tests {
             time_in_force: Some(crate::routing::Lifetime::Ioc),
             expire_at: None,
             is_reduce_only: false,
+            is_post_only: false,
         };
         let expected = [
             ("order.side", Reason::SideMissing),

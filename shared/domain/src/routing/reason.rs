@@ -41,6 +41,8 @@ pub enum Reason {
     TifMissing,
     /// A time in force that this order type cannot have.
     TifNotAllowed,
+    /// A post-only order that cannot rest.
+    PostOnlyNotAllowed,
     /// A good-till-date order without a date.
     ExpiryMissing,
     /// A date on an order that has no use for it.
@@ -174,6 +176,7 @@ impl Reason {
             Self::PriceUnexpected => "PRICE_UNEXPECTED",
             Self::TifMissing => "TIF_MISSING",
             Self::TifNotAllowed => "TIF_NOT_ALLOWED",
+            Self::PostOnlyNotAllowed => "POST_ONLY_NOT_ALLOWED",
             Self::ExpiryMissing => "EXPIRY_MISSING",
             Self::ExpiryUnexpected => "EXPIRY_UNEXPECTED",
             Self::ExpiryInPast => "EXPIRY_IN_PAST",

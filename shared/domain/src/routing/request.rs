@@ -80,6 +80,8 @@ pub struct OrderFields<'a> {
     pub expire_at: Option<(i64, i32)>,
     /// Whether it may only shrink the position.
     pub is_reduce_only: bool,
+    /// Whether it may only rest.
+    pub is_post_only: bool,
 }
 
 /// How the price of an order is bounded.
@@ -215,6 +217,7 @@ pub(super) fn check_order(order: &OrderFields<'_>, limits: &RequestLimits, now: 
     let is_price_good = check_price(order, limits, found);
     check_size(order, is_price_good, limits, found);
     check_lifetime(order, limits, now, found);
+    check_post_only(order, found);
 }
 
 /// Whether the order has a price that its value can be computed with.
@@ -283,6 +286,24 @@ fn check_lifetime(order: &OrderFields<'_>, limits: &RequestLimits, now: Timestam
             found.add(expiry, Reason::ExpiryUnexpected, "only a GTD order has an end");
         }
         (None, _) | (Some(Lifetime::Ioc | Lifetime::Fok | Lifetime::Gtc), None) => {}
+    }
+}
+
+/// What is missing altogether is said by its own field.
+fn check_post_only(order: &OrderFields<'_>, found: &mut Found) {
+    let field = "order.is_post_only";
+    if !order.is_post_only {
+        return;
+    }
+    if order.order_type == Some(PriceKind::Market) {
+        found.add(field, Reason::PostOnlyNotAllowed, "a market order takes: only a limit order can be post-only");
+        return;
+    }
+    match order.time_in_force {
+        Some(Lifetime::Ioc | Lifetime::Fok) => {
+            found.add(field, Reason::PostOnlyNotAllowed, "a post-only order must be able to rest: use GTC or GTD");
+        }
+        Some(Lifetime::Gtc | Lifetime::Gtd) | None => {}
     }
 }
 

@@ -70,6 +70,7 @@ impl World {
                 quantity: slice.quantity,
                 time_in_force: TimeInForce::Ioc,
                 is_reduce_only: true,
+                is_post_only: false,
             },
             trade: id(trade),
             agent: None,

@@ -288,6 +288,7 @@ impl World {
                 quantity: Quantity::from_micros(quantity * ONE),
                 time_in_force: TimeInForce::Gtc,
                 is_reduce_only: *is_reduce_only,
+                is_post_only: false,
             },
             trade: trade.clone(),
             agent: Some(id(AGENTS[*agent])),

@@ -1,11 +1,12 @@
 //! The paper venue's books: one best bid and ask an instrument, and the orders.
 
 use super::{entry::Entry, history::Execution};
-use crate::VenueReport;
+use crate::{Rejection, VenueReport};
 use std::collections::{HashMap, VecDeque};
 use tragen_domain::{
     arrivals::ROOM_MAX,
     id::{InstrumentId, OrderId},
+    instrument::Liquidity,
     market::{Level, Quote},
     money::{Overflow, Quantity},
     order::{Side, TimeInForce, TradeStatus},
@@ -122,9 +123,10 @@ impl Books {
         let mut entry = Entry::new(order);
         if now > order.valid_until || entry.is_over(now) {
             entry.status = TradeStatus::Expired;
+        } else if order.terms.is_post_only && self.is_crossing(&entry) {
+            entry.reject(Rejection::PostOnlyWouldTrade);
         } else if let Err(Overflow) = self.execute(&mut entry, now) {
-            entry.status = TradeStatus::Rejected;
-            entry.rejection = "the value of the order does not fit".to_owned();
+            entry.reject(Rejection::ValueTooLarge);
         }
         let report = entry.report();
         self.changed.push(entry.id.clone());
@@ -132,11 +134,15 @@ impl Books {
         report
     }
 
+    /// Whether somebody quotes its price or a better one, even if nothing is left there: the next quote would meet it.
+    fn is_crossing(&mut self, entry: &Entry) -> bool {
+        self.books.get_mut(&entry.instrument).is_some_and(|book| book.against(entry).is_some())
+    }
+
     /// Fills what the quote has, then rests or ends.
     fn execute(&mut self, entry: &mut Entry, now: Timestamp) -> Result<(), Overflow> {
         let Some(book) = self.books.get_mut(&entry.instrument) else {
-            entry.status = TradeStatus::Rejected;
-            entry.rejection = "there is no market in this instrument".to_owned();
+            entry.reject(Rejection::NoMarket);
             return Ok(());
         };
         let level = book.against(entry);
@@ -149,7 +155,7 @@ impl Books {
         if let Some(level) = level
             && !takes.is_zero()
         {
-            entry.fill(level.price, takes, now)?;
+            entry.fill((level.price, takes), Liquidity::Taker, now)?;
             level.quantity = level.quantity.minus(takes)?;
         }
         if entry.status == TradeStatus::Working && !entry.time_in_force.is_resting() {
@@ -169,8 +175,8 @@ impl Books {
             let mut entry = Entry::clone(entry);
             let Some(level) = book.against(&entry) else { continue };
             let takes = entry.takes(level.quantity);
-            // It was there first, so it trades at its own limit.
-            if takes.is_zero() || entry.fill(entry.limit, takes, now).is_err() {
+            // It was there first, so it trades at its own limit and is the maker.
+            if takes.is_zero() || entry.fill((entry.limit, takes), Liquidity::Maker, now).is_err() {
                 continue;
             }
             level.quantity = level.quantity.minus(takes).unwrap_or_default();
@@ -200,7 +206,7 @@ impl Books {
         if left <= Quantity::ZERO || entry.status == TradeStatus::Working {
             return None;
         }
-        entry.fill(entry.limit, left, now).ok()?;
+        entry.fill((entry.limit, left), Liquidity::Taker, now).ok()?;
         Some(self.changed_to(entry))
     }
 
@@ -211,7 +217,7 @@ impl Books {
         if entry.status != TradeStatus::Filled {
             return None;
         }
-        entry.fill(price, Quantity::from_micros(1_000_000), now).ok()?;
+        entry.fill((price, Quantity::from_micros(1_000_000)), Liquidity::Taker, now).ok()?;
         Some(self.changed_to(entry))
     }
 
@@ -221,8 +227,7 @@ impl Books {
         if entry.status != TradeStatus::Working {
             return None;
         }
-        entry.end(TradeStatus::Rejected);
-        entry.rejection = "taken back by the venue".to_owned();
+        entry.reject(Rejection::TakenBack);
         Some(self.changed_to(entry))
     }
 

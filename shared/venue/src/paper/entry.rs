@@ -1,11 +1,11 @@
 //! One order as the paper venue remembers it, and its line in the file.
 
-use crate::VenueReport;
+use crate::{Rejection, VenueReport};
 use std::fmt;
 use tragen_domain::{
     execution::Fill,
     id::{ExecutionId, InstrumentId, OrderId},
-    instrument::{SettlementStyle, taker_fee},
+    instrument::{Liquidity, SettlementStyle},
     money::{Money, Overflow, Price, Quantity},
     order::{Side, TimeInForce, TradeStatus},
     risk::Order,
@@ -67,8 +67,13 @@ impl Entry {
         depth.min(self.remaining())
     }
 
-    pub(super) fn fill(&mut self, price: Price, quantity: Quantity, now: Timestamp) -> Result<(), Overflow> {
-        let fee = taker_fee(self.style, self.taker_fee_ppm, price, quantity)?;
+    pub(super) fn fill(
+        &mut self,
+        (price, quantity): (Price, Quantity),
+        liquidity: Liquidity,
+        now: Timestamp,
+    ) -> Result<(), Overflow> {
+        let fee = liquidity.fee(self.style, self.taker_fee_ppm, price, quantity)?;
         let number = self.fills.len() + 1;
         let id = ExecutionId::new(format!("{}-x{number}", self.id)).map_err(|_| Overflow)?;
         self.fills.push(Fill { id, price, quantity, fee, executed_at: now });
@@ -76,6 +81,12 @@ impl Entry {
             self.status = TradeStatus::Filled;
         }
         Ok(())
+    }
+
+    /// The venue does not want it, or what is left of it.
+    pub(super) fn reject(&mut self, why: Rejection) {
+        self.end(TradeStatus::Rejected);
+        self.rejection = why.to_string();
     }
 
     /// Ends what is left: `otherwise` if nothing was filled.

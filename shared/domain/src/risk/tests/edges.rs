@@ -264,3 +264,20 @@ fn what_the_ledger_says_of_the_same_version_again_counts_and_of_an_older_one_doe
         assert_eq!(state.account(&id("alice")).expect("known").balance(&usd()).posted, Some(micros(expected)));
     }
 }
+
+#[test]
+fn a_post_only_order_is_hashed_as_one_and_held_for_as_any_other() {
+    let hashed = |is_post_only: bool| {
+        let mut state = state();
+        let mut wanted = named("t1", "P", Side::Buy, "0.4", "10");
+        wanted.terms.is_post_only = is_post_only;
+        let order = approve(&mut state, &wanted);
+        assert_eq!(order.terms.is_post_only, is_post_only);
+        let mut bytes = Vec::new();
+        state.canonical(|_| [0; 32], |piece| bytes.extend_from_slice(piece));
+        (bytes, state.held())
+    };
+    let (post_only, plain) = (hashed(true), hashed(false));
+    assert_ne!(post_only.0, plain.0);
+    assert_eq!((post_only.0.len(), post_only.1), (plain.0.len(), plain.1));
+}

@@ -17,6 +17,7 @@ fn good() -> OrderFields<'static> {
         time_in_force: Some(Lifetime::Gtd),
         expire_at: Some((NOW_SECONDS + 60, 0)),
         is_reduce_only: false,
+        is_post_only: false,
     }
 }
 
@@ -26,6 +27,39 @@ fn a_reduce_only_order_does_not_rest() {
     assert_eq!(reasons(IntentFields::Order(resting)), ["TIF_NOT_ALLOWED"]);
     let immediate = OrderFields { time_in_force: Some(Lifetime::Ioc), expire_at: None, is_reduce_only: true, ..good() };
     assert!(reasons(IntentFields::Order(immediate)).is_empty());
+}
+
+#[test]
+fn a_post_only_order_is_a_limit_order_that_can_rest() {
+    check(|o| o.is_post_only = true, &[]);
+    check(|o| (o.is_post_only, o.time_in_force, o.expire_at) = (true, Some(Lifetime::Gtc), None), &[]);
+    for taking in [Lifetime::Ioc, Lifetime::Fok] {
+        let taker = |o: &mut OrderFields<'static>| (o.time_in_force, o.expire_at) = (Some(taking), None);
+        check(taker, &[]);
+        let post_only_taker = |o: &mut OrderFields<'static>| {
+            taker(o);
+            o.is_post_only = true;
+        };
+        check(post_only_taker, &["POST_ONLY_NOT_ALLOWED"]);
+        let market = |o: &mut OrderFields<'static>| {
+            taker(o);
+            (o.order_type, o.limit_price_micros) = (Some(PriceKind::Market), 0);
+        };
+        check(market, &[]);
+        let post_only_market = |o: &mut OrderFields<'static>| {
+            market(o);
+            o.is_post_only = true;
+        };
+        check(post_only_market, &["POST_ONLY_NOT_ALLOWED"]);
+    }
+    // A resting order cannot be reduce-only, post-only or not.
+    check(|o| (o.is_post_only, o.is_reduce_only) = (true, true), &["TIF_NOT_ALLOWED"]);
+    check(|o| (o.is_post_only, o.time_in_force) = (true, None), &["TIF_MISSING"]);
+    let order = OrderFields { is_post_only: true, time_in_force: Some(Lifetime::Ioc), expire_at: None, ..good() };
+    let request = TradeFields { request_id: ID, intent: IntentFields::Order(order) };
+    let violations = check_trade(&request, &RequestLimits::default(), NOW).expect_err("refused");
+    let said: Vec<_> = violations.iter().map(|v| (v.field, v.message.as_str())).collect();
+    assert_eq!(said, [("order.is_post_only", "a post-only order must be able to rest: use GTC or GTD")]);
 }
 
 fn reasons(intent: IntentFields<'_>) -> Vec<&'static str> {
