@@ -19,6 +19,7 @@ mod mandate;
 mod market_view;
 mod match_bets;
 pub mod match_wish;
+mod matches;
 mod metrics;
 mod news;
 mod order;
@@ -26,6 +27,7 @@ mod proposal;
 mod reducing;
 mod registry;
 pub mod roster;
+mod standings;
 
 pub use config::Config;
 
@@ -74,7 +76,7 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
         },
     );
     let parts = autonomous::Parts { control: control.clone(), market, registry, proposer, usage };
-    match_bets::start(&context, &bus, &config, (parts.clone(), &analysis));
+    matches::start(&context, &bus, &config, (parts.clone(), &analysis));
     autonomous::start(&context, &bus, &config, parts).await.context("following the bars")?;
     analysis::start(&context, &bus, &analysis).await.context("answering questions to agents")?;
     control.announce_ready();

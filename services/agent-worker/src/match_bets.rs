@@ -1,41 +1,43 @@
 //! Configured agents betting on matches. A match is told again whenever its odds change; one worker claims it
-//! (`claims.rs`), looks once for each risk tolerance that somebody bets with, and orders for everybody who shares the
-//! look. An agent bets on a match at most once in a slot of its timeframe, and not while its account holds any of it.
+//! (`matches.rs`), looks once for each risk tolerance that somebody bets with, and orders for everybody who shares the
+//! look. Who bets is a rule (`bettor.rs` of the domain): at most once in a slot of the agent's timeframe, once for an
+//! account, and not while the account holds, has ordered or may soon hold some of the match.
 
 use crate::{
     analysis::{self, NoSnapshot, match_view::contract_id},
-    autonomous::{Parts, now},
+    autonomous::Parts,
     bar_order::bet_request_id,
-    claims::{Claims, End},
+    bars::as_units,
+    claims::End,
     config::Config,
     control::Permission,
-    holdings::{self, Holdings},
     match_wish::{rationale, rules_of, taking, wished},
+    matches::Told,
     metrics,
     order::order_id,
     proposal::{NotProposed, Origin, agents_key},
     roster::ConfiguredAgent,
+    standings::{self, Sent, Standings, Wanted},
 };
 use ::metrics::{counter, histogram};
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+use futures::{StreamExt as _, stream};
 use opentelemetry::trace::SpanKind;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 use tracing::debug;
-use tragen_bus::{Bus, Consumer, usage::Work};
+use tragen_bus::{Bus, usage::Work};
 use tragen_contracts::v1;
 use tragen_domain::{
     agents::{
-        bettor::{Purse, bet_size, slot},
+        bettor::{Bettor, Involvement, Purse, bets, slot},
         mandate::{MandateAgent, MandateInputs, Wish},
         sizing::MandateSize,
     },
-    id::AccountId,
-    instrument::Instrument,
-    market::{Match, MatchStatus, check_published},
+    market::MatchStatus,
+    money::Quantity,
     time::Timestamp,
 };
 use tragen_host::{Context, retry::Backoff};
@@ -44,78 +46,38 @@ use tragen_host::{Context, retry::Backoff};
 const AGENT: MandateAgent = MandateAgent::Scout;
 
 /// Where changes of matches become bets.
-struct Desk {
-    context: Context,
-    bus: Bus,
-    config: Arc<Config>,
-    parts: Parts,
-    analysis: Arc<analysis::Desk>,
+pub(crate) struct Desk {
+    pub(crate) context: Context,
+    pub(crate) bus: Bus,
+    pub(crate) config: Arc<Config>,
+    pub(crate) parts: Parts,
+    pub(crate) analysis: Arc<analysis::Desk>,
+    /// Bets whose outcome nobody can tell yet.
+    pub(crate) sent: Sent,
 }
 
-/// A match that was told.
-struct Told {
-    game: Match,
-    /// Market time.
-    at: Timestamp,
-}
-
-/// A bet that an agent wants.
+/// A bet that an agent wants, and what it will be called.
 struct Bet {
     agent: Arc<ConfiguredAgent>,
+    key: v1::TradeKey,
     wish: Wish,
     size: MandateSize,
 }
 
-/// Starts looking at matches whose odds change.
-pub(crate) fn start(
-    context: &Context,
-    bus: &Bus,
-    config: &Arc<Config>,
-    (parts, analysis): (Parts, &Arc<analysis::Desk>),
-) {
-    let control = parts.control.clone();
-    let desk = Arc::new(Desk {
-        context: context.clone(),
-        bus: bus.clone(),
-        config: Arc::clone(config),
-        parts,
-        analysis: Arc::clone(analysis),
-    });
-    let act = move |told: v1::Match| -> BoxFuture<'static, End> {
-        let desk = Arc::clone(&desk);
-        async move { desk.settle(&told).await }.boxed()
-    };
-    Claims::<v1::Match> {
-        context: context.clone(),
-        bus: bus.clone(),
-        control,
-        consumer: Consumer::WorkerMatches,
-        at_once_max: config.claims_at_once_max,
-        act: Arc::new(act),
-    }
-    .start();
-}
-
 impl Desk {
     /// Works on a claimed match.
-    async fn settle(&self, told: &v1::Match) -> End {
-        let game = Match::try_from(told).ok().filter(|game| check_published(game.published_at, now()).is_ok());
-        let Some(game) = game else {
-            counter!(metrics::MALFORMED, "kind" => "match").increment(1);
-            return End::Done;
-        };
+    pub(crate) async fn settle(&self, told: &Told) -> End {
         // Once the ball rolls nobody bets by odds made before.
-        if game.status != MatchStatus::Scheduled || told.event_time_micros == 0 || self.is_too_late(&game) {
+        if told.game.status != MatchStatus::Scheduled || told.is_too_late(&self.config) {
             return End::Done;
         }
         let is_working = |agent: &Arc<ConfiguredAgent>| {
             !self.parts.control.is_halted(&agent.scopes()) && !self.parts.registry.is_benched(agent)
         };
-        let mut agents = self.parts.registry.bettors_on(&game.id);
+        let mut agents = self.parts.registry.bettors_on(&told.game.id);
         agents.retain(is_working);
         counter!(metrics::EVALUATIONS).increment(u64::try_from(agents.len()).unwrap_or(u64::MAX));
-        let told = Told { at: Timestamp::from_micros(told.event_time_micros), game };
-        self.act(&told, agents).await
+        self.act(told, agents).await
     }
 
     /// Agents whose account is not answered, or whose order is not stored, are tried again while the odds are young
@@ -128,7 +90,7 @@ impl Desk {
                 break;
             }
             debug!("{} agents could not bet on {} yet", agents.len(), told.game.id);
-            if self.is_too_late(&told.game) {
+            if told.is_too_late(&self.config) {
                 counter!(metrics::TOO_LATE).increment(u64::try_from(agents.len()).unwrap_or(u64::MAX));
                 break;
             }
@@ -158,10 +120,12 @@ impl Desk {
         let wanting: Vec<Arc<ConfiguredAgent>> =
             agents.into_iter().filter(|agent| wishes.contains_key(&agent.personality.risk_tolerance())).collect();
         let accounts = wanting.iter().map(|agent| agent.account.clone()).collect();
-        let wallets = self.wallets(accounts, &snapshot, &traceparent).await;
+        let timeout = Duration::from_millis(self.config.question_timeout_ms);
+        let wanted = Wanted { instruments: &snapshot.instruments, timeout, traceparent: &traceparent };
+        let standings = standings::read(&self.bus, accounts, &wanted).await;
         let (answered, mut open): (Vec<_>, Vec<_>) =
-            wanting.into_iter().partition(|agent| wallets.contains_key(&agent.account));
-        let bets = stream::iter(self.bets(answered, &wishes, &wallets)).map(|bet| {
+            wanting.into_iter().partition(|agent| standings.contains_key(&agent.account));
+        let bets = stream::iter(self.bets(answered, told, &wishes, &standings)).map(|bet| {
             let snapshot = &snapshot;
             async move {
                 let stored = self.propose(&bet, told, snapshot).await;
@@ -190,60 +154,40 @@ impl Desk {
         wishes
     }
 
-    /// Cash of each account that was answered, units of the currency; `None` for one that has no wallet in it or that
-    /// holds some of the match already.
-    async fn wallets(
-        &self,
-        accounts: BTreeSet<AccountId>,
-        snapshot: &v1::MatchSnapshot,
-        traceparent: &str,
-    ) -> BTreeMap<AccountId, Option<f64>> {
-        let timeout = Duration::from_millis(self.config.question_timeout_ms);
-        let contracts: Vec<Instrument> =
-            snapshot.instruments.iter().filter_map(|contract| Instrument::try_from(contract).ok()).collect();
-        let mut questions = Vec::with_capacity(contracts.len());
-        for contract in &contracts {
-            questions.push(holdings::read(&self.bus, accounts.clone(), contract, timeout, traceparent));
-        }
-        let answers: Vec<Holdings> = futures::future::join_all(questions).await;
-        let free = |account: &AccountId| {
-            let own: Option<Vec<_>> = answers.iter().map(|holdings| holdings.get(account)).collect();
-            own.map(|own| {
-                let first = (**own.first()?)?;
-                own.iter().all(|holding| holding.is_some_and(|one| one.position.is_zero())).then_some(first.cash)
-            })
-        };
-        accounts.iter().filter_map(|account| Some((account.clone(), free(account)?))).collect()
-    }
-
-    /// One bet for each account, by the first of its agents that wants one.
+    /// Who bets, in the order of the agents.
     fn bets(
         &self,
         agents: Vec<Arc<ConfiguredAgent>>,
+        told: &Told,
         wishes: &BTreeMap<u8, Wish>,
-        wallets: &BTreeMap<AccountId, Option<f64>>,
+        standings: &Standings,
     ) -> Vec<Bet> {
-        let mut betting: BTreeSet<AccountId> = BTreeSet::new();
-        let bets = agents.into_iter().filter_map(|agent| {
-            let wallet = (*wallets.get(&agent.account)?)?.max(0.0);
-            let wish = *wishes.get(&agent.personality.risk_tolerance())?;
-            if betting.contains(&agent.account) {
-                return None;
-            }
-            let capital = self.parts.registry.capital(&agent, wallet);
-            let purse = Purse { capital, wallet, budget: capital };
-            let size = bet_size(&wish.opportunity, wish.max_fraction, &purse).ok()?;
-            if size.contracts == 0 {
-                return None;
-            }
-            betting.insert(agent.account.clone());
-            Some(Bet { agent, wish, size })
+        let about = told.game.id.as_str();
+        let bettors = agents.iter().filter_map(|agent| {
+            let standing = standings.get(&agent.account)?.as_ref()?;
+            let wish = wishes.get(&agent.personality.risk_tolerance())?;
+            let key = key_of(agent, told);
+            let held = standing.positions.iter().map(|own| Quantity::from_micros(own.quantity_micros));
+            let on_its_way = self.sent.of_other((&agent.account, about), &key.trade_id);
+            let (cash, available) = (standings::cash(standing), as_units(standing.available_micros));
+            let capital = self.parts.registry.capital(agent, cash.max(0.0));
+            Some(Bettor {
+                agent: (agent, key, wish),
+                account: &agent.account,
+                involvement: Involvement::of(held, standing.orders.len(), on_its_way),
+                found: &wish.opportunity,
+                share: wish.max_fraction,
+                purse: Purse { capital, wallet: available.max(0.0), budget: capital },
+            })
         });
-        bets.collect()
+        let bet = |((agent, key, wish), size): ((&Arc<ConfiguredAgent>, _, &Wish), _)| {
+            Bet { agent: Arc::clone(agent), key, wish: *wish, size }
+        };
+        bets(bettors).into_iter().map(bet).collect()
     }
 
     async fn propose(&self, bet: &Bet, told: &Told, snapshot: &v1::MatchSnapshot) -> Result<(), NotProposed> {
-        let Bet { agent, wish, size } = bet;
+        let Bet { agent, key, wish, size } = bet;
         // A stopped contract is left alone; the agent may bet on it later.
         let stopped = (v1::ScopeKind::Instrument, contract_id(snapshot, wish.opportunity.outcome));
         if self.parts.control.is_halted(&[stopped]) {
@@ -251,9 +195,6 @@ impl Desk {
         }
         let mut span = self.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, "");
         span.set("agent.kind", AGENT.as_str());
-        let begin = slot(agent.timeframe, told.at);
-        let request = bet_request_id(agent.id.as_str(), agent.timeframe, &told.game.id, begin);
-        let key = agents_key(&agent.account, &request);
         let Some(terms) = taking(snapshot, wish, size.contracts, &order_id(&key.trade_id)) else { return Ok(()) };
         let origin = Origin {
             agent: AGENT.as_str(),
@@ -264,12 +205,18 @@ impl Desk {
         };
         let decision = self.parts.proposer.order(&terms, origin, rationale(wish, *size));
         let meta = v1::Meta { event_id: key.request_id.clone(), ..v1::Meta::default() };
-        self.parts.proposer.propose(key, &meta, &span, decision).await?;
+        self.parts.proposer.propose(key.clone(), &meta, &span, decision).await?;
+        // Not earlier: what is not stored is tried again.
+        let valid_until = Timestamp::from_micros(self.parts.proposer.valid_until_micros());
+        self.sent.note((&agent.account, told.game.id.as_str()), &key.trade_id, valid_until);
         counter!(metrics::AGENT_ORDERS).increment(1);
         Ok(())
     }
+}
 
-    fn is_too_late(&self, game: &Match) -> bool {
-        now().millis_since(game.published_at) > self.config.claim_age_ms_max
-    }
+/// The same for every worker and every repeat: of agent, match and slot.
+fn key_of(agent: &ConfiguredAgent, told: &Told) -> v1::TradeKey {
+    let begin = slot(agent.timeframe, told.at);
+    let request = bet_request_id(agent.id.as_str(), agent.timeframe, &told.game.id, begin);
+    agents_key(&agent.account, &request)
 }

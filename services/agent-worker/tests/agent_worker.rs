@@ -13,6 +13,8 @@ mod bars;
 mod bets;
 #[path = "agent_worker/chat_server.rs"]
 mod chat_server;
+#[path = "agent_worker/guard.rs"]
+mod guard;
 #[path = "agent_worker/handover.rs"]
 mod handover;
 #[path = "agent_worker/news.rs"]

@@ -1,6 +1,8 @@
 //! Questions that change nothing: what the guard would say to an order. They come on a
 //! subject of their own and wait in a queue of their own, so no halt ever waits for them.
 
+mod standings;
+
 use crate::{
     command::Code,
     config::{Config, now},
@@ -65,6 +67,10 @@ impl Gate {
                 Err(malformed) => refusal(Code::InvalidArgument, malformed.reason, malformed.to_string()),
             },
             Some(Question::AccountRisk(asked)) => self.account_risk(asked, now()),
+            Some(Question::Standings(asked)) => match self.standings(asked) {
+                Ok(standings) => v1::RiskAnswer { answer: Some(Answer::Standings(standings)) },
+                Err(malformed) => refusal(Code::InvalidArgument, malformed.reason, malformed.to_string()),
+            },
             None => refusal(Code::InvalidArgument, "QUESTION_MISSING", "No question is set."),
         };
         let _ = reply.send(answer);

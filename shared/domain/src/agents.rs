@@ -32,7 +32,7 @@
 //! | [`sentiment`] | sentimentAnalystAgent: what do the news say about a team? |
 //! | [`context_aware`] | contextAwareAgent: how do rest and missing players move the consensus? |
 //! | [`mandate`] | which agent serves a mandate, and what would it buy? |
-//! | [`bettor`] | which matches does a configured agent bet on, how often, and how much? |
+//! | [`bettor`] | which matches does a configured agent bet on, how often, who of them, and how much? |
 //! | [`personality`], [`sizing`] | how bold is this agent, and how much does it buy? |
 //! | [`template`] | which numbers does an agent start from? |
 //! | [`pool_metrics`] | how lively and how directed is a market, for the pools? |

@@ -333,7 +333,7 @@ async fn the_guard_answers_what_is_about_an_account() {
                     ..Default::default()
                 })
             }
-            None => panic!("nothing is asked"),
+            Some(Question::Standings(_)) | None => panic!("nothing is asked"),
         };
         async move { v1::RiskAnswer { answer: Some(answer) } }.boxed()
     });

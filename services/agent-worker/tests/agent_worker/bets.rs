@@ -1,6 +1,6 @@
 //! Configured agents betting on matches.
 
-use super::{MATCH, PATIENCE, Rig, World, handover, order_of, rig};
+use super::{MATCH, PATIENCE, Rig, World, guard::Guard, handover, order_of, rig};
 use prost::Message as _;
 use std::{
     collections::BTreeSet,
@@ -16,10 +16,10 @@ use tragen_host::{clock, trace::Spans};
 /// The same market in play.
 const IN_PLAY: &str = "EPL-2026-LIV-CHE";
 /// Long enough for odds to be handed to somebody else, and for that one to act.
-const HANDED_ON: Duration = Duration::from_millis(3_500);
+pub(super) const HANDED_ON: Duration = Duration::from_millis(3_500);
 /// Market time of the first day, microseconds.
-const NOON: i64 = (20_000 * 86_400 + 43_200) * 1_000_000;
-const MINUTE: i64 = 60_000_000;
+pub(super) const NOON: i64 = (20_000 * 86_400 + 43_200) * 1_000_000;
+pub(super) const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 86_400_000_000;
 
 impl World {
@@ -40,7 +40,7 @@ impl World {
     }
 
     /// Tells that the odds of a match have changed.
-    async fn tell_match(&self, match_id: &str, status: v1::MatchStatus, event_time_micros: i64) {
+    pub(super) async fn tell_match(&self, match_id: &str, status: v1::MatchStatus, event_time_micros: i64) {
         let game = v1::Match {
             match_id: match_id.into(),
             home: "Arsenal".into(),
@@ -55,17 +55,21 @@ impl World {
         self.bus.publish(&subject, &game, &PublishOptions::default(), PATIENCE).await.expect("stored");
     }
 
-    async fn new_odds(&self, event_time_micros: i64) {
+    pub(super) async fn new_odds(&self, event_time_micros: i64) {
         self.tell_match(MATCH, v1::MatchStatus::Scheduled, event_time_micros).await;
     }
 }
 
 /// Starts workers that know every agent stored so far.
-async fn with_workers(count: usize, rig: &Rig) {
+pub(super) async fn with_workers(count: usize, rig: &Rig) {
+    with_workers_of(Config::default(), count, rig).await;
+}
+
+async fn with_workers_of(config: Config, count: usize, rig: &Rig) {
     for _ in 0..count {
         let worker = rig.lifecycle.context("agent-worker", Spans::default());
         let bus = Bus::connect(rig.server.url(), "agent-worker").await.expect("a connection");
-        tragen_agent_worker::run(worker, bus, Config::default()).await.expect("a started worker");
+        tragen_agent_worker::run(worker, bus, config.clone()).await.expect("a started worker");
     }
     rig.lifecycle.health().wait_ready("agent-worker").await;
 }
@@ -93,11 +97,13 @@ fn trades_of(proposals: &[v1::Proposal]) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn bettors_bet_on_new_odds_once_however_many_workers_hear_of_them() {
     let mut rig = rig(0).await;
+    let guard = Guard::start(&rig.world).await;
     rig.world.put_bettor("a1", "one", &[], 5).await;
     rig.world.put_bettor("a2", "two", &["EPL-2025", "EPL-2026-ARS"], 5).await;
     rig.world.put_bettor("bold", "three", &["EPL-2026"], 10).await;
     rig.world.put_bettor("other", "four", &["EPL-2025"], 5).await;
-    with_workers(3, &rig).await;
+    // Nothing is on its way for longer than the test waits.
+    with_workers_of(Config { proposal_valid_ms: 100, ..Config::default() }, 3, &rig).await;
     rig.world.new_odds(NOON).await;
     let first = orders(&mut rig, 3).await;
     assert_eq!(agents_of(&first), ["a1", "a2", "bold"]);
@@ -119,16 +125,23 @@ async fn bettors_bet_on_new_odds_once_however_many_workers_hear_of_them() {
     let more = rig.next(HANDED_ON).await;
     assert!(more.is_empty(), "one worker acts on odds: {more:?}");
     assert_eq!(rig.world.snapshots_asked.load(Ordering::SeqCst), 1, "one look for all agents of all workers");
+    assert_eq!(guard.asked.load(Ordering::SeqCst), 1, "one question for all accounts and contracts");
 
     // Later odds of the same day are the same trades, which the guard decides once; the next day's are others.
     rig.world.new_odds(NOON + 10 * MINUTE).await;
     assert_eq!(trades_of(&orders(&mut rig, 3).await), trades_of(&first));
+    // The guard has approved them, and the ledger has booked nothing of them: nobody bets again, whatever the slot.
+    guard.take(&first);
+    rig.world.new_odds(NOON + DAY).await;
+    let more = rig.next(HANDED_ON).await;
+    assert!(more.is_empty(), "an open order counts as held: {more:?}");
+    guard.forget();
     rig.world.new_odds(NOON + DAY).await;
     let next_day = orders(&mut rig, 3).await;
     assert!(trades_of(&next_day).is_disjoint(&trades_of(&first)), "another slot");
 
-    // Whoever holds some of the match lets it be.
-    rig.world.held_micros.store(5_000_000, Ordering::SeqCst);
+    // Whoever holds some of the match lets it be, booked or not.
+    guard.held_micros.store(5_000_000, Ordering::SeqCst);
     rig.world.new_odds(NOON + 2 * DAY).await;
     let more = rig.next(Duration::from_secs(1)).await;
     assert!(more.is_empty(), "{more:?}");
@@ -136,8 +149,29 @@ async fn bettors_bet_on_new_odds_once_however_many_workers_hear_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bet_that_nobody_has_decided_yet_counts_as_held() {
+    let mut rig = rig(0).await;
+    let guard = Guard::start(&rig.world).await;
+    rig.world.put_bettor("a1", "one", &[], 5).await;
+    with_workers_of(Config { proposal_valid_ms: 60_000, ..Config::default() }, 1, &rig).await;
+    rig.world.new_odds(NOON).await;
+    let first = orders(&mut rig, 1).await;
+    // Two slots on, and the guard has not come to it: it knows of no order.
+    assert!(guard.open().is_empty());
+    rig.world.new_odds(NOON + DAY).await;
+    rig.world.new_odds(NOON + 2 * DAY).await;
+    let more = rig.next(HANDED_ON).await;
+    assert!(more.is_empty(), "{more:?}");
+    // The same slot is the same trade, which may be sent again.
+    rig.world.new_odds(NOON + MINUTE).await;
+    assert_eq!(trades_of(&orders(&mut rig, 1).await), trades_of(&first));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_bets_once_the_ball_rolls_and_one_account_bets_once() {
     let mut rig = rig(0).await;
+    Guard::start(&rig.world).await;
     rig.world.put_bettor("a1", "fund", &[], 5).await;
     rig.world.put_bettor("a2", "fund", &[], 7).await;
     with_workers(1, &rig).await;
@@ -157,6 +191,7 @@ async fn nobody_bets_once_the_ball_rolls_and_one_account_bets_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_bettor_does_not_bet_and_one_without_a_place_neither() {
     let mut rig = rig(0).await;
+    Guard::start(&rig.world).await;
     for (agent, account) in [("a1", "one"), ("a2", "two"), ("a3", "three")] {
         rig.world.put_bettor(agent, account, &[], 5).await;
     }
@@ -176,16 +211,16 @@ async fn a_stopped_bettor_does_not_bet_and_one_without_a_place_neither() {
 #[tokio::test(flavor = "multi_thread")]
 async fn odds_in_the_hands_of_a_killed_worker_are_acted_on_by_another() {
     let mut rig = rig(0).await;
+    let guard = Guard::start(&rig.world).await;
     rig.world.put_bettor("a1", "one", &[], 5).await;
-    rig.world.is_ledger_alive.store(false, Ordering::SeqCst);
+    guard.is_dead.store(true, Ordering::SeqCst);
     let url = rig.server.url().to_owned();
     let dying = handover::worker(&rig.world.bus, url, Consumer::WorkerMatches).await;
     rig.world.new_odds(NOON).await;
-    let asked_for = rig.world.asked_for.clone();
-    handover::until("the odds are in hand", async || !asked_for.lock().expect("not poisoned").is_empty()).await;
+    handover::until("the odds are in hand", async || guard.asked.load(Ordering::SeqCst) > 0).await;
     dying.shutdown_background();
     with_workers(1, &rig).await;
-    rig.world.is_ledger_alive.store(true, Ordering::SeqCst);
+    guard.is_dead.store(false, Ordering::SeqCst);
     let started = Instant::now();
     assert_eq!(order_of(&rig.next_one().await).agent_id, "a1");
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());

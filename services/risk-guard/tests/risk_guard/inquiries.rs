@@ -1,6 +1,6 @@
 //! What the guard would say to an order is what it then says, and asking changes nothing.
 
-use crate::rig::{HOME, ONE, PATIENCE, Rig, buy, eventually, trade_of};
+use crate::rig::{HOME, ONE, PATIENCE, Rig, buy, eventually, order, trade_of};
 use std::time::{Duration, Instant};
 use tragen_bus::Ask;
 use tragen_contracts::v1::{self, risk_answer::Answer, risk_question::Question};
@@ -16,7 +16,7 @@ async fn ask(rig: &Rig, question: Question) -> Answer {
     }
 }
 
-fn order(contracts: i64, limit_price_micros: i64) -> v1::WhatIfRequest {
+fn wanted(contracts: i64, limit_price_micros: i64) -> v1::WhatIfRequest {
     v1::WhatIfRequest {
         instrument_id: HOME.into(),
         side: v1::Side::Buy.into(),
@@ -40,16 +40,16 @@ async fn a_what_if_says_what_the_decision_then_says() {
     let mut rig = Rig::start().await;
     let guard = rig.guard().await;
     // 1,000 pays for 10 and for no more than some 1,800 at 0.52 and its fee.
-    let allowed = what_if(&rig, "alice", order(10, 520_000)).await;
+    let allowed = what_if(&rig, "alice", wanted(10, 520_000)).await;
     assert_eq!((allowed.verdict(), allowed.denial.as_ref()), (v1::WhatIfVerdict::Allow, None));
     assert!(allowed.checks.len() > 10 && allowed.checks.iter().all(|check| check.is_passed), "{:?}", allowed.checks);
-    let scaled = what_if(&rig, "alice", order(5_000, 520_000)).await;
+    let scaled = what_if(&rig, "alice", wanted(5_000, 520_000)).await;
     let denial = scaled.denial.clone().expect("a denial");
     assert_eq!((scaled.verdict(), denial.code()), (v1::WhatIfVerdict::Scale, v1::DenialCode::InsufficientFunds));
     let largest = scaled.largest_quantity_micros / ONE;
     assert!((1_700..1_923).contains(&largest), "{largest}");
     assert!(scaled.allowances.iter().any(|own| own.code() == v1::DenialCode::InsufficientFunds), "{scaled:?}");
-    let unknown = what_if(&rig, "nobody", order(1, 520_000)).await;
+    let unknown = what_if(&rig, "nobody", wanted(1, 520_000)).await;
     let code = unknown.denial.map(|denial| denial.code());
     assert_eq!((unknown.verdict, code), (v1::WhatIfVerdict::Reject.into(), Some(v1::DenialCode::NoBalance)));
 
@@ -94,6 +94,60 @@ async fn an_account_is_told_with_fills_that_are_not_booked_yet() {
     let asked = v1::AccountRiskQuestion { account_id: "a b".into(), currency: "USD".into() };
     let Answer::Error(error) = ask(&rig, Question::AccountRisk(asked)).await else { panic!("no id") };
     assert_eq!(error.code, 3, "{error:?}");
+    guard.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn standings_tell_open_orders_and_fills_before_the_ledger_has_booked_them() {
+    let mut rig = Rig::start().await;
+    let guard = rig.guard().await;
+    let standings = async |rig: &Rig, accounts: &[&str], instruments: &[String]| {
+        let asked = v1::StandingsQuestion {
+            account_ids: accounts.iter().map(ToString::to_string).collect(),
+            instrument_ids: instruments.to_vec(),
+            currency: "USD".into(),
+        };
+        ask(rig, Question::Standings(asked)).await
+    };
+    let contracts = [HOME.to_owned(), "EPL-2026-ARS-MCI-DRAW".to_owned()];
+    let all = ["nobody", "alice", "alice"];
+    let told = async |rig: &Rig| {
+        let Answer::Standings(told) = standings(rig, &all, &contracts).await else { panic!("refused") };
+        // Once for each account; nobody has no wallet.
+        let [own] = <[v1::Standing; 1]>::try_from(told.standings).expect("one");
+        assert_eq!(own.account_id, "alice");
+        own
+    };
+    let before = told(&rig).await;
+    assert_eq!((before.positions.len(), before.orders.len()), (0, 0));
+    assert_eq!((before.cash_micros, before.available_micros), (1_000 * ONE, 1_000 * ONE));
+    let mut resting = order("rests", v1::Side::Buy, 10, 400_000, v1::TimeInForce::Gtc);
+    if let Some(v1::proposal::Kind::Order(own)) = &mut resting.kind {
+        own.agent_id = "m1".into();
+    }
+    let (taking, trade) = (buy("takes", 10, 520_000), trade_of(&resting));
+    let taken = trade_of(&taking);
+    rig.propose(vec![resting, taking]).await;
+    rig.outcomes.of(&taken).await;
+    rig.outcomes.until(|own| own.last(&trade).is_some_and(|own| own.status() == v1::TradeStatus::Working)).await;
+    let own = told(&rig).await;
+    let expected = v1::StandingPosition { instrument_id: HOME.into(), quantity_micros: 10 * ONE };
+    assert_eq!(own.positions, [expected]);
+    let [open] = own.orders.as_slice() else { panic!("{own:?}") };
+    assert_eq!((open.trade_id.as_str(), open.agent_id.as_str(), open.side()), (trade.as_str(), "m1", v1::Side::Buy));
+    assert_eq!((open.limit_price_micros, open.open_quantity_micros), (400_000, 10 * ONE));
+    // Ten at 0.40 are held, and their fee.
+    assert!(own.available_micros <= own.cash_micros - 4 * ONE, "{own:?}");
+
+    let refused = async |accounts: &[&str], instruments: &[String]| {
+        let Answer::Error(error) = standings(&rig, accounts, instruments).await else { panic!("answered") };
+        (error.code, error.reason)
+    };
+    assert_eq!(refused(&["a b"], &contracts).await, (3, "ID_BAD_CHARSET".to_owned()));
+    assert_eq!(refused(&["alice"], &["a b".to_owned()]).await, (3, "ID_BAD_CHARSET".to_owned()));
+    assert_eq!(refused(&["alice"; 501], &contracts).await, (3, "ITEMS_OUT_OF_BOUNDS".to_owned()));
+    assert_eq!(refused(&["alice"], &vec![HOME.to_owned(); 101]).await, (3, "ITEMS_OUT_OF_BOUNDS".to_owned()));
     guard.stop().await;
     rig.stop().await;
 }
