@@ -1,10 +1,11 @@
-//! What an order of a configured agent is called and how it is explained: functions of agent, bar and signal, or of
-//! agent, match and slot, so every worker says the same, and a replay of bars says it again.
+//! What an order of a configured agent is called and how it is explained: functions of agent, bar and signal, of agent,
+//! match and slot, or of agent, contract, slot and side, so every worker says the same, and a replay of bars says it again.
 
 use tragen_domain::{
     agents::{personality::AnalysisStyle, signal::Signal},
     id::{InstrumentId, MatchId},
     market::Timeframe,
+    order::Side,
     time::Timestamp,
 };
 use uuid::{Builder, Uuid};
@@ -19,6 +20,16 @@ pub fn request_id(agent: &str, timeframe: Timeframe, instrument: &InstrumentId, 
 #[must_use]
 pub fn bet_request_id(agent: &str, timeframe: Timeframe, game: &MatchId, slot: Timestamp) -> Uuid {
     named(&format!("{agent}-{}-{game}", timeframe.as_str()), slot)
+}
+
+/// The same of one side of a quote on a contract, made in the slot of a timeframe that begins at `slot`.
+#[must_use]
+pub fn quote_request_id(agent: &str, (timeframe, slot): (Timeframe, Timestamp), contract: &str, side: Side) -> Uuid {
+    let side = match side {
+        Side::Buy => "bid",
+        Side::Sell => "ask",
+    };
+    named(&format!("{agent}-{}-{contract}-{side}", timeframe.as_str()), slot)
 }
 
 fn named(name: &str, start: Timestamp) -> Uuid {

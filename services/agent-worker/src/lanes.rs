@@ -209,6 +209,8 @@ impl Handler {
         let (agent, outcome) = match &decision {
             Decision::Order(order) => (order.agent.clone(), "order"),
             Decision::Nothing(no_trade) => (no_trade.agent.clone(), "nothing"),
+            // No request is decided so.
+            Decision::Cancel(_) => (String::new(), "cancel"),
         };
         span.set("agent.kind", agent.clone());
         debug!(trace_id = span.trace_id(), trade.id = key.trade_id, "{agent} proposes {outcome} for {}", key.trade_id);

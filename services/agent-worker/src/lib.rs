@@ -16,6 +16,7 @@ mod control;
 mod holdings;
 mod lanes;
 mod mandate;
+mod market_making;
 mod market_view;
 mod match_bets;
 pub mod match_wish;

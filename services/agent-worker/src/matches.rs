@@ -1,12 +1,12 @@
 //! Who acts when a match is told again, because its odds or its score have changed: one worker claims it (`claims.rs`),
-//! lets the bettors bet, and acknowledges it when they are through.
+//! lets the bettors bet and the market makers quote, and acknowledges it when both are through.
 
 use crate::{
     analysis,
     autonomous::{Parts, now},
     claims::{Claims, End},
     config::Config,
-    match_bets, metrics,
+    market_making, match_bets, metrics,
     standings::Sent,
 };
 use ::metrics::counter;
@@ -57,15 +57,27 @@ pub(crate) fn start(
         context: context.clone(),
         bus: bus.clone(),
         config: Arc::clone(config),
+        parts: parts.clone(),
+        analysis: Arc::clone(analysis),
+        sent: Sent::default(),
+    });
+    let quotes = Arc::new(market_making::Desk {
+        context: context.clone(),
+        bus: bus.clone(),
+        config: Arc::clone(config),
         parts,
         analysis: Arc::clone(analysis),
         sent: Sent::default(),
     });
     let act = move |told: v1::Match| -> BoxFuture<'static, End> {
-        let bets = Arc::clone(&bets);
+        let (bets, quotes) = (Arc::clone(&bets), Arc::clone(&quotes));
         async move {
             let Some(told) = Told::parse(&told) else { return End::Done };
-            bets.settle(&told).await
+            // Whoever is through does nothing new when the other one needs the match again.
+            match tokio::join!(bets.settle(&told), quotes.settle(&told)) {
+                (End::Done, End::Done) => End::Done,
+                (End::Open, _) | (_, End::Open) => End::Open,
+            }
         }
         .boxed()
     };

@@ -22,6 +22,8 @@ pub(crate) const TOO_LATE: &str = "agent_worker_too_late_total";
 pub(crate) const SIGNALS: &str = "agent_worker_signals_total";
 /// Orders proposed by configured agents.
 pub(crate) const AGENT_ORDERS: &str = "agent_worker_agent_orders_total";
+/// Quotes of market makers that were canceled.
+pub(crate) const QUOTES_WITHDRAWN: &str = "agent_worker_quotes_withdrawn_total";
 /// Steps of reductions proposed.
 pub(crate) const REDUCING_ORDERS: &str = "agent_worker_reducing_orders_total";
 /// Questions to agents, by kind and result.
@@ -53,6 +55,7 @@ pub(crate) fn describe() {
     describe_counter!(TOO_LATE, Unit::Count, "agents that could not act on a bar or odds before they were too old");
     describe_counter!(SIGNALS, Unit::Count, "signals that changed a target, by strategy");
     describe_counter!(AGENT_ORDERS, Unit::Count, "orders proposed by configured agents");
+    describe_counter!(QUOTES_WITHDRAWN, Unit::Count, "quotes of market makers that were canceled for new ones or for none");
     describe_counter!(REDUCING_ORDERS, Unit::Count, "steps of reductions proposed");
     describe_counter!(ADVICE, Unit::Count, "questions about trades, by what came of them");
     describe_counter!(ADVISOR_CALLS, Unit::Count, "calls of language models, by server and outcome");

@@ -21,6 +21,8 @@ pub(crate) enum Decision {
     Order(Box<v1::OrderProposed>),
     /// Nothing, and why.
     Nothing(v1::NoTrade),
+    /// An order of its own is to end, also while everything is halted.
+    Cancel(v1::CancelRequested),
 }
 
 /// Who proposes, and for whom.
@@ -122,8 +124,9 @@ impl Proposer {
             Decision::Order(order) if self.control.is_halted(&scopes) => {
                 Decision::denied(&order.agent, v1::DenialCode::TradingHalted, "trading was halted meanwhile")
             }
-            Decision::Order(_) | Decision::Nothing(_) => decision,
+            Decision::Order(_) | Decision::Nothing(_) | Decision::Cancel(_) => decision,
         };
+        let is_cancel = matches!(decision, Decision::Cancel(_));
         let is_order = matches!(decision, Decision::Order(_));
         let _held = is_order.then(|| self.control.hold(Thing::Proposal, scopes));
         let traceparent = span.traceparent();
@@ -133,7 +136,7 @@ impl Proposer {
         publish.set("messaging.operation.type", "send");
         publish.set("messaging.destination.template", "prop.{source}");
         let meta = v1::Meta {
-            event_id: format!("{}-proposal", key.trade_id),
+            event_id: format!("{}-{}", key.trade_id, if is_cancel { "cancel" } else { "proposal" }),
             traceparent: publish.traceparent(),
             causation_id: cause.event_id.clone(),
             occurred_at_micros: clock::now_micros(),
@@ -142,6 +145,7 @@ impl Proposer {
         let kind = match decision {
             Decision::Order(order) => v1::proposal::Kind::Order(*order),
             Decision::Nothing(no_trade) => v1::proposal::Kind::NoTrade(no_trade),
+            Decision::Cancel(cancel) => v1::proposal::Kind::Cancel(cancel),
         };
         let proposal = v1::Proposal { meta: Some(meta), key: Some(key), kind: Some(kind) };
         self.proposals.publish(proposal, publish.traceparent()).await?;

@@ -128,6 +128,11 @@ impl Registry {
         self.roster.read().unwrap_or_else(PoisonError::into_inner).bettors_on(game)
     }
 
+    /// Who quotes contracts on matches, sorted by id.
+    pub(crate) fn makers(&self) -> Vec<Arc<ConfiguredAgent>> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner).makers().to_vec()
+    }
+
     /// Enabled agents whose scopes `is_meant` says yes to.
     pub(crate) fn count(&self, is_meant: impl Fn(&[Scoped]) -> bool) -> usize {
         let roster = self.roster.read().unwrap_or_else(PoisonError::into_inner);

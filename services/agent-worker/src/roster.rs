@@ -29,7 +29,8 @@ pub struct ConfiguredAgent {
     pub pool: PoolId,
     /// Its rules and how bold it is.
     pub personality: Personality,
-    /// What it may trade; of a bettor beginnings of match ids, none for every match.
+    /// What it may trade; of a bettor beginnings of match ids, none for every match; of a market maker contracts or
+    /// beginnings of their ids.
     pub instruments: Box<[InstrumentId]>,
     /// Length of its bars.
     pub timeframe: Timeframe,
@@ -51,6 +52,8 @@ pub struct Roster {
     on_series: QuickMap<Series, Arc<Vec<Audience>>>,
     /// Those that bet on matches, sorted by id.
     bettors: Vec<Arc<ConfiguredAgent>>,
+    /// Those that quote contracts on matches, sorted by id.
+    makers: Vec<Arc<ConfiguredAgent>>,
     names: Names,
 }
 
@@ -81,15 +84,26 @@ impl Roster {
         self.bettors.iter().filter(is_theirs).cloned().collect()
     }
 
+    /// Who quotes contracts on matches, sorted by id.
+    #[must_use]
+    pub fn makers(&self) -> &[Arc<ConfiguredAgent>] {
+        &self.makers
+    }
+
     /// Every enabled agent, in no order.
     pub fn agents(&self) -> impl Iterator<Item = &Arc<ConfiguredAgent>> {
         self.agents.values()
     }
 
     fn insert(&mut self, agent: Arc<ConfiguredAgent>) {
-        if agent.personality.style() == AnalysisStyle::Value {
-            if let Err(at) = self.bettors.binary_search_by(|other| other.id.cmp(&agent.id)) {
-                self.bettors.insert(at, Arc::clone(&agent));
+        let on_matches = match agent.personality.style() {
+            AnalysisStyle::Value => Some(&mut self.bettors),
+            AnalysisStyle::MarketMaker => Some(&mut self.makers),
+            AnalysisStyle::Scalper | AnalysisStyle::Swing | AnalysisStyle::Conservative => None,
+        };
+        if let Some(those) = on_matches {
+            if let Err(at) = those.binary_search_by(|other| other.id.cmp(&agent.id)) {
+                those.insert(at, Arc::clone(&agent));
             }
             self.agents.insert(agent.id.clone(), agent);
             return;
@@ -113,8 +127,10 @@ impl Roster {
 
     fn remove(&mut self, key: &str) {
         let Some(agent) = self.agents.remove(key) else { return };
-        if let Ok(at) = self.bettors.binary_search_by(|other| other.id.cmp(&agent.id)) {
-            self.bettors.remove(at);
+        for those in [&mut self.bettors, &mut self.makers] {
+            if let Ok(at) = those.binary_search_by(|other| other.id.cmp(&agent.id)) {
+                those.remove(at);
+            }
         }
         for instrument in &agent.instruments {
             let series = (instrument.clone(), agent.timeframe);
@@ -246,6 +262,12 @@ mod tests {
         };
         assert_eq!([told(&roster, "EPL-2026-ARS-MCI"), told(&roster, "EPL-2027-ARS-MCI")], ["a c", "a b"]);
         assert_eq!(self::told(&roster, "EPL-2026"), ["Scalper: d"]);
+        assert!(roster.makers().is_empty());
+        roster.take("m", Some(&agent("m", v1::Strategy::MarketMaker, &["EPL-2026"]))).expect("usable");
+        let makers: Vec<_> = roster.makers().iter().map(|agent| agent.id.to_string()).collect();
+        assert_eq!((makers, self::told(&roster, "EPL-2026")), (vec!["m".to_owned()], vec!["Scalper: d".to_owned()]));
+        roster.take("m", None).expect("gone");
+        assert!(roster.makers().is_empty());
         assert_eq!(roster.take("c", Some(&agent("c", v1::Strategy::Scalper, &["X"]))), Ok(()));
         assert_eq!(roster.take("a", None), Ok(()));
         assert_eq!([told(&roster, "EPL-2026-ARS-MCI"), told(&roster, "EPL-2027-ARS-MCI")], ["", "b"]);

@@ -11,7 +11,7 @@ use std::{
 use tracing::debug;
 use tragen_bus::{Ask, Bus};
 use tragen_contracts::v1::{self, risk_answer::Answer, risk_question::Question};
-use tragen_domain::{agents::bettor::OnItsWay, id::AccountId, time::Timestamp};
+use tragen_domain::{agents::bettor::OnItsWay, id::AccountId, money::Quantity, time::Timestamp};
 
 /// Accounts of one question.
 const ACCOUNTS_A_QUESTION: usize = 500;
@@ -75,6 +75,12 @@ pub(crate) fn cash(standing: &v1::Standing) -> f64 {
     as_units(standing.cash_micros)
 }
 
+/// What is held of an instrument.
+pub(crate) fn position(standing: &v1::Standing, instrument_id: &str) -> Quantity {
+    let own = standing.positions.iter().find(|own| own.instrument_id == instrument_id);
+    Quantity::from_micros(own.map_or(0, |own| own.quantity_micros))
+}
+
 /// Orders of this worker that the guard may not have decided yet, by account and what they are about: neither the guard
 /// nor the ledger can tell of them. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +109,15 @@ impl Sent {
         }
     }
 
+    /// The guard has decided the order of a trade: from now on it tells of it itself.
+    pub(crate) fn forget(&self, (account, about): (&AccountId, &str), trade_id: &str) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (account.clone(), about.to_owned());
+        if last.get(&key).is_some_and(|sending| sending.trade_id == trade_id) {
+            last.remove(&key);
+        }
+    }
+
     /// The last order of the account about it, unless it was that of `trade_id`: sent again, that one stays one trade.
     pub(crate) fn of_other(&self, (account, about): (&AccountId, &str), trade_id: &str) -> OnItsWay {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,6 +142,10 @@ mod tests {
         assert!(!is_on_its_way(&account, "M", "t1"), "the same trade again");
         assert!(is_on_its_way(&account, "M", "t2"));
         assert!(!is_on_its_way(&account, "N", "t2") && !is_on_its_way(&other, "M", "t2"));
+        sent.forget((&account, "M"), "t2");
+        assert!(is_on_its_way(&account, "M", "t2"), "another trade was decided");
+        sent.forget((&account, "M"), "t1");
+        assert!(!is_on_its_way(&account, "M", "t2"));
         sent.note((&account, "M"), "t2", now().plus_millis(-1));
         assert!(!is_on_its_way(&account, "M", "t3"), "the guard denies it from now on");
     }

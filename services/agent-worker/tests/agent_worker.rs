@@ -17,6 +17,8 @@ mod chat_server;
 mod guard;
 #[path = "agent_worker/handover.rs"]
 mod handover;
+#[path = "agent_worker/market_making.rs"]
+mod market_making;
 #[path = "agent_worker/news.rs"]
 mod news;
 

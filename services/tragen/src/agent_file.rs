@@ -380,8 +380,6 @@ instruments = [\"GBPUSD\"]
         assert_eq!(decode("f.toml", &latin).expect_err("refused").to_string(), "f.toml:6: is not UTF-8");
         assert_eq!(said("enabled = 1"), "f.toml:6: enabled: true or false");
         assert_eq!(said("pool = \"a b\""), "f.toml:6: pool: at most 64 letters, digits, '-' and '_'");
-        let maker = said("strategy = \"market_maker\"");
-        assert!(maker.starts_with("f.toml:6: strategy: market makers cannot be enabled: "), "{maker}");
         assert_eq!(said(GOOD), "f.toml:7: id: \"a\" is the agent of line 2 already");
         assert!(said("id = \"b\"").starts_with("f.toml:6: "), "a key that comes twice: {}", said("id = \"b\""));
         assert!(said("id = ").starts_with("f.toml:6: "), "{}", said("id = "));
@@ -408,9 +406,7 @@ instruments = [\"GBPUSD\"]
             account_id: "fund".to_owned(),
             instrument_ids: vec!["GBPUSD".to_owned(), "EURUSD".to_owned()],
             pool: if number.is_multiple_of(2) { String::new() } else { "testing".to_owned() },
-            // Market makers are kept, not enabled.
-            is_enabled: !number.is_multiple_of(3)
-                && Template::ALL[number % Template::ALL.len()] != Template::MarketMaking,
+            is_enabled: !number.is_multiple_of(3),
             ..from_template(Template::ALL[number % Template::ALL.len()])
         };
         let agents: Vec<v1::Agent> = (0..AGENTS_MAX).map(agent).collect();

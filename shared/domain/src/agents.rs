@@ -17,7 +17,7 @@
 //! | [`implied_goals`] | how many goals did the odds expect? |
 //! | [`live_trading`], [`reducing`] | liveTradingAgent: keep, leave or hedge in play; how is a position reduced on command? |
 //! | [`scanner`] | scannerAgent: which contracts together cost less than they pay for certain? |
-//! | [`market_maker`] | tradingAgent: at which two prices is a contract quoted? |
+//! | [`market_maker`], [`quoting`] | tradingAgent: at which two prices is a contract quoted? which of its quotes does an agent take out? |
 //! | [`epl_portfolio`] | eplPortfolioAgent: what does a book of matches risk, and what should be reduced? |
 //! | [`exclusive_kelly`] | which stakes on outcomes that exclude each other make capital grow fastest? |
 //! | [`top_of_book`], [`venue_fee`] | can this book be traded on? what does the venue charge to the last digit? |
@@ -68,6 +68,7 @@ mod outlier;
 pub mod personality;
 pub mod plain_text;
 pub mod pool_metrics;
+pub mod quoting;
 pub mod rebalance;
 pub mod reducing;
 pub mod research;

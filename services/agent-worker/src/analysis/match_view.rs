@@ -79,7 +79,7 @@ pub(crate) fn scouted<'a>(snapshot: &v1::MatchSnapshot, books: &'a [Book], now: 
 }
 
 /// The best of both sides of the contract of an outcome at the wall clock `now`.
-pub(super) fn top_of_book(snapshot: &v1::MatchSnapshot, outcome: Outcome, now: Timestamp) -> Option<TopOfBook> {
+pub(crate) fn top_of_book(snapshot: &v1::MatchSnapshot, outcome: Outcome, now: Timestamp) -> Option<TopOfBook> {
     let quote = quote(snapshot, outcome)?;
     let offer = |price: i64, size: i64| (price > 0).then(|| Offer { price: as_units(price), size: as_units(size) });
     Some(TopOfBook {

@@ -62,17 +62,15 @@ async fn an_agent_is_only_replaced_in_the_version_that_was_read() {
     let greedy = v1::Agent { max_trades_per_day: 10_001, ..agent("a2", "fund") };
     expect_refusal("too many trades", put(greedy).await, InvalidArgument, "MAX_TRADES_TOO_MANY");
 
-    // Nothing runs market makers, so none is enabled; one that is off may be kept.
-    let maker = |is_enabled| v1::Agent {
+    let maker = v1::Agent {
         strategy: v1::Strategy::MarketMaker.into(),
         instrument_ids: vec!["EPL-2026-ARS-MCI-HOME".into()],
-        is_enabled,
+        is_enabled: true,
         ..agent("a3", "fund")
     };
-    expect_refusal("a market maker", put(maker(true)).await, InvalidArgument, "STRATEGY_NOT_RUN");
-    let kept = put(maker(false)).await.expect("stored");
-    let enabled = v1::Agent { is_enabled: true, ..kept };
-    expect_refusal("a market maker enabled later", put(enabled).await, InvalidArgument, "STRATEGY_NOT_RUN");
+    assert!(put(maker.clone()).await.expect("stored").is_enabled);
+    let nowhere = v1::Agent { instrument_ids: Vec::new(), ..maker };
+    expect_refusal("a market maker of nothing", put(nowhere).await, InvalidArgument, "INSTRUMENT_MISSING");
     let bettor = v1::Agent { strategy: v1::Strategy::Value.into(), instrument_ids: vec![], ..agent("a4", "fund") };
     put(bettor).await.expect("a bettor names no match and bets on all");
 }

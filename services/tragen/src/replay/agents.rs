@@ -24,7 +24,7 @@ use tragen_domain::{
 };
 use uuid::Uuid;
 
-/// The shared agent that trades bars; the others of configured agents bet on odds.
+/// The shared agent that trades bars, and quotes on odds; the others of configured agents bet on odds.
 const TRADING_AGENT: &str = "tradingAgent";
 /// Where the beginning of a series is gone, the second start of the rules: so many bars after the first.
 const SECOND_START: usize = 360;
@@ -62,7 +62,7 @@ pub(crate) struct MadeAgain {
     pub(crate) orders: u64,
     /// Not compared: their bar is not there any more, or those before it are not.
     pub(crate) without_bars: u64,
-    /// Not compared: bets on the odds of matches, which no stream keeps.
+    /// Not compared: bets and quotes on the odds of matches, which no stream keeps.
     pub(crate) on_odds: u64,
 }
 
@@ -95,7 +95,8 @@ impl Decisions {
             if own.agent_id.is_empty() {
                 continue;
             }
-            if own.agent != TRADING_AGENT {
+            // Bars make no quotes: those are made on odds.
+            if own.agent != TRADING_AGENT || terms.is_post_only {
                 self.on_odds += 1;
                 continue;
             }

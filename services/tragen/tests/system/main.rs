@@ -9,6 +9,7 @@ mod drills;
 mod halts;
 mod history;
 mod poison;
+mod quotes;
 mod repeats;
 mod rig;
 mod traces;

@@ -34,7 +34,6 @@ pub fn agent_fields(agent: &v1::Agent) -> AgentFields<'_> {
     AgentFields {
         agent_id: &agent.agent_id,
         strategy: style_of(agent.strategy()),
-        is_enabled: agent.is_enabled,
         instrument_ids: &agent.instrument_ids,
         timeframe: &agent.timeframe,
         risk_tolerance: agent.risk_tolerance,

@@ -15,9 +15,8 @@ pub struct AgentFields<'a> {
     pub agent_id: &'a str,
     /// Its strategy, if a known one is set.
     pub strategy: Option<AnalysisStyle>,
-    /// Whether it is to trade.
-    pub is_enabled: bool,
-    /// What it may trade; of a value agent beginnings of match ids, none for every match.
+    /// What it may trade; of a value agent beginnings of match ids, none for every match; of a market maker contracts on
+    /// matches, or beginnings of their ids.
     pub instrument_ids: &'a [String],
     /// Length of its bars.
     pub timeframe: &'a str,
@@ -36,10 +35,6 @@ const INSTRUMENTS_MAX: usize = 100;
 /// Most accepted orders a UTC day that an agent may ask for; the limit of a personality.
 pub const TRADES_PER_DAY_MAX: i32 = 10_000;
 
-/// Why no market maker is enabled.
-const NO_MARKET_MAKERS: &str =
-    "market makers cannot be enabled: the venue has no post-only orders to quote with; store it with enabled = false";
-
 /// Checks all fields of a configured agent.
 ///
 /// # Errors
@@ -52,12 +47,8 @@ pub fn check_agent(agent: &AgentFields<'_>) -> Result<(), Vec<Violation>> {
     } else if AgentId::new(agent.agent_id).is_err() {
         refuse("agent.agent_id", Reason::AgentIdInvalid, "at most 64 letters, digits, '-' and '_'");
     }
-    match agent.strategy {
-        None => refuse("agent.strategy", Reason::StrategyMissing, "a known strategy is needed"),
-        Some(AnalysisStyle::MarketMaker) if agent.is_enabled => {
-            refuse("agent.strategy", Reason::StrategyNotRun, NO_MARKET_MAKERS);
-        }
-        Some(_) => {}
+    if agent.strategy.is_none() {
+        refuse("agent.strategy", Reason::StrategyMissing, "a known strategy is needed");
     }
     if agent.instrument_ids.is_empty() && agent.strategy != Some(AnalysisStyle::Value) {
         refuse("agent.instrument_ids", Reason::InstrumentMissing, "at least one instrument is needed");
@@ -108,7 +99,6 @@ mod tests {
         AgentFields {
             agent_id: "swing-7",
             strategy: Some(AnalysisStyle::Swing),
-            is_enabled: true,
             instrument_ids: instruments,
             timeframe: "4h",
             risk_tolerance: 5,
@@ -143,21 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_nothing_runs_is_not_enabled_and_only_a_bettor_names_no_instrument() {
-        let instruments = vec!["GBPUSD".to_owned()];
-        let check = |strategy, is_enabled, instruments: &[String], expected: &[Reason]| {
-            let agent = AgentFields { strategy: Some(strategy), is_enabled, ..good(instruments) };
+    fn every_strategy_is_run_and_only_a_bettor_names_no_instrument() {
+        let instruments = vec!["EPL-2026-ARS-MCI-HOME".to_owned()];
+        let check = |strategy, instruments: &[String], expected: &[Reason]| {
+            let agent = AgentFields { strategy: Some(strategy), ..good(instruments) };
             let violations = check_agent(&agent).err().unwrap_or_default();
             let reasons: Vec<Reason> = violations.iter().map(|violation| violation.reason).collect();
             assert_eq!(reasons, expected, "{strategy:?}");
         };
         for style in AnalysisStyle::ALL {
-            let is_run = style != AnalysisStyle::MarketMaker;
-            check(style, true, &instruments, if is_run { &[] } else { &[Reason::StrategyNotRun] });
-            check(style, false, &instruments, &[]);
+            check(style, &instruments, &[]);
+            let is_named = style != AnalysisStyle::Value;
+            check(style, &[], if is_named { &[Reason::InstrumentMissing] } else { &[] });
         }
-        check(AnalysisStyle::Value, true, &[], &[]);
-        check(AnalysisStyle::Scalper, true, &[], &[Reason::InstrumentMissing]);
     }
 
     #[test]
@@ -167,7 +155,6 @@ mod tests {
         let bad = AgentFields {
             agent_id: "a.b",
             strategy: None,
-            is_enabled: true,
             instrument_ids: &[],
             timeframe: "3m",
             risk_tolerance: 11,

@@ -91,8 +91,6 @@ pub enum Reason {
     AgentIdInvalid,
     /// No strategy.
     StrategyMissing,
-    /// A strategy that nothing runs yet, of an agent that is to trade.
-    StrategyNotRun,
     /// Not an account.
     AccountInvalid,
     /// Not the name of a pool.
@@ -201,7 +199,6 @@ impl Reason {
             Self::AgentIdMissing => "AGENT_ID_MISSING",
             Self::AgentIdInvalid => "AGENT_ID_INVALID",
             Self::StrategyMissing => "STRATEGY_MISSING",
-            Self::StrategyNotRun => "STRATEGY_NOT_RUN",
             Self::AccountInvalid => "ACCOUNT_INVALID",
             Self::PoolInvalid => "POOL_INVALID",
             Self::TimeframeInvalid => "TIMEFRAME_INVALID",

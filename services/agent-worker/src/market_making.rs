@@ -1,0 +1,358 @@
+//! Configured agents quoting contracts on matches. When a match is told again, one worker (`matches.rs`) asks the guard
+//! what each agent has in the book and holds, takes out what must go, and puts in what is missing: rules of the domain
+//! (`quoting.rs`, `market_maker.rs`). Quotes are post-only and end by themselves when nobody looks after them.
+//!
+//! An order is named by agent, contract, slot and side, so whoever quotes a second time changes nothing; what is taken
+//! out is what the guard says is there, whichever worker has put it in.
+
+use crate::{
+    analysis::{self, NoSnapshot, match_view},
+    autonomous::{Parts, now},
+    bar_order::quote_request_id,
+    claims::End,
+    config::Config,
+    control::Permission,
+    matches::Told,
+    metrics,
+    order::{TRADING_AGENT, order_id},
+    proposal::{Decision, NotProposed, Origin, agents_key},
+    roster::ConfiguredAgent,
+    standings::{self, Sent, Standings, Wanted},
+};
+use ::metrics::{counter, histogram};
+use futures::{StreamExt as _, stream};
+use opentelemetry::trace::SpanKind;
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tracing::debug;
+use tragen_bus::{Bus, usage::Work};
+use tragen_contracts::{convert, v1};
+use tragen_domain::{
+    agents::{
+        bettor::slot,
+        devig::DevigMethod,
+        fair_line::{Outcome, fair_line},
+        market_maker::{MarketMakerRules, QuotedMarket, quote},
+        quoting::{OwnQuote, Revision, Seat, WantedQuote, inventory, life_ms, lot, may_be_of, revise, wanted},
+        scout::MatchPhase,
+    },
+    id::AccountId,
+    market::MatchStatus,
+    money::Price,
+    order::{OrderPrice, OrderTerms, Side, TimeInForce},
+    time::Timestamp,
+};
+use tragen_host::{Context, retry::Backoff};
+
+/// Where changes of matches become quotes.
+pub(crate) struct Desk {
+    pub(crate) context: Context,
+    pub(crate) bus: Bus,
+    pub(crate) config: Arc<Config>,
+    pub(crate) parts: Parts,
+    pub(crate) analysis: Arc<analysis::Desk>,
+    /// Quotes whose outcome nobody can tell yet.
+    pub(crate) sent: Sent,
+}
+
+/// One agent on one contract.
+#[derive(Debug, Clone)]
+struct Maker {
+    agent: Arc<ConfiguredAgent>,
+    outcome: Outcome,
+}
+
+/// One look at a match.
+struct Look<'a> {
+    told: &'a Told,
+    snapshot: &'a v1::MatchSnapshot,
+    /// The bookmakers' consensus; None where there is none.
+    fair: Option<[f64; 3]>,
+    standings: &'a Standings,
+    /// Cancels that are on their way: each is asked for once.
+    canceled: &'a Mutex<HashSet<String>>,
+}
+
+/// What became of one maker at one look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outlook {
+    /// Everything is as it should be, or on its way to it.
+    Settled,
+    /// Something must be gone first.
+    Waits,
+}
+
+impl Desk {
+    /// Works on a claimed match.
+    pub(crate) async fn settle(&self, told: &Told) -> End {
+        let mut agents = self.parts.registry.makers();
+        agents.retain(|agent| agent.instruments.iter().any(|own| may_be_of(own.as_str(), &told.game.id)));
+        // What a halt forbids the guard takes out itself.
+        agents.retain(|agent| !self.parts.control.is_halted(&agent.scopes()));
+        if agents.is_empty() || told.is_too_late(&self.config) {
+            return End::Done;
+        }
+        counter!(metrics::EVALUATIONS).increment(u64::try_from(agents.len()).unwrap_or(u64::MAX));
+        let of_agent = |agent: Arc<ConfiguredAgent>| {
+            Outcome::ALL.map(|outcome| Maker { agent: Arc::clone(&agent), outcome })
+        };
+        self.act(told, agents.into_iter().flat_map(of_agent).collect()).await
+    }
+
+    /// Those that wait for an end, are not answered, or whose order is not stored, are looked at again while the match is
+    /// young enough, each time on what is quoted then.
+    async fn act(&self, told: &Told, mut makers: Vec<Maker>) -> End {
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
+        let canceled = Mutex::default();
+        loop {
+            makers = self.try_all(makers, told, &canceled).await;
+            if makers.is_empty() {
+                return End::Done;
+            }
+            debug!("{} quotes of {} wait", makers.len(), told.game.id);
+            if told.is_too_late(&self.config) {
+                counter!(metrics::TOO_LATE).increment(u64::try_from(makers.len()).unwrap_or(u64::MAX));
+                return End::Done;
+            }
+            if self.context.is_stopping() || self.parts.control.permission() == Permission::GuardSilent {
+                return End::Open;
+            }
+            backoff.wait().await;
+        }
+    }
+
+    /// One attempt for all of them; gives back those that are not through.
+    async fn try_all(&self, makers: Vec<Maker>, told: &Told, canceled: &Mutex<HashSet<String>>) -> Vec<Maker> {
+        let span = self.context.spans.start("quote md.match.{match}", SpanKind::Internal, "");
+        let traceparent = span.traceparent();
+        let snapshot = match self.analysis.snapshot(told.game.id.as_str(), &traceparent).await {
+            Ok(snapshot) => snapshot,
+            Err(NoSnapshot::Unknown(_)) => return Vec::new(),
+            Err(NoSnapshot::Silent(_)) => return makers,
+        };
+        let started = Instant::now();
+        let makers = quoting(makers, &snapshot);
+        let accounts = makers.iter().map(|maker| maker.agent.account.clone()).collect();
+        let timeout = Duration::from_millis(self.config.question_timeout_ms);
+        let asked = Wanted { instruments: &snapshot.instruments, timeout, traceparent: &traceparent };
+        let standings = standings::read(&self.bus, accounts, &asked).await;
+        let books = match_view::books(&snapshot.books);
+        let fair = fair_line(&books, DevigMethod::Shin).ok().map(|line| line.probabilities);
+        let look = &Look { told, snapshot: &snapshot, fair, standings: &standings, canceled };
+        let looked = stream::iter(makers).map(|maker| async move {
+            let outlook = self.revise(&maker, look).await;
+            if let Err(error) = &outlook {
+                debug!("agent {}: {error}", maker.agent.id);
+            }
+            (maker, outlook.is_ok_and(|outlook| outlook == Outlook::Settled))
+        });
+        let open = looked
+            .buffer_unordered(self.config.agents_at_once_max)
+            .filter_map(|(maker, is_settled)| std::future::ready((!is_settled).then_some(maker)));
+        let open = open.collect().await;
+        self.parts.usage.add(TRADING_AGENT, Work { messages: 1, ..Work::default() });
+        histogram!(metrics::SIGNAL_SECONDS).record(started.elapsed().as_secs_f64());
+        open
+    }
+
+    /// Takes out what must go, or puts in what is missing.
+    async fn revise(&self, maker: &Maker, look: &Look<'_>) -> Result<Outlook, NotProposed> {
+        let agent = &maker.agent;
+        let Some(contract) = match_view::contract(look.snapshot, maker.outcome) else { return Ok(Outlook::Settled) };
+        if self.parts.control.is_halted(&[(v1::ScopeKind::Instrument, contract.instrument_id.clone())]) {
+            return Ok(Outlook::Settled);
+        }
+        let standing = match look.standings.get(&agent.account) {
+            Some(Some(standing)) => standing,
+            // Without a wallet there is nothing to quote with.
+            Some(None) => return Ok(Outlook::Settled),
+            None => return Ok(Outlook::Waits),
+        };
+        let is_own = |order: &&v1::StandingOrder| {
+            order.agent_id == agent.id.as_str() && order.instrument_id == contract.instrument_id
+        };
+        let keys = [Side::Buy, Side::Sell].map(|side| key_of(agent, contract, look.told, side));
+        let quotes = standing.orders.iter().filter(is_own);
+        let (in_book, own): (Vec<&v1::StandingOrder>, Vec<OwnQuote>) =
+            quotes.filter_map(|order| Some((order, own_quote(order, &keys)?))).unzip();
+        for (order, quote) in in_book.iter().zip(&own) {
+            self.sent.forget((&agent.account, &about(contract, quote.side)), &order.trade_id);
+        }
+        let wants = self.wants(maker, look, standing);
+        match revise(&own, &wants) {
+            Revision::Withdraw(these) => {
+                for order in these.into_iter().filter_map(|at| in_book.get(at)) {
+                    self.withdraw(agent, order, look).await?;
+                }
+                Ok(Outlook::Waits)
+            }
+            Revision::Place(these) => {
+                let mut outlook = Outlook::Settled;
+                for wanted in these {
+                    let [bid, ask] = &keys;
+                    let key = match wanted.side {
+                        Side::Buy => bid,
+                        Side::Sell => ask,
+                    };
+                    let about = about(contract, wanted.side);
+                    // An older quote may still come, and then it must go first.
+                    if self.sent.of_other((&agent.account, &about), &key.trade_id).may_be_decided() {
+                        outlook = Outlook::Waits;
+                        continue;
+                    }
+                    self.place(maker, (contract, key), wanted, look).await?;
+                }
+                Ok(outlook)
+            }
+        }
+    }
+
+    /// What should be in the book now; nothing wherever the model refuses.
+    fn wants(&self, maker: &Maker, look: &Look<'_>, standing: &v1::Standing) -> Vec<WantedQuote> {
+        let (agent, rules) = (&maker.agent, MarketMakerRules::default());
+        let Some(contract) = match_view::contract(look.snapshot, maker.outcome) else { return Vec::new() };
+        let Some(fair) = look.fair.map(|fair| maker.outcome.of(&fair)) else { return Vec::new() };
+        let Some(book) = match_view::top_of_book(look.snapshot, maker.outcome, now()) else { return Vec::new() };
+        let capital = self.parts.registry.capital(agent, standings::cash(standing));
+        let lot = lot(capital, agent.personality.risk_per_trade(), &rules);
+        let position = standings::position(standing, &contract.instrument_id);
+        let market = QuotedMarket {
+            fair,
+            fair_phase: MatchPhase::PreMatch,
+            phase: phase(look),
+            kick_off_in_ms: kick_off_in_ms(look.told),
+            last_event: None,
+            inventory: inventory(position, lot),
+            book,
+            tick: Price::from_micros(contract.tick_micros),
+        };
+        let seat = if self.parts.registry.is_benched(agent) { Seat::Benched } else { Seat::Placed };
+        match quote(&market, &rules) {
+            Ok(quoted) => wanted(&quoted, lot, position, seat),
+            Err(refusal) => {
+                debug!("agent {} quotes no {}: {refusal}", agent.id, contract.instrument_id);
+                Vec::new()
+            }
+        }
+    }
+
+    async fn withdraw(
+        &self,
+        agent: &ConfiguredAgent,
+        order: &v1::StandingOrder,
+        look: &Look<'_>,
+    ) -> Result<(), NotProposed> {
+        if look.canceled.lock().unwrap_or_else(PoisonError::into_inner).contains(&order.trade_id) {
+            return Ok(());
+        }
+        let span = self.context.spans.start("withdraw quote", SpanKind::Internal, "");
+        let key = v1::TradeKey {
+            trade_id: order.trade_id.clone(),
+            account_id: agent.account.to_string(),
+            tier: v1::Tier::Standard.into(),
+            created_at_micros: now().micros(),
+            ..v1::TradeKey::default()
+        };
+        let decision = Decision::Cancel(v1::CancelRequested { trade_id: order.trade_id.clone() });
+        self.parts.proposer.propose(key, &v1::Meta::default(), &span, decision).await?;
+        look.canceled.lock().unwrap_or_else(PoisonError::into_inner).insert(order.trade_id.clone());
+        counter!(metrics::QUOTES_WITHDRAWN).increment(1);
+        Ok(())
+    }
+
+    async fn place(
+        &self,
+        maker: &Maker,
+        (contract, key): (&v1::Instrument, &v1::TradeKey),
+        wanted: WantedQuote,
+        look: &Look<'_>,
+    ) -> Result<(), NotProposed> {
+        let agent = &maker.agent;
+        let life = life_ms(agent.timeframe, kick_off_in_ms(look.told), &MarketMakerRules::default());
+        let ids = (convert::id("order_id", &order_id(&key.trade_id)), convert::id("instrument_id", &contract.instrument_id));
+        let (Ok(id), Ok(instrument)) = ids else { return Ok(()) };
+        if life <= 0 {
+            return Ok(());
+        }
+        let terms = OrderTerms {
+            id,
+            instrument,
+            side: wanted.side,
+            price: OrderPrice::Limit(wanted.price),
+            quantity: wanted.contracts,
+            time_in_force: TimeInForce::Gtd(now().plus_millis(life)),
+            is_reduce_only: false,
+            is_post_only: true,
+        };
+        let origin = Origin {
+            agent: TRADING_AGENT,
+            agent_id: agent.id.to_string(),
+            pool: agent.pool.to_string(),
+            timeframe: agent.timeframe.as_str(),
+            max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
+        };
+        let mut span = self.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, "");
+        span.set("agent.kind", TRADING_AGENT);
+        let decision = self.parts.proposer.order(&terms, origin, rationale(maker, wanted, look));
+        let meta = v1::Meta { event_id: key.request_id.clone(), ..v1::Meta::default() };
+        self.parts.proposer.propose(key.clone(), &meta, &span, decision).await?;
+        // Not earlier: what is not stored is tried again.
+        let valid_until = Timestamp::from_micros(self.parts.proposer.valid_until_micros());
+        self.sent.note((&agent.account, &about(contract, wanted.side)), &key.trade_id, valid_until);
+        counter!(metrics::AGENT_ORDERS).increment(1);
+        Ok(())
+    }
+}
+
+/// One maker for each contract and account, the first by id: those with one account share its position.
+fn quoting(makers: Vec<Maker>, snapshot: &v1::MatchSnapshot) -> Vec<Maker> {
+    let mut taken: BTreeSet<(AccountId, usize)> = BTreeSet::new();
+    let mut is_quoting = |maker: &Maker| {
+        let id = match_view::contract_id(snapshot, maker.outcome);
+        let is_named = maker.agent.instruments.iter().any(|own| id.starts_with(own.as_str()));
+        is_named && taken.insert((maker.agent.account.clone(), maker.outcome.of(&[0, 1, 2])))
+    };
+    makers.into_iter().filter(|maker| is_quoting(maker)).collect()
+}
+
+/// A quote of the agent; None for an order that makes no sense.
+fn own_quote(order: &v1::StandingOrder, keys: &[v1::TradeKey; 2]) -> Option<OwnQuote> {
+    let side = Side::try_from(order.side()).ok()?;
+    let is_of_slot = keys.iter().any(|key| key.trade_id == order.trade_id);
+    Some(OwnQuote { side, price: Price::from_micros(order.limit_price_micros), is_of_slot })
+}
+
+/// The later one of what was told and what is known now.
+fn phase(look: &Look<'_>) -> MatchPhase {
+    match look.told.game.status {
+        MatchStatus::Scheduled => match_view::phase(look.snapshot),
+        MatchStatus::InPlay => MatchPhase::InPlay,
+        MatchStatus::Finished => MatchPhase::Finished,
+    }
+}
+
+/// In market time; None where nobody has said when it is.
+fn kick_off_in_ms(told: &Told) -> Option<i64> {
+    let kickoff = told.game.kickoff;
+    (kickoff.micros() > 0).then(|| kickoff.millis_since(told.at))
+}
+
+/// The same for every worker and every repeat: of agent, contract, slot and side.
+fn key_of(agent: &ConfiguredAgent, contract: &v1::Instrument, told: &Told, side: Side) -> v1::TradeKey {
+    let begin = slot(agent.timeframe, told.at);
+    let request = quote_request_id(agent.id.as_str(), (agent.timeframe, begin), &contract.instrument_id, side);
+    agents_key(&agent.account, &request)
+}
+
+fn about(contract: &v1::Instrument, side: Side) -> String {
+    format!("{} {side:?}", contract.instrument_id)
+}
+
+fn rationale(maker: &Maker, wanted: WantedQuote, look: &Look<'_>) -> String {
+    let fair = look.fair.map_or(0.0, |fair| maker.outcome.of(&fair));
+    let WantedQuote { side, price, contracts } = wanted;
+    format!("MarketMaker: quotes {:?} at {price} for {contracts}, {side:?}, fair {fair:.3}", maker.outcome)
+}
