@@ -471,6 +471,23 @@ async fn a_halted_worker_confirms_and_proposes_no_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_takes_only_a_newer_epoch() {
+    let mut rig = rig(1).await;
+    let mut acks = rig.world.bus.listen::<v1::ControlAck>(&CoreSubject::ControlAcks).await.expect("listening");
+    rig.world.halt(v1::ScopeKind::Global, "").await;
+    let ack = tokio::time::timeout(PATIENCE, acks.next()).await.expect("in time").expect("an ack");
+    assert_eq!(ack.epoch, 2);
+    // Somebody who has not heard of the halt says that everything is active, with the epoch of before and with the same.
+    for epoch in [1, 2] {
+        let old = v1::ControlState { epoch, scopes: Vec::new(), ..rig.world.state() };
+        rig.world.bus.broadcast(&CoreSubject::ControlState, &old).await.expect("sent");
+        rig.world.request(&format!("t-{epoch}"), order_intent()).await;
+        assert_eq!(denial_of(&rig.next_one().await).code(), v1::DenialCode::TradingHalted, "epoch {epoch}");
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_takes_no_work_while_the_guard_is_silent() {
     let mut rig = rig(1).await;
     rig.world.is_guard_alive.store(false, Ordering::SeqCst);

@@ -255,6 +255,62 @@ mod tests {
         }
     }
 
+    /// Settings of the reference folder's bad inputs, as our file would write them; the router's tests list where all
+    /// others are tried.
+    #[test]
+    fn settings_of_the_reference_are_refused_by_name() {
+        let Some(root) = std::env::var_os("TRAGEN_REFERENCE_DIR") else {
+            println!("TRAGEN_REFERENCE_DIR is not set: no settings of the reference");
+            return;
+        };
+        let path = PathBuf::from(root).join("vectors/bad_inputs.json");
+        let text = std::fs::read_to_string(path).expect("readable cases");
+        let read: serde_json::Value = serde_json::from_str(&text).expect("valid cases");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("tragen.toml");
+        let mut tried = 0;
+        for case in read["cases"].as_array().expect("cases") {
+            let (id, input) = (case["id"].as_str().expect("an id"), &case["input"]);
+            let Some((text, told)) = as_ours(id, input) else { continue };
+            std::fs::write(&file, &text).expect("a file");
+            let refused = load(&["--config", file.to_str().expect("a path")]).expect_err(id);
+            assert!(format!("{refused:#}").contains(told), "{id}: {text}: {refused:#}");
+            tried += 1;
+        }
+        assert_eq!(tried, 6);
+    }
+
+    /// What our file says, and what the refusal names.
+    fn as_ours(id: &str, input: &serde_json::Value) -> Option<(String, &'static str)> {
+        // A milder stop that comes later than a harder one.
+        let ladder = |reduce: i64, halt: i64| {
+            let rules = format!("rules = {{ day_loss_reduce_ppm = {reduce}, drawdown_halt_ppm = {halt} }}");
+            (format!("[risk_guard.limits]\n{rules}\n"), "risk_guard.limits.rules.drawdown_halt_ppm is")
+        };
+        // Exact: a decimal of the file as millionths.
+        let ppm = |name: &str| {
+            let share: tragen_domain::money::Money = input[name].to_string().parse().expect("a share");
+            share.micros()
+        };
+        let bps = |name: &str| input[name].as_i64().expect("a share") * 100;
+        match id {
+            "rpc-024" => Some(ladder(bps("position_reduction_bps"), bps("auto_halt_bps"))),
+            "config-005" => Some(ladder(ppm("position_reduction_threshold"), ppm("auto_halt_threshold"))),
+            "config-006" => Some((
+                "[risk_guard.limits.commands]\nresume_people = 1\n".to_owned(),
+                "risk_guard.limits.commands.resume_people is 1",
+            )),
+            "config-009" => {
+                let limit = input["memory_limit"].as_str().expect("a text");
+                Some((format!("[risk_guard]\nmemory_limit_bytes = {limit:?}\n"), "memory_limit_bytes"))
+            }
+            // A lease lasts for two seconds.
+            "config-013" => Some(("[risk_guard]\nlease_renew_ms = 2500\n".to_owned(), "risk_guard.lease_renew_ms")),
+            "config-015" => Some((input["yaml"].as_str().expect("a text").to_owned(), "tragen.toml")),
+            _ => None,
+        }
+    }
+
     #[test]
     fn what_cannot_be_used_is_named() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -91,6 +91,31 @@ pub struct Ohlc {
     pub close: Price,
 }
 
+/// Bid and ask that were sampled apart may cross by this share of the price, parts per million; they are then taken as
+/// one price. More is a broken bar. (The largest such crossing seen in real data is 120.)
+pub const CROSSED_PPM_MAX: i64 = 500;
+
+/// How far the ask is below the bid at its worst, micros; not positive where it is nowhere below.
+#[must_use]
+pub fn crossed_by(bid: &Ohlc, ask: &Ohlc) -> i64 {
+    let pairs = [(bid.open, ask.open), (bid.high, ask.high), (bid.low, ask.low), (bid.close, ask.close)];
+    pairs.iter().map(|(bid, ask)| bid.micros().saturating_sub(ask.micros())).max().unwrap_or_default()
+}
+
+/// Whether the ask is further below the bid than two samples of one price can be.
+///
+/// ```
+/// use tragen_domain::{market::{Ohlc, is_broken}, money::Price};
+/// let at = |micros| { let p = Price::from_micros(micros); Ohlc { open: p, high: p, low: p, close: p } };
+/// assert!(!is_broken(&at(1_000_000), &at(999_500)) && is_broken(&at(1_000_000), &at(999_499)));
+/// assert!(is_broken(&at(950_000), &at(50_000)) && !is_broken(&at(50_000), &at(950_000)));
+/// ```
+#[must_use]
+pub fn is_broken(bid: &Ohlc, ask: &Ohlc) -> bool {
+    let limit = i128::from(bid.close.micros()) * i128::from(CROSSED_PPM_MAX) / 1_000_000;
+    i128::from(crossed_by(bid, ask)) > limit
+}
+
 /// Length of a bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timeframe {

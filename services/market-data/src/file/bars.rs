@@ -10,17 +10,13 @@ use std::collections::{HashMap, hash_map::Entry};
 use tracing::warn;
 use tragen_domain::{
     id::InstrumentId,
-    market::{Ohlc, Timeframe},
+    market::{Ohlc, Timeframe, crossed_by, is_broken},
     money::Price,
     time::Timestamp,
 };
 
 /// Names of the time column. `ts_server` is a broker's clock and is read as UTC.
 pub(super) const TIME: [&str; 7] = ["ts_utc", "ts_server", "timestamp", "time", "datetime", "ts", "date"];
-
-/// Bid and ask that were sampled apart may cross by this share of the price, parts per million; they are
-/// put at the same price. More is a broken row. (The largest such crossing seen in real data is 120.)
-const CROSSING_PPM_MAX: i64 = 500;
 
 /// A price this many times above or below the last one is a typing error, such as a lost decimal point ...
 const JUMP_MAX: i64 = 2;
@@ -195,14 +191,12 @@ fn bar(cells: &Cells<'_>, columns: &Columns, listing: &Listing, report: &mut Fil
     if bid.low.micros() <= 0 {
         return Err(BadField::new("bid", "the spread is wider than the price"));
     }
-    let crossing = crossing(&bid, &ask);
+    let crossing = crossed_by(&bid, &ask);
     if crossing <= 0 {
         return Ok(BarRow { start, bid, ask });
     }
-    // Prices are at most 1e15 micros, so the product fits.
-    let limit = bid.close.micros() * CROSSING_PPM_MAX / 1_000_000;
     let text = Price::from_micros(crossing);
-    if crossing > limit {
+    if is_broken(&bid, &ask) {
         return Err(BadField::new("ask", format!("is {text} below the bid")));
     }
     report.repair(cells.line, &BadField::new("ask", format!("is {text} below the bid: put at the bid")));
@@ -243,15 +237,6 @@ fn around(price: &Ohlc, listing: &Listing) -> (Ohlc, Ohlc) {
         Ohlc { open: shift(price.open), high: shift(price.high), low: shift(price.low), close: shift(price.close) }
     };
     (moved(-half), moved(half))
-}
-
-/// How far the ask is below the bid at its worst, micros; not positive when it is not.
-fn crossing(bid: &Ohlc, ask: &Ohlc) -> i64 {
-    [(bid.open, ask.open), (bid.high, ask.high), (bid.low, ask.low), (bid.close, ask.close)]
-        .iter()
-        .map(|(bid, ask)| bid.micros() - ask.micros())
-        .max()
-        .unwrap_or_default()
 }
 
 impl Reading {

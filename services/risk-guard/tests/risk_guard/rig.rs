@@ -98,6 +98,13 @@ impl Rig {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// What another client of the venue has ordered.
+    pub(crate) fn add_venue_line(&self, line: &str) {
+        let path = self.venue_folder().join("orders.log");
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).expect("the venue's file");
+        std::io::Write::write_all(&mut file, line.as_bytes()).expect("written");
+    }
+
     pub(crate) async fn guard(&self) -> Guard {
         let guard = self.standby(self.config());
         guard.wait_ready().await;

@@ -74,6 +74,30 @@ async fn a_timeout_before_arriving_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fill_of_an_order_that_nobody_knows_calls_somebody() {
+    let mut rig = Rig::start().await;
+    let guard = rig.guard().await;
+    rig.quote(500_000, 520_000, 10).await;
+    // Another client of the venue has it: a line of its file is all there is of it.
+    let line = format!("stranger-o {HOME} buy 450000 10000000 gtc prediction 30000 working 0\n");
+    rig.add_venue_line(&line);
+    let mut alerts = rig.bus.follow(&rig.context, Stream::Alerts, "", StartAt::Beginning).await.expect("alerts");
+    // The guard reads the file when it sends an order, and the next quote meets both.
+    let own = order("own", v1::Side::Buy, 1, 440_000, v1::TimeInForce::Gtc);
+    let trade = trade_of(&own);
+    rig.propose(vec![own]).await;
+    rig.outcomes.until(|own| own.last(&trade).is_some()).await;
+    rig.quote(400_000, 410_000, 100).await;
+    assert_eq!(rig.outcomes.of(&trade).await.status(), v1::TradeStatus::Filled);
+    let alert = tokio::time::timeout(PATIENCE, alerts.next()).await.expect("in time").expect("an alert");
+    let alert = v1::Alert::decode(alert.payload).expect("an alert");
+    assert_eq!((alert.code.as_str(), alert.subject.as_str()), ("RISK_GUARD_UNKNOWN_ORDER", "stranger-o"));
+    eventually("only its own is booked", async || rig.ledger.contracts("alice", HOME) == 1).await;
+    guard.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_for_the_order_of_somebody_else_that_was_lost() {
     let rig = Rig::start().await;
     let faults = PaperFaults { lost_ppm: ALWAYS, ..PaperFaults::default() };

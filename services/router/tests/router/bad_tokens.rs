@@ -14,14 +14,14 @@ use tragen_host::clock::now_micros;
 use tragen_router::Config;
 
 /// A signer that writes whatever a case needs.
-struct Forge {
+pub(crate) struct Forge {
     kid: String,
     key: EncodingKey,
-    now: i64,
+    pub(crate) now: i64,
 }
 
 impl Forge {
-    fn new(stage: &Stage) -> Self {
+    pub(crate) fn new(stage: &Stage) -> Self {
         let der = std::fs::read(stage.folder.path().join("data/keys/token.pkcs8")).expect("the key");
         Self {
             kid: stage.keys.public().kid.clone(),
@@ -31,7 +31,7 @@ impl Forge {
     }
 
     /// A good token with some header parameters and claims changed; `null` removes one.
-    fn token(&self, header: Value, claims: Value) -> String {
+    pub(crate) fn token(&self, header: Value, claims: Value) -> String {
         let good = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": self.kid});
         let now = self.now;
         let good_claims = json!({
@@ -65,7 +65,7 @@ fn changed(mut good: Value, changes: Value) -> Value {
     good
 }
 
-async fn place_with(stage: &Stage, authorization: &[String]) -> Result<(), tonic::Status> {
+pub(crate) async fn place_with(stage: &Stage, authorization: &[String]) -> Result<(), tonic::Status> {
     let mut request = Request::new(place(&request_id(), order(FILLS)));
     for value in authorization {
         request.metadata_mut().append("authorization", value.parse().expect("a header"));
@@ -144,7 +144,7 @@ fn claim_cases(forge: &Forge) -> Vec<(&'static str, String, &'static str)> {
     ]
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         standard_trades_per_minute: 100_000,
         revoked_token_ids: BTreeSet::from(["revoked-1".to_owned()]),

@@ -127,7 +127,7 @@ fn id_cases() -> Vec<Case> {
 async fn malformed_trades_are_refused_by_name_and_reach_no_lane() {
     let stage = Stage::start(generous()).await;
     let cases: Vec<Case> = order_cases().into_iter().chain(id_cases()).collect();
-    assert_eq!(cases.len(), 49);
+    assert_eq!(cases.len(), 52);
     for (name, request, code, expected) in cases {
         let status = expect_refusal(name, stage.place("alice", request).await, code, expected);
         let details = status.get_error_details();

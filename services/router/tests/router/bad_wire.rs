@@ -12,7 +12,7 @@ use tonic::Code::{self, DeadlineExceeded, Internal, InvalidArgument, Ok as Fine,
 use tragen_domain::tier::Tier;
 use tragen_router::token::Role;
 
-const PLACE: &str = "/tragen.v1.Trading/PlaceTrade";
+pub(crate) const PLACE: &str = "/tragen.v1.Trading/PlaceTrade";
 
 /// One case: what is sent besides a good request, and what may come back.
 struct Case {
@@ -25,13 +25,13 @@ struct Case {
 }
 
 #[derive(Debug)]
-struct Answer {
+pub(crate) struct Answer {
     http: u16,
-    code: Option<Code>,
-    reason: String,
+    pub(crate) code: Option<Code>,
+    pub(crate) reason: String,
 }
 
-fn frame(message: &[u8]) -> Bytes {
+pub(crate) fn frame(message: &[u8]) -> Bytes {
     let mut frame = BytesMut::new();
     frame.put_u8(0);
     frame.put_u32(u32::try_from(message.len()).expect("short"));
@@ -39,11 +39,11 @@ fn frame(message: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-fn good() -> Bytes {
+pub(crate) fn good() -> Bytes {
     frame(&place(&request_id(), order(FILLS)).encode_to_vec())
 }
 
-async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
+pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
     let tcp = TcpStream::connect(address).await.expect("connected");
     let (client, connection) = h2::client::handshake(tcp).await.expect("HTTP/2");
     tokio::spawn(async move {
@@ -53,7 +53,7 @@ async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
     client
 }
 
-fn request(path: &str, token: &str, headers: &[(&'static str, String)]) -> http::Request<()> {
+pub(crate) fn request(path: &str, token: &str, headers: &[(&'static str, String)]) -> http::Request<()> {
     let mut request = http::Request::builder()
         .method("POST")
         .uri(format!("http://localhost{path}"))
@@ -68,7 +68,7 @@ fn request(path: &str, token: &str, headers: &[(&'static str, String)]) -> http:
     request.body(()).expect("a request")
 }
 
-async fn send(client: &SendRequest<Bytes>, request: http::Request<()>, body: Bytes) -> Result<Answer, h2::Error> {
+pub(crate) async fn send(client: &SendRequest<Bytes>, request: http::Request<()>, body: Bytes) -> Result<Answer, h2::Error> {
     let mut client = client.clone().ready().await?;
     let (response, mut stream) = client.send_request(request, body.is_empty())?;
     if !body.is_empty() {
@@ -208,7 +208,7 @@ async fn a_connection_carries_a_bounded_number_of_calls() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_for_a_place() {
+pub(crate) async fn connections_beyond_the_limit_wait_for_a_place() {
     let config = tragen_router::Config { connections_max: 2, ..generous() };
     // The stage's own client has the first place.
     let stage = Stage::start(config).await;

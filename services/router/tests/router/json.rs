@@ -16,8 +16,8 @@ use tragen_contracts::v1::{
 use tragen_domain::tier::Tier;
 use tragen_router::{Config, token::Role};
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
     body: String,
 }
@@ -27,12 +27,12 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
-    fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         self.json()["details"][0]["reason"].as_str().unwrap_or_default().to_owned()
     }
 }
 
-async fn call(address: SocketAddr, method: &str, path: &str, token: &str, body: &str) -> Answer {
+pub(crate) async fn call(address: SocketAddr, method: &str, path: &str, token: &str, body: &str) -> Answer {
     let authorization = if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
     let length = body.len();
     let request = format!(

@@ -16,6 +16,7 @@ mod news;
 mod pools;
 mod rates;
 mod reads;
+mod reference_inputs;
 mod repeats;
 mod risk;
 mod served;

@@ -4,7 +4,7 @@ use super::{InvalidField, id, known, unspecified};
 use crate::v1;
 use tragen_domain::{
     instrument::{Instrument, InstrumentStatus, Outcome, SettlementStyle, SettlementTerms},
-    market::{Bar, Level, Match, MatchStatus, Ohlc, Quote, Timeframe},
+    market::{Bar, Level, Match, MatchStatus, Ohlc, Quote, Timeframe, crossed_by, is_broken},
     money::{Price, Quantity},
     routing::ReportFields,
     time::Timestamp,
@@ -257,12 +257,18 @@ impl TryFrom<&v1::Bar> for Bar {
         };
         let timeframe = Timeframe::parse(&bar.timeframe)
             .ok_or_else(|| InvalidField::new("timeframe", "TIMEFRAME_UNKNOWN", "is not one of 1m, 5m, 1h, 4h, 1d"))?;
+        let bid = ohlc("bid", [bar.bid_open_micros, bar.bid_high_micros, bar.bid_low_micros, bar.bid_close_micros])?;
+        let ask = ohlc("ask", [bar.ask_open_micros, bar.ask_high_micros, bar.ask_low_micros, bar.ask_close_micros])?;
+        if is_broken(&bid, &ask) {
+            let by = Price::from_micros(crossed_by(&bid, &ask));
+            return Err(InvalidField::new("ask", "BAR_CROSSED", format!("is {by} below the bid")));
+        }
         Ok(Self {
             instrument: id("instrument_id", &bar.instrument_id)?,
             timeframe,
             start: Timestamp::from_micros(bar.start_micros),
-            bid: ohlc("bid", [bar.bid_open_micros, bar.bid_high_micros, bar.bid_low_micros, bar.bid_close_micros])?,
-            ask: ohlc("ask", [bar.ask_open_micros, bar.ask_high_micros, bar.ask_low_micros, bar.ask_close_micros])?,
+            bid,
+            ask,
             published_at: Timestamp::from_micros(bar.published_at_micros),
         })
     }
@@ -317,5 +323,64 @@ impl TryFrom<&v1::Match> for Match {
             reds: (small("home_reds", game.home_reds)?, small("away_reds", game.away_reds)?),
             published_at: Timestamp::from_micros(game.published_at_micros),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_whose_bid_is_above_its_ask_is_refused_by_a_little_or_by_all() {
+        let check = |bid: i64, ask: i64, is_taken: bool| {
+            let quote = v1::Quote {
+                instrument_id: "P".into(),
+                bid_price_micros: bid,
+                bid_quantity_micros: 1,
+                ask_price_micros: ask,
+                ask_quantity_micros: 1,
+                ..v1::Quote::default()
+            };
+            let parsed = Quote::try_from(&quote).map_err(|error| (error.field, error.reason));
+            let expected = ("bid_price_micros".to_owned(), "QUOTE_CROSSED");
+            assert_eq!(parsed.err(), (!is_taken).then_some(expected), "{bid} {ask}");
+        };
+        check(490_000, 510_000, true);
+        // Locked, as two venues are at times.
+        check(500_000, 500_000, true);
+        check(500_001, 500_000, false);
+        check(990_000, 10_000, false);
+        check(i64::MAX, 1, false);
+        // Nobody bids, or nobody asks.
+        check(0, 10_000, true);
+        check(990_000, 0, true);
+    }
+
+    #[test]
+    fn a_bar_whose_bid_is_far_above_its_ask_is_refused() {
+        let check = |bid: i64, ask: i64, expected: Option<(&str, &str)>| {
+            let bar = v1::Bar {
+                instrument_id: "P".into(),
+                timeframe: "1m".into(),
+                bid_open_micros: bid,
+                bid_high_micros: bid,
+                bid_low_micros: bid,
+                bid_close_micros: bid,
+                ask_open_micros: ask,
+                ask_high_micros: ask,
+                ask_low_micros: ask,
+                ask_close_micros: ask,
+                ..v1::Bar::default()
+            };
+            let refused = Bar::try_from(&bar).err();
+            assert_eq!(refused.as_ref().map(|own| (own.field.as_str(), own.reason)), expected, "{bid} {ask}");
+        };
+        check(1_500_000, 1_500_010, None);
+        // As far apart as two samples of one price may be.
+        check(1_500_000, 1_499_250, None);
+        check(1_500_000, 1_499_249, Some(("ask", "BAR_CROSSED")));
+        check(1_500_000, 1, Some(("ask", "BAR_CROSSED")));
+        check(i64::MAX, 1, Some(("ask", "BAR_CROSSED")));
+        check(0, 1, Some(("bid", "BAR_INCONSISTENT")));
     }
 }

@@ -130,6 +130,7 @@ mod tests {
         assert!(book(0.40, 0.41).checked(1_000).is_ok() && book(0.40, 0.41).checked(100).is_ok());
         check(book(0.41, 0.41), |fault| matches!(fault, QuoteFault::Crossed { .. }));
         check(book(0.42, 0.41), |fault| matches!(fault, QuoteFault::Crossed { .. }));
+        check(book(0.99, 0.01), |fault| *fault == QuoteFault::Crossed { bid: 0.99, ask: 0.01 });
         check(book(0.0, 0.41), |fault| matches!(fault, QuoteFault::InvalidPrice { .. }));
         check(book(0.40, f64::NAN), |fault| matches!(fault, QuoteFault::InvalidPrice { .. }));
         check(TopOfBook { age_ms: 1_001, ..book(0.40, 0.41) }, |fault| matches!(fault, QuoteFault::Stale { .. }));

@@ -23,8 +23,11 @@ pub(crate) fn vectors(name: &str) -> Option<Value> {
     reference(&format!("vectors/{name}.json")).map(|text| serde_json::from_str(&text).expect("valid JSON"))
 }
 
+/// A list of figures; none is a fault, because a loop over it would check nothing.
 pub(crate) fn list(value: &Value) -> &[Value] {
-    value.as_array().unwrap_or_else(|| panic!("{value} is not a list"))
+    let list = value.as_array().unwrap_or_else(|| panic!("{value} is not a list"));
+    assert!(!list.is_empty(), "a list of the reference is empty");
+    list
 }
 
 /// A number or decimal string.
