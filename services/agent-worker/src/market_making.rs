@@ -96,9 +96,8 @@ impl Desk {
             return End::Done;
         }
         counter!(metrics::EVALUATIONS).increment(u64::try_from(agents.len()).unwrap_or(u64::MAX));
-        let of_agent = |agent: Arc<ConfiguredAgent>| {
-            Outcome::ALL.map(|outcome| Maker { agent: Arc::clone(&agent), outcome })
-        };
+        let of_agent =
+            |agent: Arc<ConfiguredAgent>| Outcome::ALL.map(|outcome| Maker { agent: Arc::clone(&agent), outcome });
         self.act(told, agents.into_iter().flat_map(of_agent).collect()).await
     }
 
@@ -272,7 +271,8 @@ impl Desk {
     ) -> Result<(), NotProposed> {
         let agent = &maker.agent;
         let life = life_ms(agent.timeframe, kick_off_in_ms(look.told), &MarketMakerRules::default());
-        let ids = (convert::id("order_id", &order_id(&key.trade_id)), convert::id("instrument_id", &contract.instrument_id));
+        let ids =
+            (convert::id("order_id", &order_id(&key.trade_id)), convert::id("instrument_id", &contract.instrument_id));
         let (Ok(id), Ok(instrument)) = ids else { return Ok(()) };
         if life <= 0 {
             return Ok(());

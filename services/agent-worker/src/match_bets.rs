@@ -180,8 +180,11 @@ impl Desk {
                 purse: Purse { capital, wallet: available.max(0.0), budget: capital },
             })
         });
-        let bet = |((agent, key, wish), size): ((&Arc<ConfiguredAgent>, _, &Wish), _)| {
-            Bet { agent: Arc::clone(agent), key, wish: *wish, size }
+        let bet = |((agent, key, wish), size): ((&Arc<ConfiguredAgent>, _, &Wish), _)| Bet {
+            agent: Arc::clone(agent),
+            key,
+            wish: *wish,
+            size,
         };
         bets(bettors).into_iter().map(bet).collect()
     }

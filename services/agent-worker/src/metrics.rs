@@ -55,7 +55,11 @@ pub(crate) fn describe() {
     describe_counter!(TOO_LATE, Unit::Count, "agents that could not act on a bar or odds before they were too old");
     describe_counter!(SIGNALS, Unit::Count, "signals that changed a target, by strategy");
     describe_counter!(AGENT_ORDERS, Unit::Count, "orders proposed by configured agents");
-    describe_counter!(QUOTES_WITHDRAWN, Unit::Count, "quotes of market makers that were canceled for new ones or for none");
+    describe_counter!(
+        QUOTES_WITHDRAWN,
+        Unit::Count,
+        "quotes of market makers that were canceled for new ones or for none"
+    );
     describe_counter!(REDUCING_ORDERS, Unit::Count, "steps of reductions proposed");
     describe_counter!(ADVICE, Unit::Count, "questions about trades, by what came of them");
     describe_counter!(ADVISOR_CALLS, Unit::Count, "calls of language models, by server and outcome");

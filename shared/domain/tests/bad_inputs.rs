@@ -15,8 +15,7 @@ use tragen_domain::{
     order::{OrderPrice, OrderTerms, Side, TimeInForce, TradeStatus},
     risk::{
         Anomaly, DenialReason, Limits, Order, Posted, PostedBalance, Proposed, Purpose, Record, ResumeRefused, Scope,
-        Stage, State, TradingState, confirm_resume, decide, decide_cancel, propose_resume, read_report,
-        tighten,
+        Stage, State, TradingState, confirm_resume, decide, decide_cancel, propose_resume, read_report, tighten,
     },
     tier::Tier,
     time::Timestamp,
@@ -142,8 +141,7 @@ fn nothing_is_traded_of_a_closed_instrument() {
     let Some(case) = case("trade-030") else { return };
     let mut state = gate(rich());
     let name = case["input"]["instrument_id"].as_str().expect("an instrument");
-    let closed =
-        Instrument { status: InstrumentStatus::Closed, ..instrument(name, SettlementStyle::Prediction) };
+    let closed = Instrument { status: InstrumentStatus::Closed, ..instrument(name, SettlementStyle::Prediction) };
     state.apply(Record::Instrument(Box::new(closed))).expect("fits");
     check(&state, &proposed(&case, name, contracts(&case)), &case);
 }

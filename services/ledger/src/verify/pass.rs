@@ -150,11 +150,16 @@ impl Tour<'_> {
             let before = replay.chain.transfer();
             while replay.last.0 < step_ends {
                 postings.next(replay, snapshot)?;
+                // A run is taken up again where a batch ends, wherever that is in a step.
+                let is_due = self.state.is_some_and(|(_, every)| replay.last.0 - written_at >= every);
+                if is_due && replay.whole().is_some() {
+                    break;
+                }
             }
             let moved = u64::try_from(replay.chain.transfer() - before).unwrap_or(0);
             self.counts.transfers += moved;
             (self.progress)(replay.number, moved)?;
-            let due = trades_expected * i128::from(step_ends - first) / i128::from(last - first);
+            let due = trades_expected * i128::from(replay.last.0 - first) / i128::from(last - first);
             while i128::from(replay.trades.counted) < due && next_trade(trades, replay)? {}
             if let Some((path, every)) = self.state
                 && replay.last.0 - written_at >= every

@@ -178,9 +178,12 @@ impl<R: Record> Stream<R> {
     }
 }
 
+/// A row with the bytes that its seal covers.
+type Sealed<'a, R> = (<R as Record>::Row<'a>, &'a [u8]);
+
 impl<R: SealedRecord> Stream<R> {
     /// The next row, with the bytes that its seal covers; `None` at the end.
-    pub(crate) fn next_sealed(&mut self) -> Result<Option<(R::Row<'_>, &[u8])>, Found> {
+    pub(crate) fn next_sealed(&mut self) -> Result<Option<Sealed<'_, R>>, Found> {
         if !self.fill()? {
             return Ok(None);
         }

@@ -222,7 +222,7 @@ async fn what_the_new_shard_passed_over_is_handed_on_by_the_old_one() {
         pair.caught_up(1).await;
         // Only what was published after the slot arrived is booked to it so far.
         let of_slot = format!("{POSTED} AND account_id IN ('{}', '{}')", accounts[0], accounts[1]);
-        assert_eq!(pair.number(&of_slot).await, 2);
+        pair.wait_for(&of_slot, 2).await;
         pair.let_go(0).await;
         pair.wait_for(POSTED, 12).await;
         pair.all_acked().await;

@@ -73,8 +73,16 @@ fn order_cases() -> Vec<Case> {
             with(|o| (o.order_type, o.limit_price_micros, o.time_in_force) = (2, 0, 3)),
             "TIF_NOT_ALLOWED",
         ),
-        bad("post-only that cannot rest", with(|o| (o.is_post_only, o.time_in_force) = (true, 1)), "POST_ONLY_NOT_ALLOWED"),
-        bad("post-only, all or nothing", with(|o| (o.is_post_only, o.time_in_force) = (true, 2)), "POST_ONLY_NOT_ALLOWED"),
+        bad(
+            "post-only that cannot rest",
+            with(|o| (o.is_post_only, o.time_in_force) = (true, 1)),
+            "POST_ONLY_NOT_ALLOWED",
+        ),
+        bad(
+            "post-only, all or nothing",
+            with(|o| (o.is_post_only, o.time_in_force) = (true, 2)),
+            "POST_ONLY_NOT_ALLOWED",
+        ),
         bad(
             "post-only at the market",
             with(|o| (o.is_post_only, o.order_type, o.limit_price_micros, o.time_in_force) = (true, 2, 0, 1)),

@@ -68,7 +68,11 @@ pub(crate) fn request(path: &str, token: &str, headers: &[(&'static str, String)
     request.body(()).expect("a request")
 }
 
-pub(crate) async fn send(client: &SendRequest<Bytes>, request: http::Request<()>, body: Bytes) -> Result<Answer, h2::Error> {
+pub(crate) async fn send(
+    client: &SendRequest<Bytes>,
+    request: http::Request<()>,
+    body: Bytes,
+) -> Result<Answer, h2::Error> {
     let mut client = client.clone().ready().await?;
     let (response, mut stream) = client.send_request(request, body.is_empty())?;
     if !body.is_empty() {

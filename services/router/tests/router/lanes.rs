@@ -34,7 +34,8 @@ async fn a_full_lane_is_overloaded_and_says_when_to_return() {
     let mut request = with_token(&token, place(&request_id(), order(FILLS)));
     request.set_timeout(Duration::from_millis(300));
     let status = stage.trading().place_trade(request).await.expect_err("nobody works");
-    assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+    // The client's own timer may be the first to ring.
+    assert!(matches!(status.code(), tonic::Code::DeadlineExceeded | tonic::Code::Cancelled), "{status:?}");
 }
 
 #[tokio::test]

@@ -111,7 +111,9 @@ fn what_waited_pays_no_fee_and_what_only_waits_never_does() {
     // A fill at the limit of an order that may have waited, and what it cost.
     let check = |is_post_only: bool, fee_micros: i64, cash_micros: i64, expected: &[&str]| {
         let differences = differs(|day| {
-            let Some(journal_record::Kind::Approved(approved)) = &mut day.journal.records[0].kind else { panic!("one") };
+            let Some(journal_record::Kind::Approved(approved)) = &mut day.journal.records[0].kind else {
+                panic!("one")
+            };
             let Some(execution_report::Kind::Trade(trade)) = &mut day.executions.reports[0].kind else { panic!("one") };
             for terms in [&mut approved.terms, &mut trade.terms] {
                 let terms = terms.as_mut().expect("terms");

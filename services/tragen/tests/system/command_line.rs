@@ -100,7 +100,7 @@ async fn commands_print_and_end_as_they_say() {
 fn post_only_orders(up: &Platform, alice: &str) {
     let quote = json(&run(up, alice, "market quote GBPUSD -o json"));
     let price = |side: &str, away: i64| {
-        let micros: i64 = quote[side].as_str().and_then(|text| text.parse().ok()).expect("a price");
+        let micros: i64 = quote["quote"][side].as_str().and_then(|text| text.parse().ok()).expect("a price");
         format!("{}.{:06}", (micros + away) / 1_000_000, (micros + away) % 1_000_000)
     };
     let place = |limit: &str, more: &str| {

@@ -80,8 +80,9 @@ async fn a_maker_quotes_replaces_its_quotes_and_obeys_a_halt() {
     wait_until("a halt takes all of them out", || ready(desk.count("TRADE_STATUS_WORKING") == 0)).await;
     let stopped = desk.trades().len();
     // The odds go on to move.
-    let ask = || desk.run(&desk.maker, "market quote EPL-2030-ARS-MCI-HOME")["ask_price_micros"].clone();
+    let ask = || desk.run(&desk.maker, "market quote EPL-2030-ARS-MCI-HOME")["quote"]["ask_price_micros"].clone();
     let before = ask();
+    assert!(before.is_string(), "{before}");
     wait_until("the market has moved on", || ready(ask() != before)).await;
     assert_eq!(desk.trades().len(), stopped, "a stopped agent quotes nothing");
     desk.up.stop();

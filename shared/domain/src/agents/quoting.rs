@@ -174,7 +174,8 @@ mod tests {
     #[test]
     fn a_lot_is_a_part_of_what_may_be_lost_and_never_nothing() {
         let rules = MarketMakerRules::default();
-        let check = |capital: f64, risk: f64, expected: u64| assert_eq!(lot(capital, risk, &rules), expected, "{capital}");
+        let check =
+            |capital: f64, risk: f64, expected: u64| assert_eq!(lot(capital, risk, &rules), expected, "{capital}");
         check(10_000.0, 0.009_5, 4);
         check(100_000.0, 0.009_5, 47);
         check(100.0, 0.009_5, 1);

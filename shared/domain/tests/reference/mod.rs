@@ -25,7 +25,7 @@ pub(crate) fn vectors(name: &str) -> Option<Value> {
 
 /// A list of figures; none is a fault, because a loop over it would check nothing.
 pub(crate) fn list(value: &Value) -> &[Value] {
-    let list = value.as_array().unwrap_or_else(|| panic!("{value} is not a list"));
+    let list = list_or_none(value);
     assert!(!list.is_empty(), "a list of the reference is empty");
     list
 }
@@ -34,6 +34,11 @@ pub(crate) fn list(value: &Value) -> &[Value] {
 pub(crate) fn number(value: &Value) -> f64 {
     let decimal = || value.as_str().and_then(|text| text.parse().ok());
     value.as_f64().or_else(decimal).unwrap_or_else(|| panic!("{value} is not a number"))
+}
+
+/// A list that says something where it is empty, too.
+pub(crate) fn list_or_none(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or_else(|| panic!("{value} is not a list"))
 }
 
 pub(crate) fn numbers(value: &Value) -> Vec<f64> {

@@ -79,7 +79,10 @@ async fn an_interrupted_run_is_taken_up_again() {
         let state = folder.path().join("state");
         let mut rig = Rig::started(kind).await;
         rig.funded("alice", 1_000_000_000).await;
-        trade(&mut rig, "alice", 0..800).await;
+        // In several batches: where one ends, a run can be taken up again.
+        for first in (0..800).step_by(100) {
+            trade(&mut rig, "alice", first..first + 100).await;
+        }
         rig.stop().await;
         let (tables, shards) = (Tables::of(&rig), rig.config().shards());
         unlock(&tables).await;

@@ -12,7 +12,7 @@ const USD: i64 = 1_000_000;
 
 /// Books with a row of everything that is sealed.
 async fn sealed(kind: Kind) -> Rig {
-    let mut rig = Rig::started(kind).await;
+    let rig = Rig::started(kind).await;
     rig.funded("alice", 100 * USD).await;
     let fills = vec![fill("e1", USD / 2, 2 * USD, 0)];
     rig.report(vec![traded(Market::prediction("M"), ("alice", "t"), Side::Buy, fills)]).await;

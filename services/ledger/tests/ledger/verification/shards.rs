@@ -99,7 +99,7 @@ async fn a_slot_on_its_way_is_no_fault() {
     for kinds in PAIRS {
         let mut pair = Pair::started(kinds).await;
         let own = account_in(SLOT, 0);
-        pair.funded(&[own.clone()], "fund", 100 * USD).await;
+        pair.funded(std::slice::from_ref(&own), "fund", 100 * USD).await;
         pair.rig.report(vec![bought(&own, "before")]).await;
         pair.wait_for("SELECT COUNT(*) FROM execution", 1).await;
         for step in [MoveProgress::Claimed, MoveProgress::Left, MoveProgress::Arrived, MoveProgress::Paid] {

@@ -13,7 +13,11 @@ pub(super) const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("rpc-021", STATE, "a_resume_waits_for_its_cooldown"),
     ("bus-015", STATE, "a_price_from_the_future_is_not_taken"),
     ("bus-007", STATE, "a_fill_above_the_order_is_noticed"),
-    ("rpc-015", "services/router/tests/router/reads.rs", "a_halt_is_never_refused_for_its_form_and_the_guards_no_is_passed_on"),
+    (
+        "rpc-015",
+        "services/router/tests/router/reads.rs",
+        "a_halt_is_never_refused_for_its_form_and_the_guards_no_is_passed_on",
+    ),
     ("rpc-024", SETTINGS, "settings_of_the_reference_are_refused_by_name"),
     ("config-005", SETTINGS, "settings_of_the_reference_are_refused_by_name"),
     ("config-006", SETTINGS, "settings_of_the_reference_are_refused_by_name"),
@@ -24,11 +28,19 @@ pub(super) const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("config-010", BACKTEST, "the_reference_cases_are_refused_with_the_key"),
     ("config-011", BACKTEST, "the_reference_cases_are_refused_with_the_key"),
     ("config-016", BACKTEST, "the_reference_cases_are_refused_with_the_key"),
-    ("rate-002", "shared/domain/src/routing/rate.rs", "ten_at_the_end_of_a_minute_leave_none_for_the_start_of_the_next"),
+    (
+        "rate-002",
+        "shared/domain/src/routing/rate.rs",
+        "ten_at_the_end_of_a_minute_leave_none_for_the_start_of_the_next",
+    ),
     ("rate-007", "services/router/tests/router/lanes.rs", "a_full_lane_is_overloaded_and_says_when_to_return"),
     ("wire-031", WIRE, "ten_thousand_resets_end_only_their_own_connection"),
     ("wire-032", WIRE, "a_connection_carries_a_bounded_number_of_calls"),
-    ("bus-005", "services/ledger/tests/ledger/order.rs", "duplicates_reordering_and_late_redelivery_give_the_same_books"),
+    (
+        "bus-005",
+        "services/ledger/tests/ledger/order.rs",
+        "duplicates_reordering_and_late_redelivery_give_the_same_books",
+    ),
     ("bus-006", "services/risk-guard/tests/risk_guard/venue.rs", "a_fill_of_an_order_that_nobody_knows_calls_somebody"),
     ("bus-009", "services/agent-worker/tests/agent_worker.rs", "a_worker_takes_only_a_newer_epoch"),
 ];
@@ -40,7 +52,10 @@ const WIRE: &str = "services/router/tests/router/bad_wire.rs";
 
 /// Case and reason.
 pub(super) const NOT_OURS: &[(&str, &str)] = &[
-    ("token-047", "tokens are signed with Ed25519 keys that the router makes; there is no shared secret to be too short"),
+    (
+        "token-047",
+        "tokens are signed with Ed25519 keys that the router makes; there is no shared secret to be too short",
+    ),
     ("wire-034", "the router speaks plain HTTP/2 and leaves certificates to what stands in front of it"),
     ("bus-002", "requests lie in lanes by tier, not in slots: no subject says whose slot a message is for"),
     ("bus-012", "one NATS account serves all parts; what a part may not do is not configured on the server"),
