@@ -79,6 +79,7 @@ impl Gate {
         info!(booking.id = %booking_id, "booking {booking_id} is wanted by {first} and {second}: {reason}");
         let answer = Answer::ConfirmBooking(v1::ConfirmBookingResponse {
             outcome_ids: outcome_ids(&confirmed.booking.kind, &booking_id),
+            account_id: confirmed.booking.kind.account().map(ToString::to_string).unwrap_or_default(),
             booking_id,
             status: v1::BookingStatus::Pending.into(),
             denial: None,

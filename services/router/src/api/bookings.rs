@@ -43,15 +43,20 @@ impl Api {
         };
         answer.set_status(BookingStatus::Pending);
         let ids = std::mem::take(&mut answer.outcome_ids);
-        if let Some(posted) = self.booked(call, ids).await {
+        if let Some(posted) = self.booked(call, ids, &answer).await {
             answer.set_status(if posted.denial.is_some() { BookingStatus::Refused } else { BookingStatus::Posted });
             answer.denial = posted.denial;
         }
         Ok(answer)
     }
 
-    /// What the ledger has told under one of `ids`; `None` when it has not told in time.
-    async fn booked(&self, call: &Call, ids: Vec<String>) -> Option<CashPosted> {
+    /// What the ledger has told of `booking` under one of `ids`; `None` when it has not told in time. The id of a
+    /// correction may be that of another account's, which says nothing of this one.
+    async fn booked(&self, call: &Call, ids: Vec<String>, booking: &ConfirmBookingResponse) -> Option<CashPosted> {
+        let is_meant = |posted: &CashPosted| {
+            let of = posted.account.as_ref().map_or("", |account| &account.account_id);
+            posted.trade_id == booking.booking_id || of == booking.account_id
+        };
         let until = Instant::now() + self.patience(call).min(BOOKED_WITHIN);
         while !ids.is_empty() && Instant::now() < until {
             let asked = OutcomesQuestion { trade_ids: ids.clone(), accept_partial: true };
@@ -64,7 +69,7 @@ impl Api {
                     Some(ledger_fact::Kind::Cash(posted)) => Some(posted),
                     Some(ledger_fact::Kind::Trade(_) | ledger_fact::Kind::Settled(_)) | None => None,
                 });
-                if let Some(posted) = told.next() {
+                if let Some(posted) = told.find(is_meant) {
                     return Some(posted);
                 }
             }

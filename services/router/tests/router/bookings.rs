@@ -33,6 +33,7 @@ fn guard(question: v1::GuardQuestion) -> Answer {
             Answer::ConfirmBooking(ConfirmBookingResponse {
                 booking_id,
                 outcome_ids,
+                account_id: "alice".to_owned(),
                 ..ConfirmBookingResponse::default()
             })
         }
@@ -48,9 +49,13 @@ fn ledger(question: v1::LedgerQuestion) -> v1::LedgerAnswer {
         let denial = match id.as_str() {
             "posted" => None,
             "refused" => Some(refused.clone()),
+            // The same execution was corrected under another account.
+            "foreign" => None,
             _ => return None,
         };
-        let posted = v1::CashPosted { trade_id: id.clone(), denial, ..v1::CashPosted::default() };
+        let account_id = if id == "foreign" { "bob" } else { "alice" }.to_owned();
+        let account = Some(v1::Account { account_id, ..v1::Account::default() });
+        let posted = v1::CashPosted { trade_id: id.clone(), denial, account, ..v1::CashPosted::default() };
         let kind = Some(v1::ledger_fact::Kind::Cash(posted));
         Some(v1::LedgerFact { kind, ..v1::LedgerFact::default() })
     };
@@ -88,6 +93,7 @@ async fn operators_book_by_hand_through_the_guard() {
         ("t-1", BookingStatus::Pending, None),
         ("ask-posted", BookingStatus::Posted, None),
         ("ask-refused", BookingStatus::Refused, Some("NOT_FOUND: no")),
+        ("ask-foreign", BookingStatus::Pending, None),
         ("ask-later", BookingStatus::Pending, None),
     ] {
         let confirmed = confirm(&olga, token).await.expect("confirmed");
