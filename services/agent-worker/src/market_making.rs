@@ -6,13 +6,11 @@
 //! out is what the guard says is there, whichever worker has put it in.
 
 use crate::{
-    analysis::{self, NoSnapshot, match_view},
-    autonomous::{Parts, now},
+    analysis::{NoSnapshot, match_view},
+    autonomous::now,
     bar_order::quote_request_id,
     claims::End,
-    config::Config,
-    control::Permission,
-    matches::Told,
+    matches::{Desk, Told},
     metrics,
     order::{TRADING_AGENT, order_id},
     proposal::{Decision, NotProposed, Origin, agents_key},
@@ -28,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tracing::debug;
-use tragen_bus::{Bus, usage::Work};
+use tragen_bus::usage::Work;
 use tragen_contracts::{convert, v1};
 use tragen_domain::{
     agents::{
@@ -45,15 +43,10 @@ use tragen_domain::{
     order::{OrderPrice, OrderTerms, Side, TimeInForce},
     time::Timestamp,
 };
-use tragen_host::{Context, retry::Backoff};
 
 /// Where changes of matches become quotes.
-pub(crate) struct Desk {
-    pub(crate) context: Context,
-    pub(crate) bus: Bus,
-    pub(crate) config: Arc<Config>,
-    pub(crate) parts: Parts,
-    pub(crate) analysis: Arc<analysis::Desk>,
+pub(crate) struct Quotes {
+    pub(crate) desk: Desk,
     /// Quotes whose outcome nobody can tell yet.
     pub(crate) sent: Sent,
 }
@@ -85,49 +78,28 @@ enum Outlook {
     Waits,
 }
 
-impl Desk {
+impl Quotes {
     /// Works on a claimed match.
     pub(crate) async fn settle(&self, told: &Told) -> End {
-        let mut agents = self.parts.registry.makers();
+        let mut agents = self.desk.parts.registry.makers();
         agents.retain(|agent| agent.instruments.iter().any(|own| may_be_of(own.as_str(), &told.game.id)));
         // What a halt forbids the guard takes out itself.
-        agents.retain(|agent| !self.parts.control.is_halted(&agent.scopes()));
-        if agents.is_empty() || told.is_too_late(&self.config) {
+        agents.retain(|agent| !self.desk.parts.control.is_halted(&agent.scopes()));
+        if agents.is_empty() || told.is_too_late(&self.desk.config) {
             return End::Done;
         }
         counter!(metrics::EVALUATIONS).increment(u64::try_from(agents.len()).unwrap_or(u64::MAX));
         let of_agent =
             |agent: Arc<ConfiguredAgent>| Outcome::ALL.map(|outcome| Maker { agent: Arc::clone(&agent), outcome });
-        self.act(told, agents.into_iter().flat_map(of_agent).collect()).await
-    }
-
-    /// Those that wait for an end, are not answered, or whose order is not stored, are looked at again while the match is
-    /// young enough, each time on what is quoted then.
-    async fn act(&self, told: &Told, mut makers: Vec<Maker>) -> End {
-        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
-        let canceled = Mutex::default();
-        loop {
-            makers = self.try_all(makers, told, &canceled).await;
-            if makers.is_empty() {
-                return End::Done;
-            }
-            debug!("{} quotes of {} wait", makers.len(), told.game.id);
-            if told.is_too_late(&self.config) {
-                counter!(metrics::TOO_LATE).increment(u64::try_from(makers.len()).unwrap_or(u64::MAX));
-                return End::Done;
-            }
-            if self.context.is_stopping() || self.parts.control.permission() == Permission::GuardSilent {
-                return End::Open;
-            }
-            backoff.wait().await;
-        }
+        let (makers, canceled) = (agents.into_iter().flat_map(of_agent).collect(), Mutex::default());
+        self.desk.until_through(told, makers, |open| self.try_all(open, told, &canceled)).await
     }
 
     /// One attempt for all of them; gives back those that are not through.
     async fn try_all(&self, makers: Vec<Maker>, told: &Told, canceled: &Mutex<HashSet<String>>) -> Vec<Maker> {
-        let span = self.context.spans.start("quote md.match.{match}", SpanKind::Internal, "");
+        let span = self.desk.context.spans.start("quote md.match.{match}", SpanKind::Internal, "");
         let traceparent = span.traceparent();
-        let snapshot = match self.analysis.snapshot(told.game.id.as_str(), &traceparent).await {
+        let snapshot = match self.desk.analysis.snapshot(told.game.id.as_str(), &traceparent).await {
             Ok(snapshot) => snapshot,
             Err(NoSnapshot::Unknown(_)) => return Vec::new(),
             Err(NoSnapshot::Silent(_)) => return makers,
@@ -135,9 +107,9 @@ impl Desk {
         let started = Instant::now();
         let makers = quoting(makers, &snapshot);
         let accounts = makers.iter().map(|maker| maker.agent.account.clone()).collect();
-        let timeout = Duration::from_millis(self.config.question_timeout_ms);
+        let timeout = Duration::from_millis(self.desk.config.question_timeout_ms);
         let asked = Wanted { instruments: &snapshot.instruments, timeout, traceparent: &traceparent };
-        let standings = standings::read(&self.bus, accounts, &asked).await;
+        let standings = standings::read(&self.desk.bus, accounts, &asked).await;
         let books = match_view::books(&snapshot.books);
         let fair = fair_line(&books, DevigMethod::Shin).ok().map(|line| line.probabilities);
         let look = &Look { told, snapshot: &snapshot, fair, standings: &standings, canceled };
@@ -149,10 +121,10 @@ impl Desk {
             (maker, outlook.is_ok_and(|outlook| outlook == Outlook::Settled))
         });
         let open = looked
-            .buffer_unordered(self.config.agents_at_once_max)
+            .buffer_unordered(self.desk.config.agents_at_once_max)
             .filter_map(|(maker, is_settled)| std::future::ready((!is_settled).then_some(maker)));
         let open = open.collect().await;
-        self.parts.usage.add(TRADING_AGENT, Work { messages: 1, ..Work::default() });
+        self.desk.parts.usage.add(TRADING_AGENT, Work { messages: 1, ..Work::default() });
         histogram!(metrics::SIGNAL_SECONDS).record(started.elapsed().as_secs_f64());
         open
     }
@@ -161,7 +133,7 @@ impl Desk {
     async fn revise(&self, maker: &Maker, look: &Look<'_>) -> Result<Outlook, NotProposed> {
         let agent = &maker.agent;
         let Some(contract) = match_view::contract(look.snapshot, maker.outcome) else { return Ok(Outlook::Settled) };
-        if self.parts.control.is_halted(&[(v1::ScopeKind::Instrument, contract.instrument_id.clone())]) {
+        if self.desk.parts.control.is_halted(&[(v1::ScopeKind::Instrument, contract.instrument_id.clone())]) {
             return Ok(Outlook::Settled);
         }
         let standing = match look.standings.get(&agent.account) {
@@ -215,7 +187,7 @@ impl Desk {
         let Some(contract) = match_view::contract(look.snapshot, maker.outcome) else { return Vec::new() };
         let Some(fair) = look.fair.map(|fair| maker.outcome.of(&fair)) else { return Vec::new() };
         let Some(book) = match_view::top_of_book(look.snapshot, maker.outcome, now()) else { return Vec::new() };
-        let capital = self.parts.registry.capital(agent, standings::cash(standing));
+        let capital = self.desk.parts.registry.capital(agent, standings::cash(standing));
         let lot = lot(capital, agent.personality.risk_per_trade(), &rules);
         let position = standings::position(standing, &contract.instrument_id);
         let market = QuotedMarket {
@@ -228,7 +200,7 @@ impl Desk {
             book,
             tick: Price::from_micros(contract.tick_micros),
         };
-        let seat = if self.parts.registry.is_benched(agent) { Seat::Benched } else { Seat::Placed };
+        let seat = if self.desk.parts.registry.is_benched(agent) { Seat::Benched } else { Seat::Placed };
         match quote(&market, &rules) {
             Ok(quoted) => wanted(&quoted, lot, position, seat),
             Err(refusal) => {
@@ -247,7 +219,7 @@ impl Desk {
         if look.canceled.lock().unwrap_or_else(PoisonError::into_inner).contains(&order.trade_id) {
             return Ok(());
         }
-        let span = self.context.spans.start("withdraw quote", SpanKind::Internal, "");
+        let span = self.desk.context.spans.start("withdraw quote", SpanKind::Internal, "");
         let key = v1::TradeKey {
             trade_id: order.trade_id.clone(),
             account_id: agent.account.to_string(),
@@ -256,7 +228,7 @@ impl Desk {
             ..v1::TradeKey::default()
         };
         let decision = Decision::Cancel(v1::CancelRequested { trade_id: order.trade_id.clone() });
-        self.parts.proposer.propose(key, &v1::Meta::default(), &span, decision).await?;
+        self.desk.parts.proposer.propose(key, &v1::Meta::default(), &span, decision).await?;
         look.canceled.lock().unwrap_or_else(PoisonError::into_inner).insert(order.trade_id.clone());
         counter!(metrics::QUOTES_WITHDRAWN).increment(1);
         Ok(())
@@ -294,13 +266,13 @@ impl Desk {
             timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
         };
-        let mut span = self.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, "");
+        let mut span = self.desk.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, "");
         span.set("agent.kind", TRADING_AGENT);
-        let decision = self.parts.proposer.order(&terms, origin, rationale(maker, wanted, look));
+        let decision = self.desk.parts.proposer.order(&terms, origin, rationale(maker, wanted, look));
         let meta = v1::Meta { event_id: key.request_id.clone(), ..v1::Meta::default() };
-        self.parts.proposer.propose(key.clone(), &meta, &span, decision).await?;
+        self.desk.parts.proposer.propose(key.clone(), &meta, &span, decision).await?;
         // Not earlier: what is not stored is tried again.
-        let valid_until = Timestamp::from_micros(self.parts.proposer.valid_until_micros());
+        let valid_until = Timestamp::from_micros(self.desk.parts.proposer.valid_until_micros());
         self.sent.note((&agent.account, &about(contract, wanted.side)), &key.trade_id, valid_until);
         counter!(metrics::AGENT_ORDERS).increment(1);
         Ok(())

@@ -4,15 +4,12 @@
 //! account, and not while the account holds, has ordered or may soon hold some of the match.
 
 use crate::{
-    analysis::{self, NoSnapshot, match_view::contract_id},
-    autonomous::Parts,
+    analysis::{NoSnapshot, match_view::contract_id},
     bar_order::bet_request_id,
     bars::as_units,
     claims::End,
-    config::Config,
-    control::Permission,
     match_wish::{rationale, rules_of, taking, wished},
-    matches::Told,
+    matches::{Desk, Told},
     metrics,
     order::order_id,
     proposal::{NotProposed, Origin, agents_key},
@@ -28,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tracing::debug;
-use tragen_bus::{Bus, usage::Work};
+use tragen_bus::usage::Work;
 use tragen_contracts::v1;
 use tragen_domain::{
     agents::{
@@ -40,18 +37,13 @@ use tragen_domain::{
     money::Quantity,
     time::Timestamp,
 };
-use tragen_host::{Context, retry::Backoff};
 
 /// The shared agent that looks for them.
 const AGENT: MandateAgent = MandateAgent::Scout;
 
 /// Where changes of matches become bets.
-pub(crate) struct Desk {
-    pub(crate) context: Context,
-    pub(crate) bus: Bus,
-    pub(crate) config: Arc<Config>,
-    pub(crate) parts: Parts,
-    pub(crate) analysis: Arc<analysis::Desk>,
+pub(crate) struct Bets {
+    pub(crate) desk: Desk,
     /// Bets whose outcome nobody can tell yet.
     pub(crate) sent: Sent,
 }
@@ -64,49 +56,27 @@ struct Bet {
     size: MandateSize,
 }
 
-impl Desk {
+impl Bets {
     /// Works on a claimed match.
     pub(crate) async fn settle(&self, told: &Told) -> End {
         // Once the ball rolls nobody bets by odds made before.
-        if told.game.status != MatchStatus::Scheduled || told.is_too_late(&self.config) {
+        if told.game.status != MatchStatus::Scheduled || told.is_too_late(&self.desk.config) {
             return End::Done;
         }
         let is_working = |agent: &Arc<ConfiguredAgent>| {
-            !self.parts.control.is_halted(&agent.scopes()) && !self.parts.registry.is_benched(agent)
+            !self.desk.parts.control.is_halted(&agent.scopes()) && !self.desk.parts.registry.is_benched(agent)
         };
-        let mut agents = self.parts.registry.bettors_on(&told.game.id);
+        let mut agents = self.desk.parts.registry.bettors_on(&told.game.id);
         agents.retain(is_working);
         counter!(metrics::EVALUATIONS).increment(u64::try_from(agents.len()).unwrap_or(u64::MAX));
-        self.act(told, agents).await
-    }
-
-    /// Agents whose account is not answered, or whose order is not stored, are tried again while the odds are young
-    /// enough, each time on what is quoted then.
-    async fn act(&self, told: &Told, mut agents: Vec<Arc<ConfiguredAgent>>) -> End {
-        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
-        while !agents.is_empty() {
-            agents = self.try_all(agents, told).await;
-            if agents.is_empty() {
-                break;
-            }
-            debug!("{} agents could not bet on {} yet", agents.len(), told.game.id);
-            if told.is_too_late(&self.config) {
-                counter!(metrics::TOO_LATE).increment(u64::try_from(agents.len()).unwrap_or(u64::MAX));
-                break;
-            }
-            if self.context.is_stopping() || self.parts.control.permission() == Permission::GuardSilent {
-                return End::Open;
-            }
-            backoff.wait().await;
-        }
-        End::Done
+        self.desk.until_through(told, agents, |open| self.try_all(open, told)).await
     }
 
     /// One attempt for all of them; gives back those that are not through.
     async fn try_all(&self, agents: Vec<Arc<ConfiguredAgent>>, told: &Told) -> Vec<Arc<ConfiguredAgent>> {
-        let span = self.context.spans.start("look at md.match.{match}", SpanKind::Internal, "");
+        let span = self.desk.context.spans.start("look at md.match.{match}", SpanKind::Internal, "");
         let traceparent = span.traceparent();
-        let snapshot = match self.analysis.snapshot(told.game.id.as_str(), &traceparent).await {
+        let snapshot = match self.desk.analysis.snapshot(told.game.id.as_str(), &traceparent).await {
             Ok(snapshot) => snapshot,
             Err(NoSnapshot::Unknown(_)) => return Vec::new(),
             Err(NoSnapshot::Silent(_)) => return agents,
@@ -120,9 +90,9 @@ impl Desk {
         let wanting: Vec<Arc<ConfiguredAgent>> =
             agents.into_iter().filter(|agent| wishes.contains_key(&agent.personality.risk_tolerance())).collect();
         let accounts = wanting.iter().map(|agent| agent.account.clone()).collect();
-        let timeout = Duration::from_millis(self.config.question_timeout_ms);
+        let timeout = Duration::from_millis(self.desk.config.question_timeout_ms);
         let wanted = Wanted { instruments: &snapshot.instruments, timeout, traceparent: &traceparent };
-        let standings = standings::read(&self.bus, accounts, &wanted).await;
+        let standings = standings::read(&self.desk.bus, accounts, &wanted).await;
         let (answered, mut open): (Vec<_>, Vec<_>) =
             wanting.into_iter().partition(|agent| standings.contains_key(&agent.account));
         let bets = stream::iter(self.bets(answered, told, &wishes, &standings)).map(|bet| {
@@ -136,7 +106,7 @@ impl Desk {
             }
         });
         let unstored = bets
-            .buffer_unordered(self.config.agents_at_once_max)
+            .buffer_unordered(self.desk.config.agents_at_once_max)
             .filter_map(|(agent, is_stored)| std::future::ready((!is_stored).then_some(agent)));
         open.extend(unstored.collect::<Vec<_>>().await);
         histogram!(metrics::SIGNAL_SECONDS).record(started.elapsed().as_secs_f64());
@@ -150,7 +120,7 @@ impl Desk {
             agents.iter().map(|agent| (agent.personality.risk_tolerance(), agent.personality)).collect();
         let look = |personality| wished(AGENT, snapshot, &MandateInputs::default(), &rules_of(personality, snapshot));
         let wishes = personalities.iter().filter_map(|(tolerance, own)| Some((*tolerance, look(own).ok()?))).collect();
-        self.parts.usage.add(AGENT.as_str(), Work { cpu: started.elapsed(), messages: 1, ..Work::default() });
+        self.desk.parts.usage.add(AGENT.as_str(), Work { cpu: started.elapsed(), messages: 1, ..Work::default() });
         wishes
     }
 
@@ -170,7 +140,7 @@ impl Desk {
             let held = standing.positions.iter().map(|own| Quantity::from_micros(own.quantity_micros));
             let on_its_way = self.sent.of_other((&agent.account, about), &key.trade_id);
             let (cash, available) = (standings::cash(standing), as_units(standing.available_micros));
-            let capital = self.parts.registry.capital(agent, cash.max(0.0));
+            let capital = self.desk.parts.registry.capital(agent, cash.max(0.0));
             Some(Bettor {
                 agent: (agent, key, wish),
                 account: &agent.account,
@@ -193,10 +163,10 @@ impl Desk {
         let Bet { agent, key, wish, size } = bet;
         // A stopped contract is left alone; the agent may bet on it later.
         let stopped = (v1::ScopeKind::Instrument, contract_id(snapshot, wish.opportunity.outcome));
-        if self.parts.control.is_halted(&[stopped]) {
+        if self.desk.parts.control.is_halted(&[stopped]) {
             return Ok(());
         }
-        let mut span = self.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, "");
+        let mut span = self.desk.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, "");
         span.set("agent.kind", AGENT.as_str());
         let Some(terms) = taking(snapshot, wish, size.contracts, &order_id(&key.trade_id)) else { return Ok(()) };
         let origin = Origin {
@@ -206,11 +176,11 @@ impl Desk {
             timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
         };
-        let decision = self.parts.proposer.order(&terms, origin, rationale(wish, *size));
+        let decision = self.desk.parts.proposer.order(&terms, origin, rationale(wish, *size));
         let meta = v1::Meta { event_id: key.request_id.clone(), ..v1::Meta::default() };
-        self.parts.proposer.propose(key.clone(), &meta, &span, decision).await?;
+        self.desk.parts.proposer.propose(key.clone(), &meta, &span, decision).await?;
         // Not earlier: what is not stored is tried again.
-        let valid_until = Timestamp::from_micros(self.parts.proposer.valid_until_micros());
+        let valid_until = Timestamp::from_micros(self.desk.parts.proposer.valid_until_micros());
         self.sent.note((&agent.account, told.game.id.as_str()), &key.trade_id, valid_until);
         counter!(metrics::AGENT_ORDERS).increment(1);
         Ok(())

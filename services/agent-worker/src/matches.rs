@@ -6,19 +6,23 @@ use crate::{
     autonomous::{Parts, now},
     claims::{Claims, End},
     config::Config,
-    market_making, match_bets, metrics,
+    control::Permission,
+    market_making::Quotes,
+    match_bets::Bets,
+    metrics,
     standings::Sent,
 };
 use ::metrics::counter;
 use futures::{FutureExt as _, future::BoxFuture};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tracing::debug;
 use tragen_bus::{Bus, Consumer};
 use tragen_contracts::v1;
 use tragen_domain::{
     market::{Match, check_published},
     time::Timestamp,
 };
-use tragen_host::Context;
+use tragen_host::{Context, retry::Backoff};
 
 /// A match that was told.
 pub(crate) struct Told {
@@ -45,6 +49,43 @@ impl Told {
     }
 }
 
+/// What both look at a match with.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) context: Context,
+    pub(crate) bus: Bus,
+    pub(crate) config: Arc<Config>,
+    pub(crate) parts: Parts,
+    pub(crate) analysis: Arc<analysis::Desk>,
+}
+
+impl Desk {
+    /// Attempts until all are through. An attempt gives back those that wait for an end, are not answered, or whose order
+    /// is not stored: they are tried again while the match is young enough, each time on what is quoted then.
+    pub(crate) async fn until_through<T, F>(&self, told: &Told, mut open: Vec<T>, attempt: impl Fn(Vec<T>) -> F) -> End
+    where
+        F: Future<Output = Vec<T>>,
+    {
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
+        while !open.is_empty() {
+            open = attempt(open).await;
+            if open.is_empty() {
+                break;
+            }
+            debug!("{} agents are not through with {} yet", open.len(), told.game.id);
+            if told.is_too_late(&self.config) {
+                counter!(metrics::TOO_LATE).increment(u64::try_from(open.len()).unwrap_or(u64::MAX));
+                break;
+            }
+            if self.context.is_stopping() || self.parts.control.permission() == Permission::GuardSilent {
+                return End::Open;
+            }
+            backoff.wait().await;
+        }
+        End::Done
+    }
+}
+
 /// Starts looking at matches.
 pub(crate) fn start(
     context: &Context,
@@ -53,22 +94,10 @@ pub(crate) fn start(
     (parts, analysis): (Parts, &Arc<analysis::Desk>),
 ) {
     let control = parts.control.clone();
-    let bets = Arc::new(match_bets::Desk {
-        context: context.clone(),
-        bus: bus.clone(),
-        config: Arc::clone(config),
-        parts: parts.clone(),
-        analysis: Arc::clone(analysis),
-        sent: Sent::default(),
-    });
-    let quotes = Arc::new(market_making::Desk {
-        context: context.clone(),
-        bus: bus.clone(),
-        config: Arc::clone(config),
-        parts,
-        analysis: Arc::clone(analysis),
-        sent: Sent::default(),
-    });
+    let (context, bus, config) = (context.clone(), bus.clone(), Arc::clone(config));
+    let desk = Desk { context, bus, config, parts, analysis: Arc::clone(analysis) };
+    let bets = Arc::new(Bets { desk: desk.clone(), sent: Sent::default() });
+    let quotes = Arc::new(Quotes { desk: desk.clone(), sent: Sent::default() });
     let act = move |told: v1::Match| -> BoxFuture<'static, End> {
         let (bets, quotes) = (Arc::clone(&bets), Arc::clone(&quotes));
         async move {
@@ -82,11 +111,11 @@ pub(crate) fn start(
         .boxed()
     };
     Claims::<v1::Match> {
-        context: context.clone(),
-        bus: bus.clone(),
+        at_once_max: desk.config.claims_at_once_max,
+        context: desk.context,
+        bus: desk.bus,
         control,
         consumer: Consumer::WorkerMatches,
-        at_once_max: config.claims_at_once_max,
         act: Arc::new(act),
     }
     .start();
