@@ -19,7 +19,7 @@ mod world;
 pub use fault::{Fault, Jump, Part, Server, Trouble};
 pub use limits::Limits;
 pub use others::{Felt, Others};
-pub use verdict::{ChaosReport, Healed, Invariant, Wrong};
+pub use verdict::{ChaosReport, Healed, Invariant, QuietDenials, Wrong};
 pub use wire::Traffic;
 
 use crate::{Crowd, Issuer, Load, Mix, Run, Session, Setup, load::Stop, session::PATIENCE};

@@ -80,8 +80,8 @@ pub struct Second {
     pub missed: u64,
     /// Operations that were denied in it.
     pub denied: u64,
-    /// Those by code.
-    pub denied_by_code: BTreeMap<String, u64>,
+    /// Operations that began in it and were denied, in it or later, by code.
+    pub begun_and_denied: BTreeMap<String, u64>,
     /// Failures that came in it.
     pub errors: u64,
     /// Of the answers that came in it, but for denials.

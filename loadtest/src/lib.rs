@@ -40,8 +40,8 @@ mod trader;
 
 pub use audit::Audit;
 pub use chaos::{
-    Chaos, ChaosReport, Fault, Felt, Healed, Invariant, Jump as ClockJump, Limits, Others, Part as ChaosPart, Server,
-    Traffic, Trouble, Wrong, chaos, repository_tools,
+    Chaos, ChaosReport, Fault, Felt, Healed, Invariant, Jump as ClockJump, Limits, Others, Part as ChaosPart,
+    QuietDenials, Server, Traffic, Trouble, Wrong, chaos, repository_tools,
 };
 pub use crowd::{Crowd, Issuer, Role, Tier};
 pub use fairness::{Claim, Crowding, Fairness, fairness};

@@ -260,7 +260,7 @@ impl Session {
             errors_by_class: figures.errors_by_class.clone(),
             by_operation: tally.operations(),
             by_tier: tally.tiers(),
-            seconds: tally.seconds.clone(),
+            seconds: tally.seconds(),
             machine: self.machine.clone(),
             ..Report::default()
         }

@@ -36,7 +36,9 @@ pub(crate) struct Tally {
     pub(crate) by_tier: BTreeMap<Tier, Figures>,
     /// Of the current second.
     second: Figures,
-    pub(crate) seconds: Vec<Second>,
+    seconds: Vec<Second>,
+    /// Of each second in which something began that was denied, by code.
+    begun_and_denied: BTreeMap<u64, BTreeMap<String, u64>>,
     schedule: Option<Schedule>,
     began: Instant,
     pub(crate) measure_from: Instant,
@@ -65,6 +67,7 @@ impl Tally {
             by_tier: BTreeMap::new(),
             second: Figures::new()?,
             seconds: Vec::new(),
+            begun_and_denied: BTreeMap::new(),
             schedule,
             began,
             measure_from,
@@ -116,6 +119,13 @@ impl Tally {
             Ok(Answer::Read) => Ok((Class::Done, "READ")),
             Err(status) => Err((code_name(status), class_name(status))),
         };
+        if let Ok((Class::Denied, code)) = &status {
+            let second = outcome.started.saturating_duration_since(self.began).as_secs();
+            // Seconds are bounded, and codes are few.
+            if second < SECONDS_MAX as u64 {
+                *self.begun_and_denied.entry(second).or_default().entry((*code).to_owned()).or_default() += 1;
+            }
+        }
         let latency = outcome.ended.saturating_duration_since(outcome.started);
         let tier = self.crowd.tier(outcome.account);
         let mut counted = vec![&mut self.second];
@@ -170,6 +180,12 @@ impl Tally {
         self.by_tier.iter().map(|(tier, figures)| (tier.as_str().to_owned(), figures.part())).collect()
     }
 
+    /// Every second so far.
+    pub(crate) fn seconds(&self) -> Vec<Second> {
+        let begun = |second: &u64| self.begun_and_denied.get(second).cloned().unwrap_or_default();
+        self.seconds.iter().map(|own| Second { begun_and_denied: begun(&own.second), ..own.clone() }).collect()
+    }
+
     fn end_second(&mut self) {
         let second = u64::try_from(self.seconds.len()).unwrap_or(u64::MAX);
         if self.seconds.len() < SECONDS_MAX {
@@ -181,7 +197,7 @@ impl Tally {
                 trades: self.second.trades,
                 missed: self.second.missed(),
                 denied: self.second.denied(),
-                denied_by_code: self.second.denied_by_code.clone(),
+                begun_and_denied: BTreeMap::new(),
                 errors: self.second.errors(),
                 latency: self.second.latency(),
                 buckets: self.second.buckets(),

@@ -82,7 +82,8 @@ pub struct Invariant {
 pub struct Wrong {
     /// Not answered although the client asked for a minute with the same id, or never sent.
     pub unanswered: u64,
-    /// Denied in a second that belongs to no fault's window and comes before the halt: there was no reason to.
+    /// Asked for in a second that belongs to no fault's window and comes before the halt, and denied: there was no
+    /// reason to.
     pub denied_in_quiet: u64,
     /// Answered, and the ledger, the accounts or a second answer say something else.
     pub untrue: u64,
@@ -103,6 +104,17 @@ impl fmt::Display for Wrong {
     }
 }
 
+/// Denials without a reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QuietDenials {
+    /// In which second it was asked for.
+    pub second: u64,
+    /// `PROPOSAL_EXPIRED`
+    pub code: String,
+    /// How many.
+    pub count: u64,
+}
+
 /// Everything about one run.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChaosReport {
@@ -120,6 +132,8 @@ pub struct ChaosReport {
     pub offered: u64,
     /// Of those, operations without a right answer.
     pub wrong: Wrong,
+    /// What was denied in quiet times.
+    pub quiet_denials: Vec<QuietDenials>,
     /// What was seen of limits.
     pub limits: Limits,
     /// Times that a service or server had ended without being told to.
@@ -266,21 +280,23 @@ pub(super) struct Seen {
     pub(super) kinds: (Vec<String>, Vec<String>),
 }
 
-/// Denials in seconds that touch no fault's window and end before the halt: the second, how many, and their codes.
-fn denied_in_quiet(report: &Report, faults: &[Healed], halted: Instant) -> Vec<(u64, u64, String)> {
-    let codes = |by_code: &BTreeMap<String, u64>| {
-        by_code.iter().map(|(code, count)| format!("{code} {count}")).collect::<Vec<_>>().join(", ")
+/// What was asked for in seconds that touch no fault's window and end before the halt, and was denied. What is asked
+/// for in a window may wait for a broken part until its deadline: then its denial comes after the window.
+fn denied_in_quiet(report: &Report, faults: &[Healed], halted: Instant) -> Vec<QuietDenials> {
+    let of_second = |second: u64, by_code: &BTreeMap<String, u64>| {
+        let denials = |(code, count): (&String, &u64)| QuietDenials { second, code: code.clone(), count: *count };
+        by_code.iter().map(denials).collect::<Vec<_>>()
     };
-    let Some(began) = report.began else { return vec![(0, report.denied, codes(&report.denied_by_code))] };
+    let Some(began) = report.began else { return of_second(0, &report.denied_by_code) };
     let second = Duration::from_secs(1);
     let is_quiet = |number: u64| {
         let from = began + Duration::from_secs(number);
-        // An answer comes a little later than what was decided, and its second is counted a little later than that.
+        // What is asked for shortly before a fault is on its way when it comes, and what waits is worked off after it.
         let touches = |window: &Window| from < window.to + 2 * second && from + 2 * second > window.from;
         from + second < halted && !faults.iter().any(|healed| touches(&healed.window))
     };
-    let quiet = report.seconds.iter().filter(|own| own.denied > 0 && is_quiet(own.second));
-    quiet.map(|own| (own.second, own.denied, codes(&own.denied_by_code))).collect()
+    let quiet = report.seconds.iter().filter(|own| is_quiet(own.second));
+    quiet.flat_map(|own| of_second(own.second, &own.begun_and_denied)).collect()
 }
 
 /// The facts of the ledger's one shard.
@@ -329,7 +345,7 @@ pub(super) fn judge(
     let denied = denied_in_quiet(&report, &faults, halted);
     let wrong = Wrong {
         unanswered: report.errors + report.warm_up_errors + report.unsent,
-        denied_in_quiet: denied.iter().map(|(_, count, _)| count).sum(),
+        denied_in_quiet: denied.iter().map(|own| own.count).sum(),
         untrue: u64::try_from(untrue).unwrap_or(u64::MAX),
     };
     let offered = report.offered + report.warm_up_offered;
@@ -372,11 +388,24 @@ pub(super) fn judge(
     ];
     let report = Report { proof, ..report };
     let seed = chaos.seed;
-    ChaosReport { seed, faults, invariants, unplayed, impossible, offered, wrong, limits, restarts, report }
+    let quiet_denials = denied;
+    ChaosReport {
+        seed,
+        faults,
+        invariants,
+        unplayed,
+        impossible,
+        offered,
+        wrong,
+        quiet_denials,
+        limits,
+        restarts,
+        report,
+    }
 }
 
 /// What is wrong when too many operations had no right answer.
-fn unanswered(wrong: Wrong, offered: u64, (report, denied): (&Report, &[(u64, u64, String)])) -> Vec<String> {
+fn unanswered(wrong: Wrong, offered: u64, (report, denied): (&Report, &[QuietDenials])) -> Vec<String> {
     let share = (wrong.sum() * 1_000_000).checked_div(offered).unwrap_or(1_000_000);
     if share <= WRONG_PPM_MAX {
         return Vec::new();
@@ -386,7 +415,9 @@ fn unanswered(wrong: Wrong, offered: u64, (report, denied): (&Report, &[(u64, u6
         wrong.sum(),
         report.errors_by_code
     )];
-    found.extend(denied.iter().map(|(second, count, codes)| format!("{count} denied at {second} s: {codes}")));
+    found.extend(
+        denied.iter().map(|QuietDenials { second, code, count }| format!("{count} asked for at {second} s: {code}")),
+    );
     found
 }
 
@@ -422,7 +453,10 @@ mod tests {
     fn nothing_is_left_out_because_of_a_fault_but_a_denial_with_a_reason() {
         let began = Instant::now();
         let at = |second: u64| began + Duration::from_secs(second);
-        let second = |second, denied| crate::Second { second, denied, ..crate::Second::default() };
+        let second = |second, denied| {
+            let begun_and_denied = [("PROPOSAL_EXPIRED".to_owned(), denied)].into();
+            crate::Second { second, begun_and_denied, ..crate::Second::default() }
+        };
         let window = Window { from: at(10), to: at(12) };
         let fault = Fault {
             at: Duration::from_secs(10),
@@ -432,7 +466,7 @@ mod tests {
         let faults = [Healed::new(&fault, (Some(Duration::from_secs(1)), window), None)];
         let quiet = |seconds: Vec<crate::Second>| {
             let report = Report { began: Some(began), seconds, ..Report::default() };
-            denied_in_quiet(&report, &faults, at(30)).iter().map(|(_, count, _)| *count).sum::<u64>()
+            denied_in_quiet(&report, &faults, at(30)).iter().map(|own| own.count).sum::<u64>()
         };
         assert_eq!(quiet(vec![second(8, 1), second(9, 1), second(12, 1), second(13, 1)]), 1, "only second 8 is quiet");
         assert_eq!(quiet(vec![second(14, 2), second(28, 3), second(29, 5), second(40, 9)]), 5);

@@ -21,7 +21,7 @@ use ::metrics::{counter, histogram};
 use futures::{StreamExt as _, stream};
 use opentelemetry::trace::SpanKind;
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -37,8 +37,8 @@ use tragen_domain::{
         quoting::{OwnQuote, Revision, Seat, WantedQuote, inventory, life_ms, lot, may_be_of, revise, wanted},
         scout::MatchPhase,
     },
-    id::AccountId,
-    market::MatchStatus,
+    id::{AccountId, AgentId},
+    market::{Match, MatchStatus},
     money::Price,
     order::{OrderPrice, OrderTerms, Side, TimeInForce},
     time::Timestamp,
@@ -56,18 +56,30 @@ pub(crate) struct Quotes {
 struct Maker {
     agent: Arc<ConfiguredAgent>,
     outcome: Outcome,
+    /// It quotes no more: what it has left in the book goes.
+    is_retired: bool,
 }
 
 /// One look at a match.
 struct Look<'a> {
-    told: &'a Told,
+    /// Market time: what the match was told at, or a later moment that it is seen at. A look that has waited into the
+    /// next slot does what one of that slot does.
+    at: Timestamp,
+    game: &'a Match,
     snapshot: &'a v1::MatchSnapshot,
     /// The bookmakers' consensus; None where there is none.
     fair: Option<[f64; 3]>,
     standings: &'a Standings,
-    /// Cancels that are on their way: each is asked for once.
-    canceled: &'a Mutex<HashSet<String>>,
+    /// Every maker there is or was: one quotes for an account, whatever others have left there goes.
+    makers: &'a BTreeSet<AgentId>,
+    canceled: &'a Canceled,
 }
+
+/// Cancels that are on their way, and when each was asked for.
+type Canceled = Mutex<HashMap<String, Instant>>;
+
+/// After so long a cancel is asked for again: the guard may have denied it.
+const CANCEL_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What became of one maker at one look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,22 +93,32 @@ enum Outlook {
 impl Quotes {
     /// Works on a claimed match.
     pub(crate) async fn settle(&self, told: &Told) -> End {
-        let mut agents = self.desk.parts.registry.makers();
-        agents.retain(|agent| agent.instruments.iter().any(|own| may_be_of(own.as_str(), &told.game.id)));
+        let (quoting, retired) = (self.desk.parts.registry.makers(), self.desk.parts.registry.retired_makers());
+        let known: BTreeSet<AgentId> = quoting.iter().chain(&retired).map(|agent| agent.id.clone()).collect();
+        let quoting = quoting.into_iter().map(|agent| (agent, false));
+        // Later, so that whoever quotes for the account now comes first.
+        let mut agents: Vec<_> = quoting.chain(retired.into_iter().map(|agent| (agent, true))).collect();
+        agents.retain(|(agent, _)| agent.instruments.iter().any(|own| may_be_of(own.as_str(), &told.game.id)));
         // What a halt forbids the guard takes out itself.
-        agents.retain(|agent| !self.desk.parts.control.is_halted(&agent.scopes()));
+        agents.retain(|(agent, _)| !self.desk.parts.control.is_halted(&agent.scopes()));
         if agents.is_empty() || told.is_too_late(&self.desk.config) {
             return End::Done;
         }
         counter!(metrics::EVALUATIONS).increment(u64::try_from(agents.len()).unwrap_or(u64::MAX));
-        let of_agent =
-            |agent: Arc<ConfiguredAgent>| Outcome::ALL.map(|outcome| Maker { agent: Arc::clone(&agent), outcome });
-        let (makers, canceled) = (agents.into_iter().flat_map(of_agent).collect(), Mutex::default());
-        self.desk.until_through(told, makers, |open| self.try_all(open, told, &canceled)).await
+        let of_agent = |(agent, is_retired): (Arc<ConfiguredAgent>, bool)| {
+            Outcome::ALL.map(|outcome| Maker { agent: Arc::clone(&agent), outcome, is_retired })
+        };
+        let (makers, canceled) = (agents.into_iter().flat_map(of_agent).collect(), Canceled::default());
+        self.desk.until_through(told, makers, |open| self.try_all(open, told, (&known, &canceled))).await
     }
 
     /// One attempt for all of them; gives back those that are not through.
-    async fn try_all(&self, makers: Vec<Maker>, told: &Told, canceled: &Mutex<HashSet<String>>) -> Vec<Maker> {
+    async fn try_all(
+        &self,
+        makers: Vec<Maker>,
+        told: &Told,
+        (known, canceled): (&BTreeSet<AgentId>, &Canceled),
+    ) -> Vec<Maker> {
         let span = self.desk.context.spans.start("quote md.match.{match}", SpanKind::Internal, "");
         let traceparent = span.traceparent();
         let snapshot = match self.desk.analysis.snapshot(told.game.id.as_str(), &traceparent).await {
@@ -112,7 +134,9 @@ impl Quotes {
         let standings = standings::read(&self.desk.bus, accounts, &asked).await;
         let books = match_view::books(&snapshot.books);
         let fair = fair_line(&books, DevigMethod::Shin).ok().map(|line| line.probabilities);
-        let look = &Look { told, snapshot: &snapshot, fair, standings: &standings, canceled };
+        let at = told.at.max(Timestamp::from_micros(snapshot.event_time_micros));
+        let (game, standings) = (&told.game, &standings);
+        let look = &Look { at, game, snapshot: &snapshot, fair, standings, makers: known, canceled };
         let looked = stream::iter(makers).map(|maker| async move {
             let outlook = self.revise(&maker, look).await;
             if let Err(error) = &outlook {
@@ -143,9 +167,9 @@ impl Quotes {
             None => return Ok(Outlook::Waits),
         };
         let is_own = |order: &&v1::StandingOrder| {
-            order.agent_id == agent.id.as_str() && order.instrument_id == contract.instrument_id
+            look.makers.contains(order.agent_id.as_str()) && order.instrument_id == contract.instrument_id
         };
-        let keys = [Side::Buy, Side::Sell].map(|side| key_of(agent, contract, look.told, side));
+        let keys = [Side::Buy, Side::Sell].map(|side| key_of(agent, contract, look.at, side));
         let quotes = standing.orders.iter().filter(is_own);
         let (in_book, own): (Vec<&v1::StandingOrder>, Vec<OwnQuote>) =
             quotes.filter_map(|order| Some((order, own_quote(order, &keys)?))).unzip();
@@ -183,6 +207,9 @@ impl Quotes {
 
     /// What should be in the book now; nothing wherever the model refuses.
     fn wants(&self, maker: &Maker, look: &Look<'_>, standing: &v1::Standing) -> Vec<WantedQuote> {
+        if maker.is_retired {
+            return Vec::new();
+        }
         let (agent, rules) = (&maker.agent, MarketMakerRules::default());
         let Some(contract) = match_view::contract(look.snapshot, maker.outcome) else { return Vec::new() };
         let Some(fair) = look.fair.map(|fair| maker.outcome.of(&fair)) else { return Vec::new() };
@@ -194,7 +221,7 @@ impl Quotes {
             fair,
             fair_phase: MatchPhase::PreMatch,
             phase: phase(look),
-            kick_off_in_ms: kick_off_in_ms(look.told),
+            kick_off_in_ms: kick_off_in_ms(look),
             last_event: None,
             inventory: inventory(position, lot),
             book,
@@ -216,7 +243,8 @@ impl Quotes {
         order: &v1::StandingOrder,
         look: &Look<'_>,
     ) -> Result<(), NotProposed> {
-        if look.canceled.lock().unwrap_or_else(PoisonError::into_inner).contains(&order.trade_id) {
+        let asked = look.canceled.lock().unwrap_or_else(PoisonError::into_inner).get(&order.trade_id).copied();
+        if asked.is_some_and(|asked| asked.elapsed() < CANCEL_AGAIN_AFTER) {
             return Ok(());
         }
         let span = self.desk.context.spans.start("withdraw quote", SpanKind::Internal, "");
@@ -229,7 +257,7 @@ impl Quotes {
         };
         let decision = Decision::Cancel(v1::CancelRequested { trade_id: order.trade_id.clone() });
         self.desk.parts.proposer.propose(key, &v1::Meta::default(), &span, decision).await?;
-        look.canceled.lock().unwrap_or_else(PoisonError::into_inner).insert(order.trade_id.clone());
+        look.canceled.lock().unwrap_or_else(PoisonError::into_inner).insert(order.trade_id.clone(), Instant::now());
         counter!(metrics::QUOTES_WITHDRAWN).increment(1);
         Ok(())
     }
@@ -242,7 +270,7 @@ impl Quotes {
         look: &Look<'_>,
     ) -> Result<(), NotProposed> {
         let agent = &maker.agent;
-        let life = life_ms(agent.timeframe, kick_off_in_ms(look.told), &MarketMakerRules::default());
+        let life = life_ms(agent.timeframe, kick_off_in_ms(look), &MarketMakerRules::default());
         let ids =
             (convert::id("order_id", &order_id(&key.trade_id)), convert::id("instrument_id", &contract.instrument_id));
         let (Ok(id), Ok(instrument)) = ids else { return Ok(()) };
@@ -299,7 +327,7 @@ fn own_quote(order: &v1::StandingOrder, keys: &[v1::TradeKey; 2]) -> Option<OwnQ
 
 /// The later one of what was told and what is known now.
 fn phase(look: &Look<'_>) -> MatchPhase {
-    match look.told.game.status {
+    match look.game.status {
         MatchStatus::Scheduled => match_view::phase(look.snapshot),
         MatchStatus::InPlay => MatchPhase::InPlay,
         MatchStatus::Finished => MatchPhase::Finished,
@@ -307,14 +335,14 @@ fn phase(look: &Look<'_>) -> MatchPhase {
 }
 
 /// In market time; None where nobody has said when it is.
-fn kick_off_in_ms(told: &Told) -> Option<i64> {
-    let kickoff = told.game.kickoff;
-    (kickoff.micros() > 0).then(|| kickoff.millis_since(told.at))
+fn kick_off_in_ms(look: &Look<'_>) -> Option<i64> {
+    let kickoff = look.game.kickoff;
+    (kickoff.micros() > 0).then(|| kickoff.millis_since(look.at))
 }
 
 /// The same for every worker and every repeat: of agent, contract, slot and side.
-fn key_of(agent: &ConfiguredAgent, contract: &v1::Instrument, told: &Told, side: Side) -> v1::TradeKey {
-    let begin = slot(agent.timeframe, told.at);
+fn key_of(agent: &ConfiguredAgent, contract: &v1::Instrument, at: Timestamp, side: Side) -> v1::TradeKey {
+    let begin = slot(agent.timeframe, at);
     let request = quote_request_id(agent.id.as_str(), (agent.timeframe, begin), &contract.instrument_id, side);
     agents_key(&agent.account, &request)
 }

@@ -133,6 +133,11 @@ impl Registry {
         self.roster.read().unwrap_or_else(PoisonError::into_inner).makers().to_vec()
     }
 
+    /// Makers that do not quote any more, or not so, and may have quotes in the book.
+    pub(crate) fn retired_makers(&self) -> Vec<Arc<ConfiguredAgent>> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner).retired_makers().cloned().collect()
+    }
+
     /// Enabled agents whose scopes `is_meant` says yes to.
     pub(crate) fn count(&self, is_meant: impl Fn(&[Scoped]) -> bool) -> usize {
         let roster = self.roster.read().unwrap_or_else(PoisonError::into_inner);

@@ -4,7 +4,10 @@ mod names;
 
 use crate::control::Scoped;
 use names::Names;
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tragen_contracts::{convert, v1};
 use tragen_domain::{
     agents::{
@@ -14,6 +17,9 @@ use tragen_domain::{
     id::{AccountId, AgentId, InstrumentId, MatchId, PoolId, QuickMap},
     market::Timeframe,
 };
+
+/// Most makers that are remembered after they have quoted last.
+const RETIRED_MAX: usize = 1_000;
 
 /// What bars are of.
 pub type Series = (InstrumentId, Timeframe);
@@ -54,6 +60,9 @@ pub struct Roster {
     bettors: Vec<Arc<ConfiguredAgent>>,
     /// Those that quote contracts on matches, sorted by id.
     makers: Vec<Arc<ConfiguredAgent>>,
+    /// What makers were before they were changed or taken away, and until when something of that may be in the book;
+    /// the newest last.
+    retired: Vec<(Arc<ConfiguredAgent>, Instant)>,
     names: Names,
 }
 
@@ -88,6 +97,12 @@ impl Roster {
     #[must_use]
     pub fn makers(&self) -> &[Arc<ConfiguredAgent>] {
         &self.makers
+    }
+
+    /// Makers that do not quote any more, or not so, and may have quotes in the book.
+    pub fn retired_makers(&self) -> impl Iterator<Item = &Arc<ConfiguredAgent>> {
+        let now = Instant::now();
+        self.retired.iter().filter(move |(_, until)| *until > now).map(|(agent, _)| agent)
     }
 
     /// Every enabled agent, in no order.
@@ -125,8 +140,22 @@ impl Roster {
         self.agents.insert(agent.id.clone(), agent);
     }
 
+    /// A quote stays in the book for two slots of the agent if nobody looks after it.
+    fn retire(&mut self, agent: &Arc<ConfiguredAgent>) {
+        let now = Instant::now();
+        self.retired.retain(|(_, until)| *until > now);
+        if self.retired.len() >= RETIRED_MAX {
+            self.retired.remove(0);
+        }
+        let slots = 2 * u64::try_from(agent.timeframe.seconds()).unwrap_or_default();
+        self.retired.push((Arc::clone(agent), now + Duration::from_secs(slots)));
+    }
+
     fn remove(&mut self, key: &str) {
         let Some(agent) = self.agents.remove(key) else { return };
+        if agent.personality.style() == AnalysisStyle::MarketMaker {
+            self.retire(&agent);
+        }
         for those in [&mut self.bettors, &mut self.makers] {
             if let Ok(at) = those.binary_search_by(|other| other.id.cmp(&agent.id)) {
                 those.remove(at);
@@ -268,6 +297,8 @@ mod tests {
         assert_eq!((makers, self::told(&roster, "EPL-2026")), (vec!["m".to_owned()], vec!["Scalper: d".to_owned()]));
         roster.take("m", None).expect("gone");
         assert!(roster.makers().is_empty());
+        let retired: Vec<_> = roster.retired_makers().map(|agent| agent.id.as_str()).collect();
+        assert_eq!(retired, ["m"], "who has quoted may have left something");
         assert_eq!(roster.take("c", Some(&agent("c", v1::Strategy::Scalper, &["X"]))), Ok(()));
         assert_eq!(roster.take("a", None), Ok(()));
         assert_eq!([told(&roster, "EPL-2026-ARS-MCI"), told(&roster, "EPL-2027-ARS-MCI")], ["", "b"]);

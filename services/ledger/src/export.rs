@@ -88,7 +88,7 @@ pub async fn export(
 /// `progress` hears how many rows of how many are read.
 ///
 /// # Errors
-/// When the file is damaged or of a newer version, the store has books already or a ledger serves it.
+/// When the file is damaged, or of a version with other tables (newer or older), the store has books already or a ledger serves it.
 pub async fn import(store_url: &str, file: &Path, progress: impl FnMut(u64, u64) + Send) -> anyhow::Result<Exported> {
     let input = File::open(file).await.with_context(|| format!("opening {}", file.display()))?;
     let (mut reader, header) = Reader::begin(BufReader::new(input)).await?;
@@ -154,15 +154,20 @@ async fn check_tables(header: &Header) -> anyhow::Result<()> {
     for table in 0..TABLES {
         visit(table, &mut known).await?;
     }
-    let names = |tables: &[TableHeader]| -> Vec<_> {
-        tables.iter().map(|table| (table.name.clone(), table.columns.clone())).collect()
+    let told = |tables: &[TableHeader]| -> Vec<_> {
+        tables.iter().map(|table| format!("{} ({})", table.name, table.columns)).collect()
     };
-    anyhow::ensure!(
-        names(&header.tables) == names(&known.tables),
-        "the file was made by version {} with other tables than those of this version",
-        header.made_by
-    );
-    Ok(())
+    let (of_file, own) = (told(&header.tables), told(&known.tables));
+    let longer = of_file.len().max(own.len());
+    let Some(other) = (0..longer).find(|place| of_file.get(*place) != own.get(*place)) else { return Ok(()) };
+    let of = |tables: &[String]| tables.get(other).cloned().unwrap_or_else(|| "nothing".to_owned());
+    anyhow::bail!(
+        "the file was made by version {} with other tables than those of this build: it has {}, and {} is known here; \
+         import it with the build that made it, update those books, and export them again",
+        header.made_by,
+        of(&of_file),
+        of(&own)
+    )
 }
 
 async fn read(

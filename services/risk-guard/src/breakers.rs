@@ -7,7 +7,7 @@ use crate::{
     alert,
     command::{Code, refusal},
     config::now,
-    gate::{Ended, Gate},
+    gate::{Ended, Gate, PRINCIPAL},
     halt::Asked,
     memory, metrics,
     wire::breaker_kind,
@@ -30,9 +30,6 @@ use tragen_domain::{
     },
     time::Timestamp,
 };
-
-/// Who changes a scope when a breaker trips.
-const PRINCIPAL: &str = "risk-guard";
 
 /// What the breakers of one term remember.
 #[derive(Debug)]

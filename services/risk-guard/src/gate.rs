@@ -95,6 +95,9 @@ pub(crate) struct Gate {
     pub(crate) breakers: BreakerWork,
 }
 
+/// Who changes a scope that nobody has asked to change.
+pub(crate) const PRINCIPAL: &str = "risk-guard";
+
 /// What is under way outside the task.
 #[derive(Debug, Default)]
 pub(crate) struct Work {

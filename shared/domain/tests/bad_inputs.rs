@@ -244,8 +244,8 @@ fn a_price_from_the_future_is_not_taken() {
     assert!(refused.to_string().starts_with(reason), "{refused}");
 }
 
-/// The case wants it not booked and the instrument halted; here what the venue executed is a fact that is booked, and a
-/// person is called.
+/// The case wants it not booked; here what the venue executed is a fact that is booked. The guard stops the instrument and
+/// calls a person, as the case wants.
 #[test]
 fn a_fill_above_the_order_is_noticed() {
     let Some(case) = case("bus-007") else { return };

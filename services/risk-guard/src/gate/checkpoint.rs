@@ -1,7 +1,7 @@
 //! What is done now and then: the state is checked, hashed into the journal, and kept in a
 //! file, so that a start need not read everything.
 
-use super::{Ended, Gate};
+use super::{Ended, Gate, PRINCIPAL};
 use crate::{
     alert,
     config::now,
@@ -97,7 +97,7 @@ impl Gate {
             Ok(())
         });
         if self.state.state_of(&Scope::Global) != TradingState::Halted {
-            let halt = tighten(&self.state, Scope::Global, TradingState::Halted, "risk-guard", &reason, now());
+            let halt = tighten(&self.state, Scope::Global, TradingState::Halted, PRINCIPAL, &reason, now());
             self.change_state(halt).await?;
             self.tell_control();
         }

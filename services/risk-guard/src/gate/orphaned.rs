@@ -121,7 +121,7 @@ impl Gate {
         }
         info!("order {} of the lost journal is over: {:?}", report.order, report.status);
         counter!(metrics::ORPHANS).increment(1);
-        self.raise(&report.order, &seen.anomalies);
+        self.raise((&report.order, Some(orphan.instrument.clone())), &seen.anomalies).await?;
         self.last_reports.keep(orphan.trade, end.kept);
         let (stored, waiting) = (self.reports.send(end.report).await, orphan.waiting);
         let storing = async move {

@@ -1,6 +1,6 @@
 //! The gate's dealings with the venue: what is sent, asked, answered and told on.
 
-use super::{Ended, Gate};
+use super::{Ended, Gate, PRINCIPAL};
 use crate::{
     alert,
     config::now,
@@ -17,11 +17,12 @@ use tracing::{error, warn};
 use tragen_bus::Severity;
 use tragen_contracts::v1;
 use tragen_domain::{
-    id::{OrderId, TradeId},
+    id::{InstrumentId, OrderId, TradeId},
+    money::Quantity,
     order::TradeStatus,
     risk::{
-        Anomaly, Approved, CallCounts, CallOutcome, Event, Executed, OpenOrder, Order, Purpose, Record, Seen, Stage,
-        Step, read_report, step,
+        Anomaly, Approved, CallCounts, CallOutcome, Event, Executed, OpenOrder, Order, Purpose, Record, Scope, Seen,
+        Stage, Step, TradingState, read_report, step, tighten,
     },
     time::Timestamp,
 };
@@ -199,7 +200,8 @@ impl Gate {
             // What the market does to an orphan is in the answer to its cancel, too.
             return if self.work.orphans.has(&report.order) { Ok(()) } else { self.on_late_report(report).await };
         };
-        let (ordered, told) = (open.order.terms.quantity, (report.status, report.fills.as_slice()));
+        let (ordered, instrument) = (open.order.terms.quantity, open.order.terms.instrument.clone());
+        let told = (report.status, report.fills.as_slice());
         let seen = read_report(stage, (ordered, open.filled), &open.executions, told)?;
         if report.status.is_final() && !seen.stage.is_over() {
             warn!("the venue says that {} is over, but not all of its fills", report.order);
@@ -209,7 +211,7 @@ impl Gate {
         if !seen.is_news {
             return Ok(());
         }
-        self.raise(&report.order, &seen.anomalies);
+        self.raise((&report.order, Some(instrument)), &seen.anomalies).await?;
         let (Some(open), Some(ticket)) = (self.state.order(&report.order), self.tickets.get_mut(&report.order)) else {
             return Ok(());
         };
@@ -251,8 +253,10 @@ impl Gate {
         };
         let Some(v1::execution_report::Kind::Trade(last)) = &kept.report.kind else { return Ok(()) };
         let status = TradeStatus::try_from(last.status()).unwrap_or(TradeStatus::Canceled);
-        let ordered = last.terms.as_ref().map(|terms| terms.quantity_micros).unwrap_or_default();
-        let quantities = (tragen_domain::money::Quantity::from_micros(ordered), kept.filled);
+        // Without terms, where it ended before it was ordered here: then every fill of it is one too many.
+        let terms = last.terms.clone().unwrap_or_default();
+        let instrument = InstrumentId::new(terms.instrument_id).ok();
+        let quantities = (Quantity::from_micros(terms.quantity_micros), kept.filled);
         let seen =
             read_report(Stage::of(status), quantities, &kept.executions, (report.status, report.fills.as_slice()))?;
         if seen.fills.is_empty() {
@@ -270,14 +274,23 @@ impl Gate {
             Ok(None) => {}
             Err(malformed) => error!("a late fill of {} cannot be counted: {malformed}", report.order),
         }
-        self.raise(&report.order, &seen.anomalies);
+        self.raise((&report.order, instrument), &seen.anomalies).await?;
         self.last_reports.keep(trade, late);
         let stored = self.reports.send(told).await;
         self.work.storing.push(async move { stored.await.ok().and(None) }.boxed());
         Ok(())
     }
 
-    pub(super) fn raise(&self, order: &OrderId, anomalies: &[Anomaly]) {
+    /// Calls a person. Where more was filled than was asked for, the market is stopped, too: venue and guard do not
+    /// agree about it. Before the fill is told: what is told and closed is not seen again by the next guard.
+    ///
+    /// # Errors
+    /// [`Ended`] when the stop could not be journaled.
+    pub(super) async fn raise(
+        &mut self,
+        (order, instrument): (&OrderId, Option<InstrumentId>),
+        anomalies: &[Anomaly],
+    ) -> Result<(), Ended> {
         for anomaly in anomalies {
             let (severity, code) = match anomaly {
                 Anomaly::LateFill => (Severity::Warning, alert::code::LATE_FILL),
@@ -287,7 +300,24 @@ impl Gate {
             counter!(metrics::ANOMALIES, "kind" => code).increment(1);
             warn!("order {order}: {code}");
             self.alert(severity, code, order);
+            if let (Anomaly::Overfill, Some(instrument)) = (anomaly, &instrument) {
+                self.stop_overfilled(order, instrument).await?;
+            }
         }
+        Ok(())
+    }
+
+    async fn stop_overfilled(&mut self, order: &OrderId, instrument: &InstrumentId) -> Result<(), Ended> {
+        let scope = Scope::Instrument(instrument.clone());
+        if self.state.state_of(&scope) == TradingState::Halted {
+            return Ok(());
+        }
+        let reason = format!("OVERFILL: more of order {order} was filled than was asked for");
+        error!("{scope} is stopped: {reason}");
+        let halt = tighten(&self.state, scope, TradingState::Halted, PRINCIPAL, &reason, now());
+        self.change_state(halt).await?;
+        self.tell_control();
+        Ok(())
     }
 
     fn alert(&self, severity: Severity, code: &'static str, order: &OrderId) {

@@ -11,7 +11,7 @@ use tragen_risk_guard::{Config, LimitsConfig, PaperFaults};
 const ALWAYS: u32 = 1_000_000;
 
 /// Proposes 10 contracts at a venue with `faults`; how it ended, what the ledger has of it,
-/// and for what somebody was called. Nothing may be held or halted after it.
+/// and for what somebody was called. Nothing may be held after it, and nothing halted but an overfilled market.
 async fn check(
     faults: PaperFaults,
     time_in_force: v1::TimeInForce,
@@ -39,12 +39,20 @@ async fn check(
     eventually("nothing is held", async || rig.risk_state().await.held_micros == 0).await;
     let state = rig.risk_state().await;
     assert_eq!((state.open_orders, state.global_state()), (0, v1::TradingState::Active));
+    // Only where venue and guard do not agree nobody trades on, for good.
+    let is_overfilled = called == Some("RISK_GUARD_OVERFILL");
+    let is_stopped = |state: &v1::GetRiskStateResponse| {
+        let home = |own: &&v1::ScopeState| own.scope.as_ref().is_some_and(|scope| scope.id == HOME);
+        state.scopes.iter().find(home).is_some_and(|own| own.reason.starts_with("OVERFILL"))
+    };
+    eventually("the market is stopped", async || is_stopped(&rig.risk_state().await) == is_overfilled).await;
     assert!(called.is_some() || alerts.try_next().is_none());
     guard.stop().await;
     // A restart comes to the same, and tells nothing anew.
     let told = rig.outcomes.reports[&trade].len();
     let guard = rig.guard().await;
-    assert_eq!(rig.risk_state().await.open_orders, 0);
+    let state = rig.risk_state().await;
+    assert_eq!((state.open_orders, is_stopped(&state)), (0, is_overfilled));
     assert_eq!(rig.outcomes.reports[&trade].len(), told);
     guard.stop().await;
     rig.stop().await;
@@ -135,7 +143,7 @@ async fn an_order_that_is_refused_after_it_was_accepted_holds_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn more_than_was_asked_for_is_booked_and_somebody_is_called() {
+async fn more_than_was_asked_for_is_booked_somebody_is_called_and_the_market_is_stopped() {
     let faults = PaperFaults { overfill_ppm: ALWAYS, ..PaperFaults::default() };
     check(faults, v1::TimeInForce::Ioc, 520_000, (v1::TradeStatus::Filled, 11), Some("RISK_GUARD_OVERFILL")).await;
 }
@@ -153,7 +161,8 @@ async fn with_all_of_it_at_once_what_was_executed_is_what_is_told_and_booked() {
         repeated_fill_ppm: share,
         late_fill_ppm: share,
         late_reject_ppm: share,
-        overfill_ppm: share,
+        // It stops the market, and then there is nothing more to see.
+        overfill_ppm: 0,
     };
     let config = || Config { venue_faults: faults, tick_ms: 20, snapshot_records: 50, ..rig.config() };
     let (first, second) = (rig.standby(config()), rig.standby(config()));

@@ -57,7 +57,8 @@ impl Api {
             let of = posted.account.as_ref().map_or("", |account| &account.account_id);
             posted.trade_id == booking.booking_id || of == booking.account_id
         };
-        let until = Instant::now() + self.patience(call).min(BOOKED_WITHIN);
+        // Whoever asked must hear that it is journaled, and has little time, perhaps.
+        let until = Instant::now() + (self.patience(call) / 2).min(BOOKED_WITHIN);
         while !ids.is_empty() && Instant::now() < until {
             let asked = OutcomesQuestion { trade_ids: ids.clone(), accept_partial: true };
             let question = ledger_question::Question::Outcomes(asked);
@@ -73,7 +74,7 @@ impl Api {
                     return Some(posted);
                 }
             }
-            sleep(ASK_EVERY).await;
+            sleep(ASK_EVERY.min(until.saturating_duration_since(Instant::now()))).await;
         }
         None
     }

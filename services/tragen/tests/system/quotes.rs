@@ -1,5 +1,5 @@
 //! A configured market maker in a whole platform: it quotes both sides of contracts on a match to come, takes old quotes
-//! out for new ones while the odds move, and is stopped with all of its quotes by a halt.
+//! out for new ones while the odds move, leaves none when it is disabled, and is stopped with all of its quotes by a halt.
 
 use crate::rig::{Platform, tragen, wait_until};
 use serde_json::Value;
@@ -43,7 +43,7 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_maker_quotes_replaces_its_quotes_and_obeys_a_halt() {
+async fn a_maker_quotes_replaces_its_quotes_leaves_none_and_obeys_a_halt() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -75,6 +75,11 @@ async fn a_maker_quotes_replaces_its_quotes_and_obeys_a_halt() {
         *in_book.entry(format!("{} {}", trade["instrument_id"], trade["side"])).or_default() += 1;
     }
     assert!(in_book.values().all(|quotes| *quotes == 1), "one a side: {in_book:?}");
+
+    desk.run(&desk.olga, "agents disable maker-1");
+    wait_until("who quotes no more leaves nothing", || ready(desk.count("TRADE_STATUS_WORKING") == 0)).await;
+    desk.run(&desk.olga, "agents enable maker-1");
+    wait_until("it quotes again", || ready(desk.count("TRADE_STATUS_WORKING") >= 2)).await;
 
     desk.run(&desk.olga, "risk halt --scope agent:maker-1 --reason test");
     wait_until("a halt takes all of them out", || ready(desk.count("TRADE_STATUS_WORKING") == 0)).await;

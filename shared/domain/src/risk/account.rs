@@ -13,15 +13,17 @@ use crate::{
     money::{Money, Overflow, Quantity},
     time::Timestamp,
 };
-use rare::Rare;
+use rare::{Payments, Rare, of_currency};
 
 /// One account; everything here follows from the records applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccountState {
-    balances: Vec<(Currency, Balance)>,
+    /// Of its first currency. Most accounts have no other one; others are among what is rare.
+    balance: Option<(Currency, Balance)>,
     holdings: QuickMap<InstrumentId, Holding>,
     /// Resting orders, counted with every change.
     resting: usize,
+    payments: Option<Box<Payments>>,
     rare: Option<Box<Rare>>,
 }
 
@@ -73,12 +75,13 @@ impl AccountState {
     /// The balance in `currency`; nothing and unknown when there is none.
     #[must_use]
     pub fn balance(&self, currency: &Currency) -> Balance {
-        self.balances.iter().find(|(own, _)| own == currency).map(|(_, balance)| *balance).unwrap_or_default()
+        self.balances().find(|(own, _)| *own == currency).map(|(_, balance)| *balance).unwrap_or_default()
     }
 
     /// All balances.
     pub fn balances(&self) -> impl Iterator<Item = (&Currency, &Balance)> {
-        self.balances.iter().map(|(currency, balance)| (currency, balance))
+        let more = self.rare.iter().flat_map(|rare| &rare.balances);
+        self.balance.iter().chain(more).map(|(currency, balance)| (currency, balance))
     }
 
     /// What is held and ordered of `instrument`, if anything ever was.
@@ -101,7 +104,8 @@ impl AccountState {
     /// Whether a snapshot has something of it: the ledger tells the rest again.
     pub(super) fn is_noted(&self) -> bool {
         let is_live = |holding: &Holding| !holding.owners().is_empty() || !holding.unposted().is_empty();
-        self.rare.as_ref().is_some_and(|rare| rare.is_noted()) || self.holdings.values().any(is_live)
+        let is_waiting = self.rare.as_ref().is_some_and(|rare| !rare.withdrawals.is_empty());
+        is_waiting || self.payments.is_some() || self.holdings.values().any(is_live)
     }
 
     /// Resting orders of the account.
@@ -115,23 +119,23 @@ impl AccountState {
     /// that was decided with a wallet floor.
     #[must_use]
     pub fn wallet_start(&self, currency: &Currency) -> Option<(Money, i64)> {
-        self.rare.as_ref()?.paid(currency).start
+        self.payments.as_ref()?.of(currency).start
     }
 
     /// Everything paid in less what was paid out since the gate looks, and the ledger's
     /// version of the newest payment in it: neither is profit or loss.
     #[must_use]
     pub fn payments(&self, currency: &Currency) -> (Money, i64) {
-        self.rare.as_ref().map(|rare| rare.paid(currency).payments).unwrap_or_default()
+        self.payments.as_ref().map(|payments| payments.of(currency).total).unwrap_or_default()
     }
 
     pub(super) fn start_wallet(&mut self, currency: &Currency, start: (Money, i64)) {
-        self.rare_mut().paid_mut(currency).start = Some(start);
+        Payments::of_mut(&mut self.payments, currency).start = Some(start);
     }
 
     /// What a guard before this one has journaled.
     pub(super) fn keep_payments(&mut self, kept: &KeptPayments) {
-        self.rare_mut().paid_mut(&kept.currency).keep(kept);
+        Payments::of_mut(&mut self.payments, &kept.currency).keep(kept);
     }
 
     fn rare_mut(&mut self) -> &mut Rare {
@@ -218,13 +222,9 @@ impl AccountState {
     }
 
     pub(super) fn balance_mut(&mut self, currency: &Currency) -> &mut Balance {
-        let index = self.balances.iter().position(|(own, _)| own == currency).unwrap_or_else(|| {
-            // Most accounts have one: no room for more is kept.
-            self.balances.reserve_exact(1);
-            self.balances.push((currency.clone(), Balance::default()));
-            self.balances.len() - 1
-        });
-        &mut self.balances[index].1
+        let Self { balance, rare, .. } = self;
+        let (own, balance) = balance.get_or_insert_with(|| (currency.clone(), Balance::default()));
+        if own == currency { balance } else { of_currency(&mut rare.get_or_insert_default().balances, currency) }
     }
 
     /// What the ledger has committed; `terms` are those of its positions, where they are known, and `unposted` names
@@ -242,7 +242,7 @@ impl AccountState {
                 own.is_frozen = balance.is_frozen;
             }
             if !balance.flow.is_zero() {
-                self.rare_mut().paid_mut(&balance.currency).pay_in(balance.flow, balance.version)?;
+                Payments::of_mut(&mut self.payments, &balance.currency).pay_in(balance.flow, balance.version)?;
             }
         }
         for (position, terms) in posted.positions.iter().zip(terms) {
@@ -278,7 +278,7 @@ impl AccountState {
 
     /// Capital by currency.
     pub(super) fn capitals(&self) -> Result<Vec<(Currency, Money)>, Overflow> {
-        self.balances.iter().map(|(currency, balance)| Ok((currency.clone(), balance.capital()?))).collect()
+        self.balances().map(|(currency, balance)| Ok((currency.clone(), balance.capital()?))).collect()
     }
 
     /// What some holdings add to the house's sheets.
@@ -326,5 +326,58 @@ impl AccountState {
     pub(super) fn unposted_of(&self, trade: &TradeId) -> Vec<InstrumentId> {
         let with_some = |holding: &Holding| holding.unposted().iter().any(|unposted| unposted.trade == *trade);
         self.holdings.iter().filter(|(_, holding)| with_some(holding)).map(|(id, _)| id.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{id::Id, risk::PostedBalance};
+
+    fn posted(balances: &[(&str, i64)]) -> Posted {
+        let balance = |(currency, cash): &(&str, i64)| PostedBalance {
+            currency: Id::new(*currency).expect("an id"),
+            cash: Money::from_micros(*cash),
+            version: 1,
+            is_frozen: false,
+            flow: Money::from_micros(*cash),
+        };
+        Posted {
+            account: Id::new("a").expect("an id"),
+            trade: None,
+            is_final: false,
+            executions: Vec::new(),
+            balances: balances.iter().map(balance).collect(),
+            positions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_currency_has_a_balance_and_payments_of_its_own() {
+        let (mut account, told) = (AccountState::default(), [("USD", 5), ("EUR", 7), ("GBP", 9)]);
+        account.post(&posted(&told), &[], &[]).expect("fits");
+        let currency = |name: &str| Currency::new(name).expect("an id");
+        for (name, cash) in told {
+            let money = Money::from_micros(cash);
+            assert_eq!(account.balance(&currency(name)).posted, Some(money), "{name}");
+            assert_eq!(account.payments(&currency(name)), (money, 1), "{name}");
+        }
+        assert_eq!(account.balance(&currency("JPY")), Balance::default());
+        assert_eq!(account.payments(&currency("JPY")), (Money::ZERO, 0));
+        let all: Vec<&str> = account.balances().map(|(currency, _)| currency.as_str()).collect();
+        assert_eq!(all, ["USD", "EUR", "GBP"]);
+        assert!(account.is_noted(), "what was paid in is told to the next guard");
+        let mut money_alone = posted(&told);
+        money_alone.balances.iter_mut().for_each(|balance| balance.flow = Money::ZERO);
+        let mut other = AccountState::default();
+        other.post(&money_alone, &[], &[]).expect("fits");
+        assert!(!other.is_noted());
+    }
+
+    /// A million accounts are to fit into 400 MB with everything else.
+    #[test]
+    fn an_account_is_small() {
+        assert!(size_of::<AccountState>() <= 128, "{} bytes", size_of::<AccountState>());
+        assert!(size_of::<Payments>() <= 80, "{} bytes", size_of::<Payments>());
     }
 }

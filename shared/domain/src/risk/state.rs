@@ -20,6 +20,9 @@ use std::{
     ops::Bound,
 };
 
+/// Accounts that there is always room for among those that were changed since they were checked.
+const TOUCHED_ROOM: usize = 16_384;
+
 /// An order that may still execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenOrder {
@@ -202,6 +205,10 @@ impl State {
     /// At most so many of the accounts that were changed since they were last taken.
     pub(super) fn take_touched(&mut self, most: usize) -> HashSet<AccountId> {
         let taken: HashSet<AccountId> = self.touched.extract_if(|_| true).take(most).collect();
+        if self.touched.is_empty() && self.touched.capacity() > TOUCHED_ROOM {
+            // After a start with a million accounts it would stay large, and looking for the few in it would take long.
+            self.touched.shrink_to(TOUCHED_ROOM);
+        }
         for id in &taken {
             if self.account(id).is_some_and(AccountState::is_noted) {
                 self.noted.insert(id.clone());

@@ -206,18 +206,21 @@ impl Books {
         if left <= Quantity::ZERO || entry.status == TradeStatus::Working {
             return None;
         }
-        entry.fill((entry.limit, left), Liquidity::Taker, now).ok()?;
+        // What has rested trades at its limit, and is the maker.
+        let liquidity = if entry.time_in_force.is_resting() { Liquidity::Maker } else { Liquidity::Taker };
+        entry.fill((entry.limit, left), liquidity, now).ok()?;
         Some(self.changed_to(entry))
     }
 
     /// Fills one unit more than was asked for of an order that is filled.
     pub(super) fn overfill(&mut self, order: &OrderId, now: Timestamp) -> Option<VenueReport> {
         let mut entry = Entry::clone(self.entries.get(order)?);
-        let price = entry.fills.last()?.price;
+        let last = entry.fills.last()?;
+        let (price, liquidity) = (last.price, if last.fee.is_zero() { Liquidity::Maker } else { Liquidity::Taker });
         if entry.status != TradeStatus::Filled {
             return None;
         }
-        entry.fill((price, Quantity::from_micros(1_000_000)), Liquidity::Taker, now).ok()?;
+        entry.fill((price, Quantity::from_micros(1_000_000)), liquidity, now).ok()?;
         Some(self.changed_to(entry))
     }
 
