@@ -23,6 +23,7 @@ use tragen_contracts::v1::{
 use tragen_domain::{
     id::{AccountId, TradeId},
     routing::RequestId,
+    tier::Tier,
     time::Timestamp,
 };
 use tragen_host::clock::now_micros;
@@ -96,7 +97,7 @@ impl Api {
         let waiting = match self.desk.claim(waiting) {
             Claim::Known(posted) => return same_payload(posted, &hash),
             Claim::Joined(waiting) => waiting,
-            Claim::Full => return Err(Refusal::overloaded("waiting", self.pushback())),
+            Claim::Full => return Err(Refusal::overloaded("waiting", self.pushback(call.caller.tier))),
             Claim::New(waiting) => {
                 let (api, call, joined) = (Arc::clone(self), call.clone(), Arc::clone(&waiting));
                 self.context.spawn("errand", async move {
@@ -165,7 +166,7 @@ impl Api {
         };
         self.put_on_the_bus(waiting, message, call.deadline_micros, span.traceparent()).await.map(|()| place).map_err(
             |error| {
-                let refusal = self.unpublished(&error);
+                let refusal = self.unpublished(&error, call.caller.tier);
                 span.fail(refusal.reason().to_owned(), error.to_string());
                 refusal
             },
@@ -195,7 +196,7 @@ impl Api {
         };
         turn.map_err(|no| match no {
             NoTurn::Shed(shed) => {
-                Refusal::overloaded("turn", self.pushback()).with("waiting", shed.waiting.to_string())
+                Refusal::overloaded("turn", self.pushback(call.caller.tier)).with("waiting", shed.waiting.to_string())
             }
             NoTurn::Stopped => Refusal::unavailable("SHUTTING_DOWN", "this router is stopping"),
         })
@@ -255,12 +256,12 @@ impl Api {
         Refusal::new(Code::DeadlineExceeded, "OUTCOME_PENDING", message).with("trade_id", trade_id.as_str())
     }
 
-    pub(crate) fn unpublished(&self, error: &BatchError) -> Refusal {
+    pub(crate) fn unpublished(&self, error: &BatchError, tier: Tier) -> Refusal {
         match error {
-            BatchError::QueueFull { .. } => Refusal::overloaded("process", self.pushback()),
+            BatchError::QueueFull { .. } => Refusal::overloaded("process", self.pushback(tier)),
             BatchError::Stopped => Refusal::unavailable("SHUTTING_DOWN", "this router is stopping"),
             BatchError::Publish(error) => match error.as_ref() {
-                PublishError::Full { .. } => Refusal::overloaded("lane", self.pushback()),
+                PublishError::Full { .. } => Refusal::overloaded("lane", self.pushback(tier)),
                 PublishError::Fenced { .. } | PublishError::Unknown { .. } => Refusal::unavailable(
                     "BUS_UNAVAILABLE",
                     "the request may not have been stored; repeat it with the same id",
@@ -269,10 +270,10 @@ impl Api {
         }
     }
 
-    /// 250 to 1,000 ms, different for each caller, so that they do not return at once.
-    fn pushback(&self) -> Duration {
+    /// Different for each caller, so that they do not return at once, and longer the more are sent away.
+    fn pushback(&self, tier: Tier) -> Duration {
         let jitter = u64::from(uuid::Uuid::new_v4().as_bytes()[0]) * 3;
-        Duration::from_millis(250 + jitter)
+        self.turnstile.pushback(tier) + Duration::from_millis(jitter)
     }
 }
 

@@ -5,12 +5,12 @@ use crate::metrics as names;
 use metrics::{counter, gauge};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 use tragen_domain::{
     id::AccountId,
-    routing::{Room, RoomLimits, Shed, TurnLimits, Turns},
+    routing::{Pushback, Room, RoomLimits, Shed, TurnLimits, Turns},
     tier::Tier,
     time::Timestamp,
 };
@@ -30,6 +30,7 @@ pub(crate) struct Turnstile {
 struct Inner {
     turns: Turns<Ticket>,
     room: Room,
+    pushback: Pushback,
 }
 
 /// A place among the trades on their way; it is free again when this is dropped.
@@ -54,7 +55,8 @@ pub(crate) enum NoTurn {
 
 impl Turnstile {
     pub(crate) fn new(limits: TurnLimits, room: RoomLimits) -> Self {
-        let mut inner = Inner { turns: Turns::new(limits), room: Room::new(room) };
+        let pushback = Pushback::new(limits.weights);
+        let mut inner = Inner { turns: Turns::new(limits), room: Room::new(room), pushback };
         inner.make_room();
         Self { inner: Arc::new(Mutex::new(inner)), started: Instant::now() }
     }
@@ -67,6 +69,18 @@ impl Turnstile {
         })?;
         self.go_on();
         turn.await.map_err(|_| NoTurn::Stopped)
+    }
+
+    /// How long one more of `tier` is sent away for.
+    pub(crate) fn pushback(&self, tier: Tier) -> Duration {
+        let now = self.now();
+        let mut inner = self.lock();
+        let per_second = inner.room.per_second();
+        Duration::from_micros(inner.pushback.wait_micros(tier, now, per_second).unsigned_abs())
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(as_micros(self.started.elapsed()))
     }
 
     /// Gives turns while there are places.
@@ -91,7 +105,7 @@ impl Turnstile {
 
     /// The account's trade is no longer on its way.
     fn leave(&self, account: &AccountId, since: Instant) {
-        let now = Timestamp::from_micros(as_micros(self.started.elapsed()));
+        let now = self.now();
         let mut inner = self.lock();
         let in_flight = inner.turns.in_flight();
         inner.turns.leave(account);
@@ -128,7 +142,7 @@ fn as_number(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-fn as_micros(time: std::time::Duration) -> i64 {
+fn as_micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 

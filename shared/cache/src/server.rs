@@ -56,8 +56,11 @@ impl Server {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
-        self.asked_again_at.store(now.micros().saturating_add(PAUSE_MICROS), Ordering::Relaxed);
-        tracing::warn!("{meanwhile}: {failure}");
+        let before = self.asked_again_at.fetch_max(now.micros().saturating_add(PAUSE_MICROS), Ordering::Relaxed);
+        // Of all that were asked at the same time the first one says so.
+        if before <= now.micros() {
+            tracing::warn!("{meanwhile}: {failure}");
+        }
         None
     }
 

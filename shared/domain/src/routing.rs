@@ -9,6 +9,7 @@ pub mod agent;
 pub mod analysis;
 pub mod lane;
 pub mod news;
+pub mod pushback;
 pub mod rate;
 pub mod reason;
 pub mod request;
@@ -23,6 +24,7 @@ pub use agent::{AgentFields, check_agent};
 pub use analysis::{AnalysisFields, ITEMS_MAX, NewsFields, check_analysis, check_match};
 pub use lane::LaneScheduler;
 pub use news::{CheckedReport, ReportFields, check_report};
+pub use pushback::Pushback;
 pub use rate::{RateDecision, SlidingLog};
 pub use reason::{Reason, Violation};
 pub use request::{

@@ -104,11 +104,13 @@ async fn sixty_four_proposers_never_get_beyond_one_limit() {
     for proposer in proposers {
         proposed += usize::try_from(proposer.await.expect("it ends")).expect("small");
     }
-    // After a long run many wait; what matters is that it goes on.
+    // After a long run many wait; what matters is that it goes on, on a machine with other work perhaps slowly.
+    let mut rounds_without = 0;
     while rig.outcomes.finished() < proposed {
         let before = rig.outcomes.finished();
         rig.outcomes.during(Duration::from_secs(2)).await;
-        assert!(rig.outcomes.finished() > before, "{before} of {proposed} are decided, and no more");
+        rounds_without = if rig.outcomes.finished() > before { 0 } else { rounds_without + 1 };
+        assert!(rounds_without < 15, "{before} of {proposed} are decided, and no more for half a minute");
     }
 
     // Reports are in the order in which the guard has booked them.

@@ -122,7 +122,7 @@ impl Api {
         };
         let message = Outgoing::Proposal(Box::new(proposal));
         let sent = self.put_on_the_bus(waiting, message, call.deadline_micros, span.traceparent()).await;
-        sent.map_err(|error| self.unpublished(&error))
+        sent.map_err(|error| self.unpublished(&error, call.caller.tier))
     }
 
     fn named_trade(&self, call: &Call, key: Option<Key>) -> Result<TradeId, Refusal> {

@@ -104,6 +104,13 @@ impl Room {
         within.max(self.in_flight_max).max(self.limits.waiting_min).min(self.limits.waiting_max)
     }
 
+    /// How many trades end in a second while all places are taken, by Little's law; `None` if nothing is measured yet.
+    #[must_use]
+    pub fn per_second(&self) -> Option<u64> {
+        let took = u64::try_from(self.lately?).ok()?.max(1);
+        Some(u64::try_from(self.in_flight_max).ok()?.saturating_mul(1_000_000) / took)
+    }
+
     /// A trade is no longer on its way; it took `took_micros`, and `in_flight` were on their way, it included. Says
     /// whether the room may have changed.
     pub fn ended(&mut self, took_micros: i64, in_flight: usize, now: Timestamp) -> bool {
