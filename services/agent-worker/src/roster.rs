@@ -12,7 +12,9 @@ use tragen_contracts::{convert, v1};
 use tragen_domain::{
     agents::{
         bettor::is_wanted,
+        market_maker::MarketMakerRules,
         personality::{AnalysisStyle, Personality},
+        quoting::life_ms,
     },
     id::{AccountId, AgentId, InstrumentId, MatchId, PoolId, QuickMap},
     market::Timeframe,
@@ -140,15 +142,16 @@ impl Roster {
         self.agents.insert(agent.id.clone(), agent);
     }
 
-    /// A quote stays in the book for two slots of the agent if nobody looks after it.
+    /// It is remembered as long as a quote of it may stay in the book.
     fn retire(&mut self, agent: &Arc<ConfiguredAgent>) {
         let now = Instant::now();
         self.retired.retain(|(_, until)| *until > now);
         if self.retired.len() >= RETIRED_MAX {
             self.retired.remove(0);
         }
-        let slots = 2 * u64::try_from(agent.timeframe.seconds()).unwrap_or_default();
-        self.retired.push((Arc::clone(agent), now + Duration::from_secs(slots)));
+        let life = life_ms(agent.timeframe, None, &MarketMakerRules::default());
+        let until = now + Duration::from_millis(u64::try_from(life).unwrap_or_default());
+        self.retired.push((Arc::clone(agent), until));
     }
 
     fn remove(&mut self, key: &str) {
