@@ -40,7 +40,7 @@ pub struct StreamState {
 /// What a consumer has before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lag {
-    /// Messages that nobody has taken yet.
+    /// Messages that nobody has taken yet: at least one if there is any, their number as the server counted it last.
     pub waiting: u64,
     /// Messages that were taken and are not acked.
     pub in_hand: u64,
@@ -252,8 +252,18 @@ impl Bus {
         let stream = self.jetstream.get_stream(consumer.stream().as_str()).await;
         let stream = stream.map_err(|e| BusError::api(action(), e))?;
         let info = stream.consumer_info(&*consumer.name()).await.map_err(|e| BusError::api(action(), e))?;
+        // The server counts what waits a moment after it has acknowledged it.
+        let mut newest = 0;
+        for filter in consumer.config().filter_subjects {
+            match stream.get_last_raw_message_by_subject(&filter).await {
+                Ok(message) => newest = message.sequence.max(newest),
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {}
+                Err(error) => return Err(BusError::api(action(), error)),
+            }
+        }
+        let waiting = info.num_pending.max(u64::from(newest > info.delivered.stream_sequence));
         let in_hand = u64::try_from(info.num_ack_pending).unwrap_or(0);
-        Ok(Lag { waiting: info.num_pending, in_hand, pulls: info.num_waiting })
+        Ok(Lag { waiting, in_hand, pulls: info.num_waiting })
     }
 
     /// Sequence of the newest message of a stream; 0 when it is empty.

@@ -90,6 +90,10 @@ pub enum CoreSubject {
     CancelDenied,
     /// `ledger.*`: the facts of LEDGER as they are published, before the stream has stored them.
     LedgerFacts,
+    /// `ahead.<shard>`: facts of LEDGER that the stream gets later, because lost ones are told again before them.
+    FactsAhead(u16),
+    /// `ahead.*`: all of those.
+    AllFactsAhead,
 }
 
 /// Whom a question goes to.
@@ -201,6 +205,8 @@ impl fmt::Display for CoreSubject {
             Self::ControlAcks => f.write_str("control.ack.>"),
             Self::CancelDenied => f.write_str("cancel.denied"),
             Self::LedgerFacts => f.write_str("ledger.*"),
+            Self::FactsAhead(shard) => write!(f, "ahead.{shard}"),
+            Self::AllFactsAhead => f.write_str("ahead.*"),
         }
     }
 }

@@ -201,18 +201,11 @@ impl Cluster {
 
     /// Waits until every shard has acked everything, also what shards have handed on to each other meanwhile.
     pub(crate) async fn all_acked(&self) {
-        let client = async_nats::connect(self.rig.nats_url()).await.expect("a connection");
-        let jetstream = async_nats::jetstream::new(client);
         let (started, mut quiet) = (Instant::now(), 0);
         while quiet < 2 {
             let mut waiting = 0;
             for shard in 0..SHARDS {
-                let consumer: async_nats::jetstream::consumer::PullConsumer = jetstream
-                    .get_consumer_from_stream(format!("ledger-{shard}"), "EXECUTIONS")
-                    .await
-                    .expect("the shard's consumer");
-                let info = consumer.get_info().await.expect("the bus answers");
-                waiting += info.num_pending + u64::try_from(info.num_ack_pending).expect("a count");
+                waiting += self.rig.unacked(shard).await;
             }
             quiet = if waiting == 0 { quiet + 1 } else { 0 };
             assert!(started.elapsed() < 2 * PATIENCE, "{waiting} reports are not acked");

@@ -214,12 +214,12 @@ async fn what_the_new_shard_passed_over_is_handed_on_by_the_old_one() {
         // The old shard is behind: it sees nothing until the slot has long gone.
         pair.hold_back(0).await;
         pair.rig.report(accounts.iter().map(|account| bought(account, "a")).collect()).await;
-        pair.caught_up(1).await;
+        pair.rig.acked_by(1).await;
         pair.moved(SLOT, 1).await.expect("it was elsewhere");
         pair.stop().await;
         pair.start().await;
         pair.rig.report(accounts.iter().map(|account| bought(account, "b")).collect()).await;
-        pair.caught_up(1).await;
+        pair.rig.acked_by(1).await;
         // Only what was published after the slot arrived is booked to it so far.
         let of_slot = format!("{POSTED} AND account_id IN ('{}', '{}')", accounts[0], accounts[1]);
         pair.wait_for(&of_slot, 2).await;
@@ -244,7 +244,7 @@ async fn money_on_its_way_finds_an_account_that_has_moved() {
         // From the other shard, and not seen before the slot has gone, for longer than clocks differ.
         pair.hold_back(0).await;
         pair.rig.report(vec![sending(&far, "s1", (&own, USD), None)]).await;
-        pair.caught_up(1).await;
+        pair.rig.acked_by(1).await;
         pair.moved(SLOT, 1).await.expect("it was elsewhere");
         pair.tables(0).change("UPDATE slot SET changed_at = changed_at - 600000000 WHERE state = 3").await;
         pair.stop().await;
@@ -278,7 +278,7 @@ async fn a_position_is_paid_once_whichever_shard_settles_first() {
             pair.all_acked().await;
             pair.hold_back(late).await;
             pair.rig.report(vec![settlement("end", "M", Some(USD))]).await;
-            pair.caught_up(1 - late).await;
+            pair.rig.acked_by(1 - late).await;
             pair.moved(SLOT, 1).await.expect("it was elsewhere");
             pair.let_go(late).await;
             pair.wait_for("SELECT COUNT(*) FROM payout", 6).await;

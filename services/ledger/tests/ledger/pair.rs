@@ -167,27 +167,11 @@ impl Pair {
         async_nats::jetstream::new(client).get_stream("EXECUTIONS").await.expect("the stream")
     }
 
-    /// Waits until `shard` has taken or passed over everything that it sees, what is given back to wait excepted.
-    pub(crate) async fn caught_up(&self, shard: u16) {
-        let started = Instant::now();
-        let executions = self.executions().await;
-        loop {
-            let mut consumer: async_nats::jetstream::consumer::PullConsumer =
-                executions.get_consumer(&format!("ledger-{shard}")).await.expect("the shard's consumer");
-            let info = consumer.info().await.expect("the bus answers");
-            if info.num_pending == 0 && info.num_ack_pending == 0 {
-                return;
-            }
-            assert!(started.elapsed() < 2 * PATIENCE, "{} and {}", info.num_pending, info.num_ack_pending);
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
     /// Waits until both shards have acked everything, also what they have handed on to each other meanwhile.
     pub(crate) async fn all_acked(&self) {
         for _ in 0..3 {
-            self.caught_up(0).await;
-            self.caught_up(1).await;
+            self.rig.acked_by(0).await;
+            self.rig.acked_by(1).await;
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tragen_bus::{
-    Ask, Bus, PublishOptions, StartAt, Stream, Subject,
+    Ask, Bus, Consumer, PublishOptions, StartAt, Stream, Subject,
     server::{NatsServer, Sync, find_binary},
 };
 use tragen_contracts::v1;
@@ -267,19 +267,26 @@ impl Rig {
 
     /// Waits until the ledger has acked every report.
     pub(crate) async fn all_acked(&self) {
-        let client = async_nats::connect(self.nats.url()).await.expect("a connection");
-        let jetstream = async_nats::jetstream::new(client);
-        let consumer: async_nats::jetstream::consumer::PullConsumer =
-            jetstream.get_consumer_from_stream("ledger-0", "EXECUTIONS").await.expect("the ledger's consumer");
+        self.acked_by(0).await;
+    }
+
+    /// Waits until `shard` has acked everything that it sees, what it passes over included.
+    pub(crate) async fn acked_by(&self, shard: u16) {
         let started = Instant::now();
         loop {
-            let info = consumer.get_info().await.expect("the bus answers");
-            if info.num_pending == 0 && info.num_ack_pending == 0 {
+            let unacked = self.unacked(shard).await;
+            if unacked == 0 {
                 return;
             }
-            assert!(started.elapsed() < PATIENCE, "{} reports are not acked", info.num_ack_pending);
+            assert!(started.elapsed() < 2 * PATIENCE, "{unacked} reports are not acked");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Reports that `shard` has not acked.
+    pub(crate) async fn unacked(&self, shard: u16) -> u64 {
+        let lag = self.bus.lag(Consumer::Ledger(shard)).await.expect("the shard's consumer");
+        lag.waiting + lag.in_hand
     }
 }
 
