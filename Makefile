@@ -16,6 +16,10 @@ CARGO := env -u MAKEFLAGS -u MFLAGS cargo
 SERVERS = nats=$$(tools/fetch nats) && valkey=$$(tools/fetch valkey) && postgres=$$(tools/fetch postgres) && \
 	export TRAGEN_NATS_SERVER="$$nats" TRAGEN_VALKEY_SERVER="$$valkey" TRAGEN_POSTGRES_BIN="$$postgres"
 
+# Reference figures and prices, where they lie beside the checkout; without them tests say what they leave out.
+REFERENCE = if [ -z "$$TRAGEN_REFERENCE_DIR" ] && [ -d ../shared/vectors ] && [ -d ../shared/data ]; then \
+	TRAGEN_REFERENCE_DIR=$$(cd ../shared && pwd) && export TRAGEN_REFERENCE_DIR; fi
+
 # $(call need,a program,what to do when it is missing)
 need = @command -v $(1) >/dev/null 2>&1 || { echo "make: $(1) was not found on the PATH. $(2)" >&2; exit 1; }
 
@@ -30,7 +34,7 @@ run: rust python ## build and start everything in one process, trading on paper 
 	exec $(CARGO) run --profile $(PROFILE) -p tragen --bin tragen -- up $(ARGS)
 
 test: rust python ## fetch the servers that the tests need, then run all tests (ARGS for cargo test)
-	@$(SERVERS) && $(CARGO) test --workspace $(ARGS)
+	@$(REFERENCE); $(SERVERS) && $(CARGO) test --workspace $(ARGS)
 
 fmt: rust ## format the Rust code
 	@$(CARGO) fmt --all

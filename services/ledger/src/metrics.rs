@@ -16,7 +16,7 @@ pub(crate) const TRANSFERS: &str = "ledger_transfers_total";
 pub(crate) const FACTS: &str = "ledger_facts_total";
 /// Facts told again because the bus had lost them.
 pub(crate) const RETOLD: &str = "ledger_facts_retold_total";
-/// Facts told ahead of their place on the stream, because lost ones were told again.
+/// Facts told ahead of their place on the stream, because it lacked others before them or took none.
 pub(crate) const AHEAD: &str = "ledger_facts_ahead_total";
 /// Times the bus was seen to have lost facts.
 pub(crate) const BUS_LOSSES: &str = "ledger_bus_losses_total";

@@ -9,17 +9,22 @@ mod outlet;
 mod stream;
 
 use crate::store::Books;
-use losses::{Losses, watch_losses};
+use losses::{Loss, Losses, watch_losses};
 use outlet::Outlet;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
 use stream::FactStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
 use tragen_bus::{Bus, Delivery, PublishOptions, Severity, Subject};
 use tragen_contracts::v1;
 use tragen_host::{Context, clock::now_micros, failpoint};
 
 const HOUR_MICROS: i64 = 3_600_000_000;
+/// A person is called when the stream is behind the books for longer.
+const BEHIND_MAX: Duration = Duration::from_secs(60);
 
 /// A report for another shard, and the name of the venue it came from.
 pub(crate) type HandedOn = (u16, String, v1::ExecutionReport);
@@ -35,7 +40,7 @@ pub(crate) struct Committed {
     pub(crate) handed_on: Vec<HandedOn>,
     /// For a person.
     pub(crate) alerts: Vec<v1::Alert>,
-    /// To be answered once the facts are out.
+    /// To be answered once the facts are out, or sure to be.
     pub(crate) replies: Vec<(oneshot::Sender<v1::LedgerAnswer>, v1::LedgerAnswer)>,
     /// To be acked at the very end.
     pub(crate) deliveries: Vec<Delivery<v1::ExecutionBatch>>,
@@ -65,10 +70,22 @@ pub(crate) struct Publisher {
 enum Telling {
     /// All is on the bus.
     Done,
-    /// The bus does not end where it did: nothing was told, and something is missing there.
+    /// Not all is, and what is missing comes from the books: the bus does not end where it did, does not take facts,
+    /// or nothing has them but the books.
     Gap,
     /// The shard is given up.
     Stopped,
+}
+
+/// How far the stream is behind the books while what it lacks is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// At most by one reading: what is committed waits for its turn.
+    Near,
+    /// For longer: what is committed is told ahead.
+    Behind,
+    /// Not any more, or the shard is given up.
+    Over,
 }
 
 impl Publisher {
@@ -93,7 +110,7 @@ impl Publisher {
         let Outlet { context, bus, shard, limits } = &self.outlet;
         let mut losses = watch_losses(context, bus, *shard, limits.retell_hours);
         let (mut known, mut is_watching) = (Losses::default(), true);
-        let mut is_cut_off = !self.tell_lost(false).await;
+        let mut is_cut_off = !self.catch_up(Loss::End).await;
         loop {
             let committed = tokio::select! {
                 biased;
@@ -101,9 +118,9 @@ impl Publisher {
                     is_watching = changed.is_ok();
                     if is_watching {
                         let seen = *losses.borrow_and_update();
-                        let is_damaged = seen.gaps > known.gaps;
+                        let loss = if seen.gaps > known.gaps { Loss::Middle } else { Loss::End };
                         known = seen;
-                        is_cut_off = !self.tell_lost(is_damaged).await;
+                        is_cut_off = !self.catch_up(loss).await;
                     }
                     continue;
                 }
@@ -117,7 +134,7 @@ impl Publisher {
             }
             is_cut_off = match self.publish(committed).await {
                 Telling::Done => false,
-                Telling::Gap => !self.tell_lost(false).await,
+                Telling::Gap => !self.catch_up(Loss::End).await,
                 Telling::Stopped => true,
             };
         }
@@ -126,7 +143,7 @@ impl Publisher {
     async fn publish(&mut self, mut committed: Committed) -> Telling {
         failpoint::pass("before_publish");
         // First: facts that are told are not looked at again, what they tell of must be on its way by then.
-        if !self.outlet.hand_on(&committed).await {
+        if !self.outlet.hand_on(&committed.handed_on, &committed.deliveries).await {
             committed.give_back().await;
             return Telling::Stopped;
         }
@@ -148,26 +165,70 @@ impl Publisher {
         told
     }
 
-    /// Tells again what the bus does not have, after taking away what `is_damaged`. Meanwhile what is committed is told
-    /// ahead. False when the shard is given up before all is out.
-    async fn tell_lost(&mut self, is_damaged: bool) -> bool {
-        let due_up_to = Arc::clone(&self.stream.due_up_to);
-        let telling = self.stream.tell_lost(is_damaged);
-        tokio::pin!(telling);
-        let mut is_open = true;
-        loop {
-            let committed = tokio::select! {
-                biased;
-                is_told = &mut telling => return is_told,
-                committed = self.queue.recv(), if is_open => committed,
-            };
-            is_open = committed.is_some();
-            let Some(committed) = committed else { continue };
-            if self.outlet.hand_on(&committed).await {
-                self.outlet.tell_ahead(committed, &due_up_to).await;
-            } else {
-                committed.give_back().await;
+    /// Tells what the bus does not have. While that is much, what is committed is told ahead. False when the shard is
+    /// given up before all is out.
+    async fn catch_up(&mut self, loss: Loss) -> bool {
+        let Self { queue, outlet, stream } = self;
+        let due_up_to = Arc::clone(&stream.due_up_to);
+        let (pace, seen) = watch::channel(Pace::Near);
+        let telling = async {
+            let is_told = stream.tell_lost(loss, &pace).await;
+            pace.send_replace(Pace::Over);
+            is_told
+        };
+        // Beside each other: neither waits for the bus with the other one.
+        let going_ahead = go_ahead(queue, outlet, &due_up_to, seen.clone());
+        let (is_told, is_handed_on, ()) = tokio::join!(telling, going_ahead, call_when_late(outlet, seen));
+        is_told && is_handed_on
+    }
+}
+
+/// Calls a person when it takes long.
+async fn call_when_late(outlet: &Outlet, mut pace: watch::Receiver<Pace>) {
+    if tokio::time::timeout(BEHIND_MAX, pace.wait_for(|pace| *pace == Pace::Over)).await.is_ok() {
+        return;
+    }
+    let shard = outlet.shard;
+    let message = format!(
+        "the stream lacks facts of shard {shard} for {} s now: who reads it is behind the books",
+        BEHIND_MAX.as_secs()
+    );
+    let id = format!("{shard}-{}", now_micros());
+    let alert = alert(v1::AlertSeverity::Warning, code::FACTS_BEHIND, &id, &format!("shard {shard}"), message);
+    raise(&outlet.bus, &alert).await;
+}
+
+/// Takes what is committed as long as the stream is behind. False when the shard is given up before all of it was
+/// handed on.
+async fn go_ahead(
+    queue: &mut mpsc::Receiver<Committed>,
+    outlet: &Outlet,
+    due_up_to: &AtomicI64,
+    mut pace: watch::Receiver<Pace>,
+) -> bool {
+    let (mut is_open, mut is_cut_off) = (true, false);
+    loop {
+        let now = *pace.borrow_and_update();
+        let committed = match now {
+            Pace::Over => return !is_cut_off,
+            Pace::Near => {
+                let _ = pace.changed().await;
+                continue;
             }
+            Pace::Behind => tokio::select! {
+                biased;
+                _ = pace.changed() => continue,
+                committed = queue.recv(), if is_open => committed,
+            },
+        };
+        is_open = committed.is_some();
+        let Some(committed) = committed else { continue };
+        // What comes after something that was not handed on is given back as well: it stays in order.
+        is_cut_off = is_cut_off || !outlet.hand_on(&committed.handed_on, &committed.deliveries).await;
+        if is_cut_off {
+            committed.give_back().await;
+        } else {
+            outlet.tell_ahead(committed, due_up_to).await;
         }
     }
 }
@@ -207,12 +268,15 @@ pub(crate) mod code {
     pub(crate) const ACCOUNT_FROZEN: &str = "LEDGER_ACCOUNT_FROZEN";
     /// What two operators wanted to be booked is refused.
     pub(crate) const BOOKING_REFUSED: &str = "LEDGER_BOOKING_REFUSED";
+    /// For a while now facts are committed faster than the bus takes them, or it takes none.
+    pub(crate) const FACTS_BEHIND: &str = "LEDGER_FACTS_BEHIND";
     /// Reconciliation found a difference in money.
     pub(crate) const BALANCE_MISMATCH: &str = "LEDGER_BALANCE_MISMATCH";
     /// Reconciliation found something else that does not agree.
     pub(crate) const MISMATCH: &str = "LEDGER_MISMATCH";
     /// All of them.
-    pub(crate) const ALL: [&str; 5] = [REPORT_SET_ASIDE, ACCOUNT_FROZEN, BOOKING_REFUSED, BALANCE_MISMATCH, MISMATCH];
+    pub(crate) const ALL: [&str; 6] =
+        [REPORT_SET_ASIDE, ACCOUNT_FROZEN, BOOKING_REFUSED, FACTS_BEHIND, BALANCE_MISMATCH, MISMATCH];
 }
 
 fn code_of(alert: &v1::Alert) -> &'static str {

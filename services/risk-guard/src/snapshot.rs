@@ -12,6 +12,7 @@ use crate::{
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use std::{
+    cmp::Reverse,
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -27,7 +28,8 @@ const VERSION: u32 = 1;
 const HEAD_BYTES: usize = 52;
 /// Snapshots that are kept: if the newest one is damaged, the one before it saves the time.
 const KEPT: usize = 2;
-/// What the names begin with; the journal's sequence follows.
+/// What the names begin with; when the journal's stream was made and the journal's sequence follow. Earlier versions
+/// named the sequence only.
 const NAME: &str = "snapshot-";
 
 /// Why a file is not used.
@@ -73,25 +75,25 @@ pub(crate) struct Loaded {
 }
 
 impl Snapshot {
-    /// Writes it into `folder`, and forgets the oldest ones there; the path.
+    /// Writes it into `folder`, and forgets the oldest ones there, those of other journals first; the path.
     ///
     /// # Errors
     /// [`io::Error`].
     pub(crate) fn write(&self, folder: &Path) -> io::Result<PathBuf> {
         let mut body = self.header.encode_length_delimited_to_vec();
         write_entries(&self.entries, &mut body);
-        let path = write_whole(folder, &format!("{NAME}{:020}", self.header.journal_sequence), (MARK, &body))?;
-        for old in names(folder)?.into_iter().skip(KEPT) {
-            fs::remove_file(old)?;
-        }
+        let v1::SnapshotHeader { journal_created_micros: created, journal_sequence: sequence, .. } = self.header;
+        let path = write_whole(folder, &name(created, sequence), (MARK, &body))?;
+        forget(folder, created)?;
         Ok(path)
     }
 }
 
 /// Every whole snapshot in `folder`, newest first; the others are warned of.
 pub(crate) fn load_all(folder: &Path) -> Vec<Loaded> {
-    let names = names(folder).unwrap_or_default();
-    let loaded = names.into_iter().filter_map(|path| match load(&path) {
+    let mut names = names(folder).unwrap_or_default();
+    names.sort_by_key(|(of, _)| Reverse(*of));
+    let loaded = names.into_iter().filter_map(|(_, path)| match load(&path) {
         Ok(loaded) => Some(loaded),
         Err(error) => {
             warn!("snapshot {} is not used: {:#}", path.display(), anyhow::Error::new(error));
@@ -174,16 +176,55 @@ impl Loaded {
     }
 }
 
-/// Paths of the snapshots in `folder`, newest first.
-fn names(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// Keeps the newest snapshots of the journal that was made at `created`.
+fn forget(folder: &Path, created: i64) -> io::Result<()> {
+    let mut all = names(folder)?;
+    // A journal that was lost may have come further than its successor has.
+    all.sort_by_key(|((of, sequence), _)| Reverse((*of == created, *of, *sequence)));
+    all.into_iter().skip(KEPT).try_for_each(|(_, old)| fs::remove_file(old))
+}
+
+fn name(created: i64, sequence: u64) -> String {
+    format!("{NAME}{created:020}-{sequence:020}")
+}
+
+/// When the journal of each snapshot in `folder` was made, its place in it, and its path.
+fn names(folder: &Path) -> io::Result<Vec<((i64, u64), PathBuf)>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.strip_prefix(NAME).is_some_and(|sequence| sequence.bytes().all(|byte| byte.is_ascii_digit())) {
-            names.push(path);
+        let Some(name) = name.strip_prefix(NAME) else { continue };
+        let (created, sequence) = name.split_once('-').unwrap_or(("0", name));
+        if let (Ok(created), Ok(sequence)) = (created.parse(), sequence.parse()) {
+            names.push(((created, sequence), path));
         }
     }
-    names.sort_by(|a, b| b.cmp(a));
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_of_the_journal_that_is_written_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("snapshot-00000000000000028000"), "of an earlier version").expect("written");
+        let kept = |created, sequence| {
+            fs::write(folder.path().join(name(created, sequence)), "").expect("written");
+            forget(folder.path(), created).expect("forgotten");
+            let mut left: Vec<_> = names(folder.path()).expect("read").into_iter().map(|(place, _)| place).collect();
+            left.sort_unstable();
+            left
+        };
+        assert_eq!(kept(70, 30_000), [(0, 28_000), (70, 30_000)]);
+        assert_eq!(kept(70, 31_000), [(70, 30_000), (70, 31_000)]);
+        // The journal is lost, and the next one begins anew.
+        assert_eq!(kept(80, 100), [(70, 31_000), (80, 100)]);
+        assert_eq!(kept(80, 200), [(80, 100), (80, 200)]);
+        // And once more, by a clock that was put back.
+        assert_eq!(kept(60, 50), [(60, 50), (80, 200)]);
+        assert_eq!(kept(60, 90), [(60, 50), (60, 90)]);
+    }
 }

@@ -6,7 +6,7 @@ use crate::refusal::Refusal;
 use futures::StreamExt as _;
 use prost::Message as _;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,6 +18,7 @@ use tragen_domain::{
     cost::pool::shares::{Census, Kinship, ShareExceeded, Shares},
     id::AgentId,
     market::Timeframe,
+    routing::AGENTS_MAX,
 };
 use tragen_host::{Context, retry::Backoff};
 
@@ -35,6 +36,8 @@ pub(crate) struct Fleet {
 struct Enabled {
     agents: BTreeMap<AgentId, Kind>,
     census: Census,
+    /// All of the registry, those that do not trade too.
+    registered: BTreeSet<AgentId>,
 }
 
 impl Fleet {
@@ -84,24 +87,33 @@ impl Fleet {
         let Ok(id) = AgentId::new(key) else { return };
         let mut enabled = self.lock();
         enabled.remove(&id);
+        if agent.is_some() {
+            enabled.registered.insert(id.clone());
+        } else {
+            enabled.registered.remove(&id);
+        }
         if let Some(kind) = agent.and_then(kind_of) {
             enabled.census.add(kind.0, kind.1);
             enabled.agents.insert(id, kind);
         }
     }
 
-    /// Whether `agent` may be stored: always, unless it begins to trade, or to trade otherwise, and its kind would be
-    /// too common with it.
+    /// Whether `agent` may be stored: always, unless it is one more than there may be, or begins to trade, or to trade
+    /// otherwise, and its kind would be too common with it.
     ///
     /// # Errors
     /// A refusal with limit and observed value, or while the registry is not known yet.
     pub(crate) fn admit(&self, agent: &v1::Agent, shares: &Shares) -> Result<(), Refusal> {
-        let Some((strategy, timeframe)) = kind_of(agent) else { return Ok(()) };
         if !*self.is_known.borrow() {
             let wait = Duration::from_secs(1);
             return Err(Refusal::unavailable("REGISTRY_UNAVAILABLE", "the registry is being read").retry_after(wait));
         }
         let enabled = self.lock();
+        let registered = &enabled.registered;
+        if registered.len() >= AGENTS_MAX && !registered.iter().any(|id| id.as_str() == agent.agent_id) {
+            return Err(full(registered.len()));
+        }
+        let Some((strategy, timeframe)) = kind_of(agent) else { return Ok(()) };
         let before = enabled.agents.get(agent.agent_id.as_str());
         if before == Some(&(strategy, timeframe)) {
             return Ok(());
@@ -130,6 +142,13 @@ impl Enabled {
 fn kind_of(agent: &v1::Agent) -> Option<Kind> {
     let style = convert::style_of(agent.strategy()).filter(|_| agent.is_enabled)?;
     Some((style.as_str(), Timeframe::parse(&agent.timeframe)?))
+}
+
+fn full(registered: usize) -> Refusal {
+    let message = format!("{registered} agents are configured, at most {AGENTS_MAX} may be");
+    Refusal::new(Code::ResourceExhausted, "REGISTRY_FULL", message)
+        .with("limit", AGENTS_MAX.to_string())
+        .with("observed", registered.to_string())
 }
 
 fn refusal(exceeded: &ShareExceeded) -> Refusal {
@@ -186,6 +205,23 @@ mod tests {
         assert_eq!(reason(&fleet, &bolder), None, "it trades already");
         fleet.take("a3", None);
         assert_eq!(reason(&fleet, &tenth), None, "nine of nine say nothing");
+    }
+
+    #[test]
+    fn a_full_registry_takes_no_new_agent_and_lets_the_others_be_changed() {
+        let fleet = fleet();
+        let idle =
+            |number: usize| v1::Agent { is_enabled: false, ..agent(&format!("a{number}"), v1::Strategy::Swing, "1h") };
+        for number in 0..AGENTS_MAX {
+            assert_eq!(reason(&fleet, &idle(number)), None);
+            fleet.take(&format!("a{number}"), Some(&idle(number)));
+        }
+        let refused = fleet.admit(&idle(AGENTS_MAX), &Shares::default()).expect_err("one too many");
+        assert_eq!(refused.message(), "10000 agents are configured, at most 10000 may be");
+        assert_eq!(refused.reason(), "REGISTRY_FULL");
+        assert_eq!(reason(&fleet, &idle(7)), None, "it is there already");
+        fleet.take("a8", None);
+        assert_eq!(reason(&fleet, &idle(AGENTS_MAX)), None);
     }
 
     #[test]

@@ -22,11 +22,9 @@ use tragen_contracts::{
 };
 use tragen_domain::{
     agents::template::Template,
-    routing::{Reason, check_agent},
+    routing::{AGENTS_MAX, Reason, check_agent},
 };
 
-/// Most agents of a registry.
-pub(crate) const AGENTS_MAX: usize = 10_000;
 /// Largest file that is read, bytes: 10,000 agents need about 2 MB.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 /// Mistakes that are shown; the rest is counted.

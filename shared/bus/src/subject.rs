@@ -90,7 +90,7 @@ pub enum CoreSubject {
     CancelDenied,
     /// `ledger.*`: the facts of LEDGER as they are published, before the stream has stored them.
     LedgerFacts,
-    /// `ahead.<shard>`: facts of LEDGER that the stream gets later, because lost ones are told again before them.
+    /// `ahead.<shard>`: facts of LEDGER that the stream gets later, because it lacks others before them or takes none.
     FactsAhead(u16),
     /// `ahead.*`: all of those.
     AllFactsAhead,

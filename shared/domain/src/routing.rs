@@ -20,7 +20,7 @@ pub mod turns;
 pub use account::{
     AccountFields, CashFields, Period, StatementFields, check_account, check_cash, check_sending, check_statement,
 };
-pub use agent::{AgentFields, check_agent};
+pub use agent::{AGENTS_MAX, AgentFields, check_agent};
 pub use analysis::{AnalysisFields, ITEMS_MAX, NewsFields, check_analysis, check_match};
 pub use lane::LaneScheduler;
 pub use news::{CheckedReport, ReportFields, check_report};

@@ -133,6 +133,7 @@ impl Gate {
             executions: Vec::new(),
             balances: vec![balance],
             positions: vec![position],
+            is_outdated: false,
         })));
     }
 

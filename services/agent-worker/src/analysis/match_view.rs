@@ -22,9 +22,11 @@ pub(crate) const fn word(outcome: Outcome) -> &'static str {
     }
 }
 
-/// Where the match is; one that says nothing is over.
+/// Where the match is; one that says nothing is over. Past its kick-off the ball may roll, whatever is said of it.
 pub(crate) fn phase(snapshot: &v1::MatchSnapshot) -> MatchPhase {
+    let kicked_off = |game: &v1::Match| (1..=snapshot.event_time_micros).contains(&game.kickoff_micros);
     match snapshot.r#match.as_ref().map(v1::Match::status) {
+        Some(v1::MatchStatus::Scheduled) if snapshot.r#match.as_ref().is_some_and(kicked_off) => MatchPhase::InPlay,
         Some(v1::MatchStatus::Scheduled) => MatchPhase::PreMatch,
         Some(v1::MatchStatus::InPlay) => MatchPhase::InPlay,
         Some(v1::MatchStatus::Finished | v1::MatchStatus::Unspecified) | None => MatchPhase::Finished,

@@ -54,12 +54,8 @@ impl Outlet {
     }
 
     /// Sends on what belongs to other shards. What one slot gets stays in order, and in messages of
-    /// its own: where a slot waits to move, no other one waits with it.
-    pub(super) async fn hand_on(&self, committed: &Committed) -> bool {
-        self.hand_on_all(&committed.handed_on, &committed.deliveries).await
-    }
-
-    pub(super) async fn hand_on_all(&self, reports: &[HandedOn], waiting: &[Delivery<v1::ExecutionBatch>]) -> bool {
+    /// its own: where a slot waits to move, no other one waits with it. False when the shard is given up before.
+    pub(super) async fn hand_on(&self, reports: &[HandedOn], waiting: &[Delivery<v1::ExecutionBatch>]) -> bool {
         let mut runs: BTreeMap<(u16, &str, u16), Vec<v1::ExecutionReport>> = BTreeMap::new();
         for (shard, venue, report) in reports {
             let account_id = report.key.as_ref().map_or("", |key| key.account_id.as_str());

@@ -2,7 +2,8 @@
 //! that what is missing is noticed, and told again from the books.
 
 use super::{
-    Committed, HOUR_MICROS, Telling,
+    Committed, HOUR_MICROS, Pace, Telling,
+    losses::Loss,
     outlet::{Outlet, messages_of},
 };
 use crate::{facts, metrics as names, store::Books};
@@ -15,13 +16,14 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::watch;
 use tracing::{info, warn};
 use tragen_bus::{PublishError, Stream, Subject};
 use tragen_contracts::v1;
 use tragen_host::{clock::now_micros, failpoint, retry::Backoff};
 
-/// Facts read at once when they are told again.
-const RETOLD_MAX: i64 = 1_000;
+/// Facts read at once.
+const READ_MAX: i64 = 1_000;
 /// So often in a row the bus may end elsewhere than it says, before what it has of us is taken away.
 const GAPS_MAX: u32 = 5;
 
@@ -71,13 +73,32 @@ impl FactStream {
         Telling::Done
     }
 
-    /// Publishes facts again, however long the bus takes; with them everything up to `sequence` is told.
-    async fn tell_again(&mut self, mut messages: Vec<v1::LedgerFactBatch>, sequence: i64) -> Telling {
+    /// Publishes facts from the books, however long the bus takes; with them everything up to `sequence` is told.
+    async fn tell_again(
+        &mut self,
+        mut messages: Vec<v1::LedgerFactBatch>,
+        sequence: i64,
+        pace: &watch::Sender<Pace>,
+    ) -> Telling {
         number(&mut messages, sequence);
         for message in &messages {
-            match self.outlet.send(&self.subject(), message, Some(self.newest_on_bus), &[]).await {
-                Ok(place) => self.now_told(message.told_up_to, message.facts.len(), place),
-                Err(ended) => return ended,
+            let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
+            loop {
+                let error = match self.outlet.attempt(&self.subject(), message, Some(self.newest_on_bus)).await {
+                    Ok(place) => {
+                        self.now_told(message.told_up_to, message.facts.len(), place);
+                        break;
+                    }
+                    Err(PublishError::Fenced { .. }) => return Telling::Gap,
+                    Err(error) => error,
+                };
+                if self.outlet.context.is_stopping() {
+                    return Telling::Stopped;
+                }
+                warn!("facts from the books wait for the bus: {error}");
+                pace.send_replace(Pace::Behind);
+                let _ = self.outlet.bus.apply_stream(Stream::Ledger).await;
+                backoff.wait().await;
             }
         }
         Telling::Done
@@ -112,17 +133,20 @@ impl FactStream {
         true
     }
 
-    /// Tells again what the bus does not have, also what becomes due meanwhile; false when the shard is given up before
-    /// that is done.
-    pub(super) async fn tell_lost(&mut self, is_damaged: bool) -> bool {
-        if is_damaged && !self.clear().await {
+    /// Tells from the books what the bus does not have, also what becomes due meanwhile, and says in `pace` how far it
+    /// is behind; false when the shard is given up before that is done.
+    pub(super) async fn tell_lost(&mut self, loss: Loss, pace: &watch::Sender<Pace>) -> bool {
+        if loss == Loss::Middle && !self.clear().await {
             return false;
         }
+        // What is told ahead from here on was on no bus yet.
+        let new_from = self.due_up_to();
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         let mut gaps = 0;
-        loop {
-            match self.find_lost().await {
-                Ok(after) => match self.tell_after(after).await {
+        // Another owner tells the rest, and would take it for damage if somebody else told it too.
+        while !self.outlet.context.is_stopping() {
+            match self.find_lost(new_from).await {
+                Ok(after) => match self.tell_after(after, pace).await {
                     Telling::Done => return true,
                     Telling::Stopped => return false,
                     Telling::Gap => {
@@ -134,19 +158,18 @@ impl FactStream {
                     }
                 },
                 Err(error) => {
-                    if self.outlet.context.is_stopping() {
-                        return false;
-                    }
                     warn!("asking the bus which facts it has: {error:#}");
+                    pace.send_replace(Pace::Behind);
                     let _ = self.outlet.bus.apply_stream(Stream::Ledger).await;
                 }
             }
             backoff.wait().await;
         }
+        false
     }
 
-    /// The last fact the bus surely has.
-    async fn find_lost(&mut self) -> anyhow::Result<i64> {
+    /// The last fact the bus surely has; of those after `new_from` it has none that it does not show.
+    async fn find_lost(&mut self, new_from: i64) -> anyhow::Result<i64> {
         let Outlet { bus, shard, limits, .. } = &self.outlet;
         let message = bus.newest_on(Stream::Ledger, &Subject::LedgerFacts(*shard)).await?;
         let (newest_on_bus, has) = match message {
@@ -154,38 +177,43 @@ impl FactStream {
             None => ((0, 0), 0),
         };
         self.newest_on_bus = newest_on_bus;
+        if has > 0 || self.due_up_to() == 0 {
+            return Ok(has);
+        }
         // Where the bus has nothing, it had all that is old; where it has something, it has it up to there.
         let since = now_micros() - limits.retell_hours * HOUR_MICROS;
-        if has == 0 && self.due_up_to() > 0 { Ok(self.books.fact_before(since).await?) } else { Ok(has) }
+        Ok(self.books.fact_before(since).await?.min(new_from))
     }
 
     /// Tells from the books what is due after the fact `after`.
-    async fn tell_after(&mut self, mut after: i64) -> Telling {
-        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+    async fn tell_after(&mut self, mut after: i64, pace: &watch::Sender<Pace>) -> Telling {
         let shard = self.outlet.shard;
         if after < self.due_up_to() {
-            info!("telling the facts {} to {} of shard {shard} again", after + 1, self.due_up_to());
+            info!("telling the facts {} to {} of shard {shard} from the books", after + 1, self.due_up_to());
         }
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         while after < self.due_up_to() {
-            let to = (after + RETOLD_MAX).min(self.due_up_to());
+            if self.outlet.context.is_stopping() {
+                return Telling::Stopped;
+            }
+            let is_near = self.due_up_to() - after <= READ_MAX;
+            pace.send_replace(if is_near { Pace::Near } else { Pace::Behind });
+            let to = (after + READ_MAX).min(self.due_up_to());
             match self.books.untold(after, to).await {
                 Ok(known) => {
                     let sent_on = facts::arrivals(shard, &known.cash);
-                    let facts = facts::of_known(shard, known);
+                    let facts = facts::of_the_past(shard, known);
                     counter!(names::RETOLD).increment(u64::try_from(facts.len()).unwrap_or(0));
-                    if !self.outlet.hand_on_all(&sent_on, &[]).await {
+                    if !self.outlet.hand_on(&sent_on, &[]).await {
                         return Telling::Stopped;
                     }
                     let messages = messages_of(facts, self.outlet.limits.message_bytes_max);
-                    match self.tell_again(messages, to).await {
+                    match self.tell_again(messages, to, pace).await {
                         Telling::Done => after = to,
                         ended @ (Telling::Gap | Telling::Stopped) => return ended,
                     }
                 }
                 Err(error) => {
-                    if self.outlet.context.is_stopping() {
-                        return Telling::Stopped;
-                    }
                     warn!("reading facts to tell them again: {:#}", anyhow::Error::new(error));
                     backoff.wait().await;
                 }

@@ -311,10 +311,29 @@ async fn refuse_facts(rig: &Rig) {
         // The ledger may be quicker to put it in place again.
         delete_stream(rig, "LEDGER").await;
         match jetstream.create_stream(config.clone()).await {
-            Ok(_) => return,
+            Ok(_) => break,
             Err(error) => assert!(started.elapsed() < PATIENCE, "{error}"),
         }
     }
+    // One that is empty would be made anew.
+    let stored = jetstream.publish("ledger.9", "x".into()).await.expect("sent").await;
+    assert_eq!(stored.expect("stored").sequence, 1);
+}
+
+/// A fact of a trade shows cash and position as it left them, or says that they have changed since.
+fn check_shown(facts: &[v1::LedgerFact]) {
+    let mut outdated = 0;
+    for fact in facts {
+        let Some(v1::ledger_fact::Kind::Trade(posted)) = &fact.kind else { continue };
+        let left_at = posted.trade.as_ref().expect("a trade").account_version;
+        outdated += usize::from(fact.is_outdated);
+        let balances = fact.balances.iter().filter_map(|own| own.account.as_ref()).map(|account| account.version);
+        let shown: Vec<_> = balances.chain(fact.positions.iter().map(|own| own.account_version)).collect();
+        assert!(shown.iter().all(|version| *version == left_at), "{fact:?}");
+        assert!(if fact.is_outdated { shown.len() < 2 } else { shown.len() == 2 }, "{fact:?}");
+    }
+    let trades_after = facts.len() - usize::try_from(ACCOUNTS).expect("small");
+    assert!(outdated > trades_after / 2, "{outdated} of {} are outdated", facts.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -322,6 +341,7 @@ async fn nobody_waits_for_facts_that_are_told_again() {
     for kind in BOTH {
         let mut rig = Rig::started(kind).await;
         let tables = Tables::of(&rig);
+        let funded = funding().len();
         rig.report(funding()).await;
         rig.all_acked().await;
         refuse_facts(&rig).await;
@@ -366,6 +386,7 @@ async fn nobody_waits_for_facts_that_are_told_again() {
         assert!(facts.is_sorted_by_key(|fact| fact.sequence));
         let told: BTreeSet<_> = facts.iter().map(trade_id).collect();
         assert_eq!(told.len(), 100 + usize::try_from(ACCOUNTS).expect("small") + 1, "{kind:?}");
+        check_shown(&facts[funded..]);
         balanced(&rig).await;
         rig.stop().await;
     }

@@ -101,14 +101,19 @@ pub(super) fn read(sheet: &mut Sheet<'_>, series: &mut Vec<Series>) -> Result<Fi
     for id in order {
         let Some(reading) = readings.remove(&id).filter(|reading| !reading.rows.is_empty()) else { continue };
         let timeframe = spacing(sheet, &reading.rows, named.timeframe)?;
+        let earlier: Vec<&Series> =
+            series.iter().filter(|own| own.listing.instrument.id == id && own.timeframe == timeframe).collect();
         let mut rows = Vec::with_capacity(reading.rows.len());
         for (row, line) in reading.rows.into_iter().zip(reading.lines) {
-            if row.start.micros().rem_euclid(timeframe.seconds() * 1_000_000) == 0 {
+            let reason = if row.start.micros().rem_euclid(timeframe.seconds() * 1_000_000) != 0 {
+                format!("does not start a bar of {}", timeframe.as_str())
+            } else if earlier.iter().any(|own| own.rows.binary_search_by_key(&row.start, |bar| bar.start).is_ok()) {
+                format!("is in a file before this one too: that one counts for {id}")
+            } else {
                 rows.push(row);
                 continue;
-            }
-            report.accepted -= 1;
-            report.refuse(line, &BadField::new("time", format!("does not start a bar of {}", timeframe.as_str())));
+            };
+            report.take_back(line, &BadField::new("time", reason));
         }
         let is_one_price = matches!(columns.prices, Prices::One(_));
         series.push(Series { listing: reading.listing, timeframe, rows, is_one_price });
@@ -146,7 +151,6 @@ pub(super) fn join(series: Vec<Series>) -> Vec<Series> {
         if next.timeframe == known.timeframe {
             known.rows.extend(next.rows);
             known.rows.sort_by_key(|row| row.start);
-            known.rows.dedup_by_key(|row| row.start);
             continue;
         }
         warn!(

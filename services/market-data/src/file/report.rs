@@ -31,10 +31,14 @@ pub struct FileReport {
     pub skipped: u64,
     /// Single values inside used rows that were left out or put right, e.g. a bookmaker's impossible price.
     pub repaired: u64,
+    /// Used rows with such values.
+    pub repaired_rows: u64,
     /// The first 20 faults as `file:line:field: reason`.
     pub faults: Vec<String>,
     /// Columns that nobody knows and that are therefore not read, by name, in the order of the header.
     pub unread: Vec<String>,
+    /// The last line with a repair; 0 for none.
+    repaired_line: usize,
 }
 
 /// What is wrong with a row.
@@ -68,6 +72,8 @@ impl FileReport {
             accepted: 0,
             skipped: 0,
             repaired: 0,
+            repaired_rows: 0,
+            repaired_line: 0,
             faults: Vec::new(),
             unread: Vec::new(),
         }
@@ -76,12 +82,24 @@ impl FileReport {
     /// The row at `line` is not used.
     pub(super) fn refuse(&mut self, line: usize, bad: &BadField) {
         self.skipped += 1;
+        if line == self.repaired_line {
+            (self.repaired_rows, self.repaired_line) = (self.repaired_rows - 1, 0);
+        }
         self.name(line, bad, "skipped");
+    }
+
+    /// The row at `line`, which was accepted, is not used after all.
+    pub(super) fn take_back(&mut self, line: usize, bad: &BadField) {
+        self.accepted -= 1;
+        self.refuse(line, bad);
     }
 
     /// One value of the row at `line` is left out or put right.
     pub(super) fn repair(&mut self, line: usize, bad: &BadField) {
         self.repaired += 1;
+        if line != self.repaired_line {
+            (self.repaired_rows, self.repaired_line) = (self.repaired_rows + 1, line);
+        }
         self.name(line, bad, "repaired");
     }
 
@@ -93,12 +111,18 @@ impl FileReport {
         }
     }
 
-    /// Share of rows that are used, 0 to 1.
+    /// Rows that are used as they are, and all rows.
+    #[must_use]
+    pub fn sound_of_all(&self) -> (u64, u64) {
+        (self.accepted.saturating_sub(self.repaired_rows), self.accepted + self.skipped)
+    }
+
+    /// Share of rows that are used as they are, 0 to 1.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
         let float = |rows: u64| f64::from(u32::try_from(rows).unwrap_or(u32::MAX));
-        let rows = self.accepted + self.skipped;
-        if rows == 0 { 0.0 } else { float(self.accepted) / float(rows) }
+        let (sound, rows) = self.sound_of_all();
+        if rows == 0 { 0.0 } else { float(sound) / float(rows) }
     }
 
     /// Counts and logs the whole file.

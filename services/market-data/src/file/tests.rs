@@ -124,6 +124,10 @@ fn files_of_one_instrument_are_joined() {
     .expect("readable");
     assert_eq!(intake.series.len(), 1);
     assert_eq!((intake.series[0].timeframe, intake.series[0].rows.len()), (Timeframe::Minute1, 4));
+    let again = &intake.reports()[1];
+    assert_eq!((again.accepted, again.skipped), (2, 1), "a minute of both files is counted once");
+    let fault = "eurusd_m1_2030-01.csv:4:time: is in a file before this one too: that one counts for EURUSD";
+    assert_eq!(again.faults, [fault]);
     assert!(intake.series[0].rows.is_sorted_by_key(|row| row.start));
 }
 
@@ -155,6 +159,7 @@ fn impossible_odds_are_left_out_and_the_match_is_kept() {
         let intake = read_one("m.csv", MATCHES, &[&row]).expect("readable");
         let report = &intake.reports()[0];
         assert_eq!((report.accepted, report.skipped, report.repaired), (1, 0, 1), "{b365}: {:?}", report.faults);
+        assert_eq!(report.sound_of_all(), (0, 1), "a row with a value that was left out is not accurate");
         assert!(report.faults[0].starts_with(&format!("m.csv:2:opening odds of bet365: {fault}")), "{report:?}");
         let books: Vec<&str> = intake.matches[0].opening.books.iter().map(|book| book.bookmaker).collect();
         assert_eq!(books, ["pinnacle"]);

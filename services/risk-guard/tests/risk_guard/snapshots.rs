@@ -203,7 +203,7 @@ async fn a_damaged_a_newer_and_a_foreign_snapshot_are_not_believed() {
     newer[8] = 200;
     let cut = &good[..good.len() - 1];
     for (number, bytes) in [&damaged, &newer, &cut.to_vec(), &Vec::new()].into_iter().enumerate() {
-        let path = folder.join(format!("snapshot-{:020}", 9_000 + number));
+        let path = folder.join(format!("snapshot-{:020}-{:020}", i64::MAX, 9_000 + number));
         fs::write(&path, bytes).expect("written");
         let refused = Replay::from_snapshot(&path).map(|_| ()).expect_err("refused").to_string();
         assert!(refused.contains(if number == 1 { "version 200" } else { "damaged" }), "{refused}");

@@ -81,14 +81,15 @@ fn kpis(html: &mut String, report: &Report) {
 fn agents(html: &mut String, report: &Report) {
     html.push_str(
         "<h2>Agents</h2><div class=\"wide\"><table><tr><th>Agent</th><th>Strategy</th><th>Net</th><th>Fees</th><th>Trades</th>\
-         <th>Win rate</th><th>Profit factor</th><th>Sharpe</th><th>Sortino</th><th>Drawdown</th><th>VaR 95 %</th></tr>",
+         <th>Win rate</th><th>Profit factor</th><th>Sharpe</th><th>Sortino</th><th>Drawdown</th><th>VaR 95 %</th><th>ES 95 %</th><th>VaR 99 %</th>\
+         <th>Score</th></tr>",
     );
     for own in report.agents.iter().chain([&report.total]) {
         let Standing { agent, pool, net, fees, trades, max_drawdown, .. } = own;
         let _ = write!(
             html,
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{trades}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td>{max_drawdown:.4}</td><td>{}</td></tr>",
+             <td>{max_drawdown:.4}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(agent),
             escape(pool),
             escape(net),
@@ -97,7 +98,10 @@ fn agents(html: &mut String, report: &Report) {
             figure(&own.profit_factor),
             figure(&own.sharpe),
             figure(&own.sortino),
-            figure(&own.value_at_risk_95)
+            figure(&own.value_at_risk_95),
+            figure(&own.expected_shortfall_95),
+            figure(&own.value_at_risk_99),
+            figure(&own.performance_score)
         );
     }
     html.push_str("</table></div>");

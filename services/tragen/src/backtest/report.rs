@@ -14,7 +14,7 @@ use tragen_domain::{
     kpi::{ClosedTrades, Kpi, sharpe, sortino},
     money::{Money, Rounding},
     order::Side,
-    portfolio::{Confidence, Undefined, historical_tail, sample_deviation},
+    portfolio::{Confidence, ScoreInputs, Undefined, historical_tail, performance_score, sample_deviation},
     time::Timestamp,
 };
 use tragen_market_data::file::{FileReport, Intake};
@@ -61,7 +61,7 @@ pub(crate) struct FileLine {
     pub(crate) accepted: u64,
     pub(crate) skipped: u64,
     pub(crate) repaired: u64,
-    /// Share of the rows that is used.
+    /// Share of the rows that is used as it is.
     pub(crate) accuracy: f64,
     /// The first faults as `file:line:field: reason`.
     pub(crate) faults: Vec<String>,
@@ -107,6 +107,8 @@ pub(crate) struct Standing {
     pub(crate) value_at_risk_95: Figure,
     pub(crate) expected_shortfall_95: Figure,
     pub(crate) value_at_risk_99: Figure,
+    /// What a pool would share its capital out by.
+    pub(crate) performance_score: Figure,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bets: Option<Bets>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -282,6 +284,8 @@ impl Standing {
         all.trades = trades.count();
         all.win_rate = Figure::of(added.map_err(Undefined::from).and_then(|()| trades.win_rate()));
         all.profit_factor = Figure::of(added.map_err(Undefined::from).and_then(|()| trades.profit_factor()));
+        let score = added.map_err(Undefined::from).and_then(|()| score(&outcome.all, &trades));
+        all.performance_score = Figure::of(score);
         all
     }
 
@@ -305,11 +309,22 @@ impl Standing {
             value_at_risk_95: Figure::of(tail(Confidence::P95).map(|tail| tail.value_at_risk)),
             expected_shortfall_95: Figure::of(tail(Confidence::P95).map(|tail| tail.expected_shortfall)),
             value_at_risk_99: Figure::of(tail(Confidence::P99).map(|tail| tail.value_at_risk)),
+            performance_score: Figure::of(score(figures, &figures.trades)),
             bets: None,
             forecasts: None,
             skipped: BTreeMap::new(),
         }
     }
+}
+
+fn score(figures: &Figures, trades: &ClosedTrades) -> Result<f64, Undefined> {
+    performance_score(&ScoreInputs {
+        trades: usize::try_from(trades.count()).unwrap_or(usize::MAX),
+        profit_factor: trades.profit_factor(),
+        win_rate: trades.win_rate(),
+        sharpe: sharpe(&figures.daily_returns(), figures.calendar),
+        max_drawdown: Ok(figures.drawdown.figures().worst.fraction()),
+    })
 }
 
 fn agents(outcome: &Outcome) -> Vec<Standing> {
@@ -425,12 +440,12 @@ fn kpis(outcome: &Outcome, intake: &Intake, total: &Standing, running: Option<Mo
     Kpi::ALL.into_iter().map(line).collect()
 }
 
-/// Rows that are used of all rows, files together.
+/// Rows that are used as they are, of all rows, files together.
 pub(crate) fn data_accuracy(intake: &Intake) -> Result<f64, Undefined> {
-    let accepted: u64 = intake.reports().iter().map(|report| report.accepted).sum();
-    let rows: u64 = intake.reports().iter().map(|report| report.accepted + report.skipped).sum();
+    let counts = intake.reports().iter().map(FileReport::sound_of_all);
+    let (sound, rows) = counts.fold((0_u64, 0_u64), |sum, own| (sum.0 + own.0, sum.1 + own.1));
     let float = |rows: u64| f64::from(u32::try_from(rows).unwrap_or(u32::MAX));
-    if rows == 0 { Err(Undefined::TooFewPoints { needed: 1, have: 0 }) } else { Ok(float(accepted) / float(rows)) }
+    if rows == 0 { Err(Undefined::TooFewPoints { needed: 1, have: 0 }) } else { Ok(float(sound) / float(rows)) }
 }
 
 /// How far the agents move together, weighed by what they risk.

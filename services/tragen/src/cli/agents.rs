@@ -6,7 +6,6 @@ mod put;
 use super::{ClientArgs, pages};
 use crate::{
     Verdict,
-    agent_file::AGENTS_MAX,
     api::{Authorized, ask},
     output::{Format, word},
 };
@@ -15,6 +14,7 @@ use clap::Subcommand;
 use std::path::PathBuf;
 use tonic::Code;
 use tragen_contracts::v1::{self, agents_client::AgentsClient};
+use tragen_domain::routing::AGENTS_MAX;
 
 /// How often a change starts over because somebody else changed the agent meanwhile.
 const CHANGES_MAX: usize = 5;

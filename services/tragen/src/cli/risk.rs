@@ -136,7 +136,7 @@ pub(crate) enum RiskCommand {
     Limits(limits::LimitsCommand),
     /// Rebuilds the guard's state from its journal, checks every hash in it, and prints the hash of the end.
     #[command(
-        after_help = "Examples:\n  tragen risk replay --nats nats://127.0.0.1:4222\n  tragen risk replay --until 5000 --save journal.tragen\n  tragen risk replay --journal journal.tragen --snapshot data/risk-guard/snapshot-00000000000000004000\n\nExit code 1 if the state differs from what the journal says."
+        after_help = "Examples:\n  tragen risk replay --nats nats://127.0.0.1:4222\n  tragen risk replay --until 5000 --save journal.tragen\n  tragen risk replay --journal journal.tragen --snapshot data/risk-guard/snapshot-00001796066218607256-00000000000000004000\n\nExit code 1 if the state differs from what the journal says."
     )]
     Replay(replay::ReplayArgs),
     /// Shows a past decision: the order, the quote and the states it was decided on, its hold or its denial, its end.

@@ -1,4 +1,5 @@
-//! Many opinions into one: the weighted mean of log-odds over bookmakers.
+//! Many opinions into one: the weighted mean of log-odds over bookmakers. That their consensus is a fair price, and what
+//! betting against it earns: Kaunitz, Zhong and Kreiner (2017), "Beating the bookies with their own numbers".
 
 /// Weight of a bookmaker or exchange whose closing price is known to be sharp (Pinnacle, Betfair exchange).
 pub const SHARP_WEIGHT: f64 = 3.0;

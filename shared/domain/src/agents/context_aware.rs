@@ -4,6 +4,7 @@
 //! `logit(p) = logit(consensus) + sum(b x)` with a few fixed numbers `b` that are bounded, so that no feature, however
 //! wrong, moves a probability far. The three outcomes are then made to sum to 1 again. Every part of the move is told,
 //! and of a home win and an away win only the own team's features move it: the other's reach it through the sum.
+//! The numbers `b` are our own, small on purpose: no history of missing players was at hand to fit them to.
 
 use super::consensus::{logit, sigmoid};
 use super::epl_trading::{EplTradingRefusal, EplTradingRules, NoIntent, TradeIntent, check_rules, orders};

@@ -3,6 +3,9 @@
 //! Fair is the consensus of the bookmakers, moved a little towards the model: on two held-out seasons a weight of 0.1 to
 //! 0.2 was best in one and 0 in the other, and a model alone lost in every one of 24 backtests. So without a consensus it
 //! does not trade. The edge is after ask and fee; what a user can afford is decided afterwards (`sizing`).
+//!
+//! Sources: consensus betting, Kaunitz, Zhong and Kreiner (2017); the stake, Kelly (1956). The log-odds pool is the
+//! weighted mean of log-odds (`consensus`).
 
 use super::consensus::{ConsensusError, logit_pool};
 use super::count::floor_to_count;

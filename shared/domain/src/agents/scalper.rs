@@ -3,6 +3,9 @@
 //! At the close of a bar, all from middle prices: when the close is 2 standard deviations or more away from its mean of
 //! 20 bars and the efficiency ratio of 10 bars is below 0.5 (noise, not a trend), take the opposite direction. Leave
 //! when the close is back at the mean or after 15 bars; the stop is 3 average true ranges (14 bars) from the entry.
+//!
+//! Sources: efficiency ratio, Kaufman (1995), "Smarter Trading"; average true range, Wilder (1978), "New Concepts in
+//! Technical Trading Systems". The rule itself is a textbook one of mean reversion.
 
 use super::bar::Bar;
 use super::indicators::{EfficiencyRatio, ZScore};

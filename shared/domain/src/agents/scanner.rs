@@ -8,7 +8,8 @@
 //!
 //! Every leg is taken where it is cheapest after that venue's fee, so sets cross venues by themselves. All legs are sent
 //! fill-or-kill, the scarcest first: half of a set is a bet. A venue that runs one book for YES and NO cannot have such
-//! a pair of its own; where it seems to, its data is broken. No wallet, no user, no clock.
+//! a pair of its own; where it seems to, its data is broken. No wallet, no user, no clock. The sums follow from what the
+//! contracts pay; there is no model in it.
 
 use super::count::count_to_f64;
 use super::top_of_book::{Offer, QuoteFault, TopOfBook};

@@ -1,4 +1,5 @@
 //! Steam: the same outcome's price moves far and fast at several bookmakers at once, because somebody knows something.
+//! A rule only so far: no answer of an agent tells it, because no feed keeps what bookmakers quoted half an hour ago.
 
 use super::consensus::logit;
 use super::count::count_to_f64;

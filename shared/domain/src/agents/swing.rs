@@ -3,6 +3,9 @@
 //! At the close of a bar, all from middle prices: when the close leaves the range of the 20 bars before it and the
 //! average directional index of 14 bars is 20 or more, follow. Leave when the close leaves the range of the 10 bars
 //! before it on the other side; the stop is 2 average true ranges (14 bars) from the middle at the entry.
+//!
+//! Sources: average directional index and true range, Wilder (1978), "New Concepts in Technical Trading Systems"; the
+//! channels are Donchian's.
 
 use super::bar::Bar;
 use super::indicators::{Channel, Donchian};

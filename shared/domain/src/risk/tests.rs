@@ -6,6 +6,7 @@ mod edges;
 mod inspect;
 mod limits;
 mod obeyed;
+mod outdated;
 mod states;
 mod streaks;
 mod what_if;
@@ -109,6 +110,7 @@ fn posted(cash: &str, version: i64, positions: &[(&str, &str)]) -> Record {
             flow: Money::ZERO,
         }],
         positions: positions.collect(),
+        is_outdated: false,
     }))
 }
 

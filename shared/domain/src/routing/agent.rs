@@ -34,6 +34,8 @@ pub struct AgentFields<'a> {
 const INSTRUMENTS_MAX: usize = 100;
 /// Most accepted orders a UTC day that an agent may ask for; the limit of a personality.
 pub const TRADES_PER_DAY_MAX: i32 = 10_000;
+/// Most configured agents of one platform.
+pub const AGENTS_MAX: usize = 10_000;
 
 /// Checks all fields of a configured agent.
 ///

@@ -466,6 +466,7 @@ impl World {
                 flow: Money::ZERO,
             }],
             positions: position.into_iter().collect(),
+            is_outdated: false,
         }
     }
 

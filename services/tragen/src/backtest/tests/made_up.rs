@@ -5,11 +5,13 @@ use crate::backtest::{
     BacktestError, Plan, Trail,
     conditions::{Conditions, Reference},
     future::{self, FutureError},
+    models::{Models, Wanted},
     page::page,
     report::report,
     run,
 };
-use tragen_domain::{agents::personality::AnalysisStyle, market::Timeframe, money::Money};
+use std::cmp::Ordering;
+use tragen_domain::{agents::personality::AnalysisStyle, kpi::Kpi, market::Timeframe, money::Money};
 use tragen_market_data::file::Intake;
 
 const MATCHES: &str = "Div,Date,Time,HomeTeam,AwayTeam,FTHG,FTAG,FTR,PSH,PSD,PSA,MaxH,MaxD,MaxA,PSCH,PSCD,PSCA";
@@ -30,6 +32,30 @@ fn season() -> Intake {
 
 fn bettor() -> Conditions {
     conditions("[matches]\nprice = \"best\"\nreference = \"sharp\"\nstake_ppm = 10000\nmin_edge_bps = 100\n")
+}
+
+/// Three seasons of eight teams, so that models have something to be fitted to: the better team mostly wins.
+fn league() -> Intake {
+    let mut rows = Vec::new();
+    for season in 0..3_usize {
+        let pairs = (0..8_usize).flat_map(|home| (0..8_usize).map(move |away| (home, away)));
+        for (day, (home, away)) in pairs.filter(|(home, away)| home != away).enumerate() {
+            let luck = (day * 7 + season * 3 + home * 5) % 4;
+            let (scored, conceded) = ((8 - home) / 3 + luck / 2, (8 - away) / 3 + luck % 2);
+            let result = match scored.cmp(&conceded) {
+                Ordering::Less => "A",
+                Ordering::Equal => "D",
+                Ordering::Greater => "H",
+            };
+            rows.push(format!(
+                "E0,{:02}/{:02}/{},15:00,Team {home},Team {away},{scored},{conceded},{result},2.4,3.4,3.0,2.6,3.6,3.2,2.4,3.4,3.0",
+                day % 28 + 1,
+                day / 28 + 8,
+                2031 + season
+            ));
+        }
+    }
+    intake(&[("league.csv", format!("{MATCHES}\n{}\n", rows.join("\n")))])
 }
 
 /// Minutes of a price that swings, so that the scalper finds something to do.
@@ -108,6 +134,33 @@ fn a_model_that_peeks_at_the_next_result_is_found_out() {
 }
 
 #[test]
+fn models_that_are_fitted_on_the_way_do_not_know_the_future() {
+    let intake = league();
+    let agents = [agent("model", AnalysisStyle::Value, "EPL", Timeframe::Day1)];
+    for reference in [Reference::DixonColes, Reference::Elo, Reference::Pool] {
+        let mut own = bettor();
+        own.matches.reference = reference;
+        let plan = Plan { intake: &intake, agents: &agents, conditions: &own, trail: Trail::Hashed };
+        let compared = future::check(&plan, 3, 11).unwrap_or_else(|error| panic!("{reference:?}: {error}"));
+        assert!(compared > 20, "{reference:?}: {compared} decisions compared");
+        let report = report(&play(&intake, &agents, &own), &intake, &own);
+        let believed = report.agents[0].forecasts.as_ref().expect("forecasts").matches;
+        assert!(believed > 20, "{reference:?}: {believed} matches forecast");
+    }
+}
+
+#[test]
+fn a_model_is_told_no_result_before_the_match_is_over() {
+    let intake = league();
+    let row = &intake.matches()[0];
+    let mut models = Models::new(Wanted { dixon_coles: true, elo: true });
+    let over = row.kickoff.plus_millis(120 * 60_000);
+    let refused = models.learn(row, over.plus_millis(-1)).expect_err("too early");
+    assert!(refused.to_string().starts_with("look-ahead: the result of"), "{refused}");
+    models.learn(row, over).expect("it is over");
+}
+
+#[test]
 fn rules_on_bars_do_not_know_the_future() {
     let intake = minutes();
     let agents = [agent("a", AnalysisStyle::Scalper, "GBPUSD", Timeframe::Minute1)];
@@ -131,6 +184,53 @@ fn nothing_to_trade_says_why() {
     };
     check("EURUSD", Timeframe::Minute1, "", "a: EURUSD is not in the files");
     check("GBPUSD", Timeframe::Minute1, "currency = \"EUR\"", "settles in USD");
+}
+
+/// The part of a page below a heading.
+fn part<'a>(html: &'a str, heading: &str) -> &'a str {
+    let (_, below) = html.split_once(&format!("<h2>{heading}</h2>")).unwrap_or_else(|| panic!("no {heading}: {html}"));
+    below.split_once("<h2>").map_or(below, |(own, _)| own)
+}
+
+#[test]
+fn a_page_shows_all_that_came_of_a_season() {
+    let intake = season();
+    let agents = [agent("sharp", AnalysisStyle::Value, "EPL", Timeframe::Day1)];
+    let own = Conditions { running_cost_per_day: Some(Money::from_micros(250_000)), ..bettor() };
+    let report = report(&play(&intake, &agents, &own), &intake, &own);
+    let html = page(&report);
+    for drawn in ["Equity", "Drawdown, %", "Profit by month", "Profit by strategy", "Profit by agent"] {
+        assert!(part(&html, drawn).contains("<svg"), "{drawn} is not drawn");
+    }
+    let believed = part(&html, "What sharp believed");
+    assert!(believed.starts_with("<p>60 matches: log-loss 0.") && believed.contains("<circle"), "{believed}");
+    let kpis = part(&html, "KPIs");
+    for kpi in Kpi::ALL {
+        assert!(kpis.contains(&format!("<td>{}</td>", kpi.as_str())), "{} is not shown", kpi.as_str());
+    }
+    assert_eq!(kpis.matches("<td class=\"").count(), Kpi::ALL.len());
+    // Sixty trades, half of them won: all of them count for the score.
+    let score = report.agents[0].performance_score.value.expect("a score");
+    assert!(part(&html, "Agents").contains(&format!("<td>{score:.4}</td>")), "no score {score}");
+    assert_eq!(report.total.performance_score.value, Some(score));
+    let bets = report.agents[0].bets.as_ref().expect("bets");
+    let shown = part(&html, "Bets");
+    for figure in [&bets.return_on_stake, &bets.closing_value] {
+        assert!(shown.contains(&format!("<td>{:.4}</td>", figure.value.expect("a figure"))), "{shown}");
+    }
+    let costs = part(&html, "Costs");
+    for shown in [&report.costs.turnover, report.costs.running.as_ref().expect("given")] {
+        assert!(costs.contains(&format!("<td>{shown}</td>")), "{shown} is not in {costs}");
+    }
+    assert!(
+        costs.contains("Fees of turnover") && part(&html, "Data").contains("<td>unseen.csv</td><td>60</td><td>0</td>")
+    );
+    let trades = part(&html, "Trades");
+    assert_eq!(trades.matches("<td>settled</td>").count(), 60);
+    let first = &report.trades[0];
+    for cell in [&first.instrument, &first.entry, &first.net] {
+        assert!(trades.contains(&format!("<td>{cell}</td>")), "{cell} is not in the table");
+    }
 }
 
 #[test]

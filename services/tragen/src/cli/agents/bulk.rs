@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::{collections::BTreeMap, path::Path, time::Duration};
 use tonic::{Code, Status};
 use tragen_contracts::v1;
+use tragen_domain::routing::AGENTS_MAX;
 
 /// Agents stored at the same time: one fsync of the bus serves several.
 const STORED_AT_ONCE: usize = 32;
@@ -31,9 +32,8 @@ pub(super) async fn import(client: &ClientArgs, file: &Path, dry_run: bool) -> a
     let plan = plan(wanted, &stored);
     let total = stored.len() + plan.created;
     anyhow::ensure!(
-        total <= agent_file::AGENTS_MAX,
-        "the registry would have {total} agents, at most {} are allowed; nothing was stored",
-        agent_file::AGENTS_MAX
+        total <= AGENTS_MAX,
+        "the registry would have {total} agents, at most {AGENTS_MAX} are allowed; nothing was stored"
     );
     let changed = plan.to_store.len() - plan.created;
     let said = format!("{} created, {changed} changed, {} unchanged", plan.created, plan.unchanged);

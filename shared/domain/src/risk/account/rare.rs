@@ -1,11 +1,12 @@
 //! What few accounts have, kept apart so that a million of them stay small:
-//! withdrawals on their way, payments, the pace of limited accounts, margined positions, a second currency.
+//! withdrawals on their way, payments, the pace of limited accounts, margined positions, a second currency, facts
+//! that wait for others.
 
 use super::{Balance, Margined};
 use crate::{
     id::{Currency, TradeId},
     money::{Money, Overflow},
-    risk::{KeptPayments, pace::Pace},
+    risk::{KeptPayments, Posted, pace::Pace},
 };
 use std::collections::HashMap;
 
@@ -21,6 +22,8 @@ pub(super) struct Rare {
     pub(super) balances: Vec<(Currency, Balance)>,
     /// What may have an open loss, side by side: a decision looks at all of it.
     pub(super) margined: Vec<Margined>,
+    /// What the ledger has told without what it left of the account, and all that it told since.
+    pub(super) outdated: Vec<Posted>,
 }
 
 /// What came into a wallet from outside.
