@@ -5,6 +5,7 @@ mod commands;
 mod edges;
 mod inspect;
 mod limits;
+mod neighbours;
 mod obeyed;
 mod outdated;
 mod states;

@@ -245,6 +245,18 @@ fn orders_toward_a_target_never_go_beyond_it() {
 }
 
 #[test]
+fn a_reduction_that_has_ended_before_its_target_orders_nothing_more() {
+    let mut state = state();
+    state.apply(posted("1000", 2, &[("P", "10")])).expect("fits");
+    order(&mut state, wanted("c1", Scope::Global, 500_000));
+    tightened(&mut state, Scope::Global, TradingState::Reducing);
+    let sell = step("t1", Purpose::Reduce(id("c1")), (Side::Sell, "1"));
+    check(&state, &sell, None);
+    state.apply(Record::ReductionEnded { id: id("c1"), at: NOW }).expect("fits");
+    check(&state, &sell, Some((DenialReason::TradingReducing, 0, 1_000_000)));
+}
+
+#[test]
 fn a_slice_fits_one_order_and_a_rest_below_the_smallest_order_is_done() {
     let mut state = state();
     state.apply(posted("1000", 2, &[("S", "1.5"), ("M", "12000.0005")])).expect("fits");

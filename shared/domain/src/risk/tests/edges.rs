@@ -259,9 +259,11 @@ fn only_a_margined_position_is_looked_at_for_an_open_loss() {
 #[test]
 fn what_the_ledger_says_of_the_same_version_again_counts_and_of_an_older_one_does_not() {
     let mut state = state();
-    for (cash, version, expected) in [("500", 9, "500"), ("600", 9, "600"), ("700", 8, "600")] {
-        state.apply(posted(cash, version, &[])).expect("fits");
-        assert_eq!(state.account(&id("alice")).expect("known").balance(&usd()).posted, Some(micros(expected)));
+    for (number, version, expected) in [("500", 9, "500"), ("600", 9, "600"), ("700", 8, "600")] {
+        state.apply(posted(number, version, &[("P", number)])).expect("fits");
+        let alice = state.account(&id("alice")).expect("known");
+        assert_eq!(alice.balance(&usd()).posted, Some(micros(expected)));
+        assert_eq!(alice.holding(&id("P")).expect("held").position().quantity, micros(expected));
     }
 }
 
@@ -280,4 +282,276 @@ fn a_post_only_order_is_hashed_as_one_and_held_for_as_any_other() {
     let (post_only, plain) = (hashed(true), hashed(false));
     assert_ne!(post_only.0, plain.0);
     assert_eq!((post_only.0.len(), post_only.1), (plain.0.len(), plain.1));
+}
+
+#[test]
+fn an_order_closes_only_what_is_held_the_other_way() {
+    for (quantity, buys, sells) in [("10", "0", "10"), ("-5", "5", "0")] {
+        let mut state = state();
+        state.apply(posted("1000", 2, &[("P", quantity)])).expect("fits");
+        let holding = state.account(&id("alice")).and_then(|own| own.holding(&id("P"))).expect("held");
+        let closable = [Side::Buy, Side::Sell].map(|side| holding.closable(side).expect("fits"));
+        assert_eq!(closable, [micros(buys), micros(sells)], "{quantity}");
+    }
+}
+
+#[test]
+fn more_orders_than_there_is_to_close_leave_nothing_to_close() {
+    let mut state = state();
+    state.apply(posted("1000", 2, &[("P", "10")])).expect("fits");
+    for trade in ["t1", "t2"] {
+        approve(&mut state, &named(trade, "P", Side::Sell, "0.5", "8"));
+    }
+    tightened(&mut state, Scope::Global, TradingState::Reducing);
+    let sell = named("t3", "P", Side::Sell, "0.5", "1");
+    check(&state, &sell, Some((DenialReason::TradingReducing, 0, 1_000_000)));
+}
+
+#[test]
+fn an_order_that_does_not_rest_takes_no_place_of_one_that_does() {
+    let mut state = state();
+    state.limits_mut().resting_orders_max = 1;
+    let mut at_once = named("t1", "P", Side::Buy, "0.4", "1");
+    at_once.terms.time_in_force = TimeInForce::Ioc;
+    approve(&mut state, &at_once);
+    check(&state, &named("t2", "P", Side::Buy, "0.4", "1"), None);
+}
+
+#[test]
+fn the_last_execution_of_an_order_told_again_changes_nothing() {
+    let mut state = state();
+    let order = approve(&mut state, &named("t1", "P", Side::Buy, "0.5", "10"));
+    fill(&mut state, &order, 1, "0.5", "10", TradeStatus::Filled);
+    let once = state.clone();
+    fill(&mut state, &order, 1, "0.5", "10", TradeStatus::Filled);
+    assert_eq!(state, once);
+}
+
+#[test]
+fn an_execution_that_is_posted_is_known_as_long_as_its_order_is_open() {
+    let mut state = state();
+    let order = approve(&mut state, &named("t1", "P", Side::Buy, "0.5", "10"));
+    fill(&mut state, &order, 1, "0.5", "4", TradeStatus::Working);
+    let Record::Posted(mut fact) = posted("998", 2, &[("P", "4")]) else { unreachable!("made by `posted`") };
+    (fact.trade, fact.executions) = (Some(order.trade.clone()), vec![id("t1-o-x1")]);
+    state.apply(Record::Posted(fact)).expect("fits");
+    let once = state.clone();
+    fill(&mut state, &order, 1, "0.5", "4", TradeStatus::Working);
+    assert_eq!(state, once);
+}
+
+#[test]
+fn what_the_journal_knows_executions_need_not_tell() {
+    let mut state = state();
+    let order = approve(&mut state, &named("t1", "P", Side::Buy, "0.5", "10"));
+    fill(&mut state, &order, 1, "0.5", "10", TradeStatus::Filled);
+    assert_eq!(state.told.get(&order.trade), None);
+}
+
+#[test]
+fn a_position_has_cost_its_price_its_margin_or_the_price_of_the_other_outcome() {
+    let cost = |instrument: &str, quantity: &str, average_price: &str, margin: &str| {
+        let mut state = state();
+        let Record::Posted(mut held) = posted("1000", 2, &[(instrument, quantity)]) else { unreachable!("made above") };
+        (held.positions[0].average_price, held.positions[0].margin) = (micros(average_price), micros(margin));
+        state.apply(Record::Posted(held)).expect("fits");
+        let holding = state.account(&id("alice")).and_then(|own| own.holding(&id(instrument))).expect("held");
+        holding.invested().to_string()
+    };
+    assert_eq!(cost("P", "10", "0.6", "0"), "6");
+    assert_eq!(cost("P", "-10", "0.6", "0"), "4");
+    assert_eq!(cost("M", "3", "10", "3.5"), "3.5");
+    assert_eq!(cost("M", "-3", "10", "3.5"), "3.5");
+    assert_eq!(cost("S", "0.5", "0.333333", "0"), "0.166667", "rounded up");
+}
+
+#[test]
+fn a_breaker_that_is_low_is_reset_without_an_acknowledgement() {
+    let mut state = State::new(Limits::default());
+    let mut watch = Watch::default();
+    let loss = |value| Reading { kind: BreakerKind::Drawdown, scope: Scope::Global, value: Some(value) };
+    let events = watch.evaluate(&state, &[loss(120_000)], NOW);
+    let [BreakerEvent::Tripped(latch)] = events.as_slice() else { panic!("{events:?}") };
+    state.apply(Record::Breaker(Box::new(BreakerRecord::Tripped(latch.clone())))).expect("fits");
+    watch.evaluate(&state, &[loss(79_999)], latch.resume_from);
+    let looser = (&Scope::Global, TradingState::Reducing);
+    assert_eq!(state.breakers().check_resume(looser, &watch, "", latch.resume_from), Ok(Vec::new()));
+}
+
+/// Nothing of this may keep anybody from closing.
+#[test]
+fn below_the_floor_of_a_wallet_and_above_the_share_of_a_match_positions_are_closed() {
+    let mut state = limits::limited(|limits| {
+        let values = [("wallet_floor_ppm", 900_000), ("match_max_ppm", 100_000)];
+        limits.rules.set_all(values.into_iter()).expect("sensible");
+    });
+    approve(&mut state, &named("t1", "P", Side::Buy, "0.4", "1"));
+    state.apply(posted("100", 2, &[("H", "1000")])).expect("fits");
+    check(&state, &named("t", "H", Side::Sell, "0.5", "1000"), None);
+    let more = decide(&state, &named("t", "H", Side::Buy, "0.5", "1"), NOW).expect_err("below the floor");
+    assert_eq!(more.reason, DenialReason::WalletFloor);
+}
+
+#[test]
+fn only_what_is_margined_in_a_currency_is_an_open_loss_in_it() {
+    let mut state = state();
+    // What is held before anybody knows what it is may be anything.
+    state.apply(posted("1000", 2, &[("E", "-10"), ("N", "10")])).expect("fits");
+    let euros = SettlementTerms { style: SettlementStyle::Margined, currency: id("EUR"), initial_margin_ppm: 100_000 };
+    let of = |name: &str| instrument(name, SettlementStyle::Spot, ("0.5", "0.001"), "100000");
+    for own in [Instrument { settlement: euros, ..of("E") }, of("N")] {
+        state.apply(Record::Quote(quote(own.id.as_str(), "0.1", "10.5"))).expect("fits");
+        state.apply(Record::Instrument(Box::new(own))).expect("fits");
+    }
+    let margined = state.account(&id("alice")).expect("known").margined();
+    assert_eq!(margined.len(), 2);
+    assert_eq!(decide_withdrawal(&state, &id("alice"), &usd(), micros("1000")), Ok(()));
+}
+
+#[test]
+fn each_limit_on_losses_holds_when_the_others_are_off() {
+    let names = ["day_loss_reduce_ppm", "month_loss_halt_ppm", "drawdown_halt_ppm"];
+    let measured = Measured { day_loss_ppm: 70_000, month_loss_ppm: 70_000, drawdown_ppm: 70_000, measured_at: NOW };
+    let reasons = [DenialReason::DayLossLimit, DenialReason::MonthLossLimit, DenialReason::DrawdownLimit];
+    for (on, reason) in names.into_iter().zip(reasons) {
+        let mut state = limits::limited(|limits| {
+            limits.house_accounts.insert(id("alice"));
+            let values = names.map(|name| (name, if name == on { 60_000 } else { 0 }));
+            limits.rules.set_all(values.into_iter()).expect("sensible");
+        });
+        let buy = proposed("P", Side::Buy, "0.5", "1");
+        check(&state, &buy, Some((DenialReason::EquityUnknown, 5_000, i64::MAX)));
+        state.apply(Record::Breaker(Box::new(BreakerRecord::Measured(measured)))).expect("fits");
+        check(&state, &buy, Some((reason, 60_000, 70_000)));
+    }
+}
+
+#[test]
+fn a_house_that_owes_what_it_has_has_no_capital() {
+    let mut state = limits::limited(|limits| {
+        limits.house_accounts.extend([id("alice"), id("bob")]);
+    });
+    let Record::Posted(bob) = posted("-1000", 1, &[]) else { unreachable!("made by `posted`") };
+    state.apply(Record::Posted(Box::new(Posted { account: id("bob"), ..*bob }))).expect("fits");
+    check(&state, &proposed("P", Side::Buy, "0.5", "1"), Some((DenialReason::NoCapital, 1, 0)));
+}
+
+#[test]
+fn limits_that_open_at_once_are_open() {
+    assert_eq!([0, 1].map(|ramp_ms| ramp_share_ppm(NOW, ramp_ms, NOW)), [1_000_000, 100_000]);
+    assert_eq!(ramp_share_ppm(NOW, 300_000, NOW.plus_millis(-150_000)), 100_000, "a clock that has stepped back");
+}
+
+#[test]
+fn a_floor_is_rounded_up() {
+    let mut state = limits::limited(|limits| {
+        limits.rules.set(LimitName::WalletFloorPpm, "", 200_000).expect("sensible");
+    });
+    state.apply(posted("1000.000001", 2, &[])).expect("fits");
+    approve(&mut state, &named("t1", "P", Side::Buy, "0.5", "2"));
+    state.apply(posted("1000", 3, &[])).expect("fits");
+    check(&state, &named("t", "P", Side::Buy, "0.5", "1596"), None);
+    let below = Some((DenialReason::WalletFloor, 200_000_001, 200_000_000));
+    check(&state, &named("t", "P", Side::Buy, "0.5", "1598"), below);
+}
+
+#[test]
+fn an_open_loss_is_measured_at_the_side_that_closes_or_the_one_that_is_quoted() {
+    // At an average of 0.5: what was bought for 5 can be sold for 4, what was sold for 5 can be bought for 6.
+    let cases = [
+        ("10", Some("0.4"), Some("0.6")),
+        ("10", Some("0.4"), None),
+        ("10", None, Some("0.4")),
+        ("-10", Some("0.4"), Some("0.6")),
+        ("-10", Some("0.6"), None),
+        ("-10", None, Some("0.6")),
+    ];
+    for (quantity, bid, ask) in cases {
+        let mut state = state();
+        state.apply(posted("1000", 2, &[("M", quantity)])).expect("fits");
+        let level = |price: &str| Level { price: micros(price), quantity: micros("1000") };
+        let quote = Quote { bid: bid.map(level), ask: ask.map(level), ..quote("M", "0.4", "0.6") };
+        state.apply(Record::Quote(quote)).expect("fits");
+        let withdraw = |amount| decide_withdrawal(&state, &id("alice"), &usd(), micros(amount));
+        assert_eq!(withdraw("999"), Ok(()), "{quantity} {bid:?} {ask:?}");
+        let limit = withdraw("999.000001").map_err(|denied| denied.limit);
+        assert_eq!(limit, Err(999_000_000), "{quantity} {bid:?} {ask:?}");
+    }
+}
+
+#[test]
+fn a_market_order_near_the_end_of_the_range_stays_in_it() {
+    let mut state = state();
+    state.apply(Record::Quote(quote("P", "0.95", "0.97"))).expect("fits");
+    let order = decide(&state, &proposed("P", Side::Buy, "market", "1"), NOW).expect("approved");
+    assert_eq!(order.limit, micros("0.99"));
+}
+
+#[test]
+fn the_pace_of_the_house_is_no_limit_for_anybody_else() {
+    let mut state = limits::limited(|limits| {
+        limits.house_accounts.insert(id("alice"));
+        let off = ["day_loss_reduce_ppm", "month_loss_halt_ppm", "drawdown_halt_ppm"].map(|name| (name, 0));
+        limits.rules.set_all(off.into_iter().chain([("house_orders_per_second_max", 1)])).expect("sensible");
+    });
+    let Record::Posted(bob) = posted("1000", 1, &[]) else { unreachable!("made by `posted`") };
+    state.apply(Record::Posted(Box::new(Posted { account: id("bob"), ..*bob }))).expect("fits");
+    let bobs = |trade: &str| Proposed { account: id("bob"), ..named(trade, "P", Side::Buy, "0.5", "1") };
+    approve(&mut state, &bobs("t1"));
+    let own = |trade: &str| named(trade, "P", Side::Buy, "0.5", "1");
+    approve(&mut state, &own("t2"));
+    check(&state, &own("t3"), Some((DenialReason::HouseOrderRate, 1, 2)));
+    check(&state, &bobs("t3"), None);
+}
+
+#[test]
+fn what_closes_an_order_is_no_repeat_of_it() {
+    let mut state = limits::limited(|limits| limits.repeated_orders = RepeatedOrders::Deny);
+    let bought = approve(&mut state, &named("t1", "P", Side::Buy, "0.5", "5"));
+    fill(&mut state, &bought, 1, "0.5", "5", TradeStatus::Filled);
+    check(&state, &named("t2", "P", Side::Sell, "0.5", "5"), None);
+}
+
+#[test]
+fn an_approval_counts_once_while_the_order_is_open_and_after_its_end() {
+    let mut state = state();
+    let order = approve(&mut state, &named("t1", "P", Side::Buy, "0.5", "10"));
+    let told_again = |state: &mut State| {
+        let once = state.clone();
+        state.apply(Record::Approved(Box::new(order.clone()))).expect("fits");
+        assert_eq!(*state, once);
+    };
+    told_again(&mut state);
+    fill(&mut state, &order, 1, "0.5", "10", TradeStatus::Filled);
+    told_again(&mut state);
+}
+
+#[test]
+fn trades_of_a_day_are_of_no_other() {
+    let mut state = state();
+    approve(&mut state, &named("t1", "P", Side::Buy, "0.4", "1"));
+    let on = |days: i64| state.agent_trades(&id("a1"), NOW.plus_millis(days * 86_400_000));
+    assert_eq!([on(-1), on(0), on(1)], [0, 1, 0]);
+}
+
+#[test]
+fn an_order_that_does_not_rest_is_nothing_to_trade_against() {
+    let mut state = state();
+    let mut at_once = named("t1", "P", Side::Sell, "0.49", "1");
+    at_once.terms.time_in_force = TimeInForce::Ioc;
+    approve(&mut state, &at_once);
+    check(&state, &named("t2", "P", Side::Buy, "0.5", "1"), None);
+}
+
+#[test]
+fn a_wallet_without_a_floor_has_no_beginning() {
+    let order = decide(&state(), &proposed("P", Side::Buy, "0.5", "1"), NOW).expect("approved");
+    assert_eq!(order.wallet_start, None);
+}
+
+#[test]
+fn an_order_that_was_filled_too_far_has_nothing_left_to_fill() {
+    let order = Order::clone(&decide(&state(), &proposed("P", Side::Buy, "0.5", "10"), NOW).expect("approved"));
+    let open = OpenOrder { order, filled: micros("12"), executions: Vec::new() };
+    assert_eq!(open.remaining(), Quantity::ZERO);
 }

@@ -207,6 +207,7 @@ fn agents_that_move_together_are_one() {
     // 80 of 100 are taken by the two.
     for agent in ["a1", "a2"] {
         check(&state, &by(agent, "t", "P", "40"), None);
+        check(&state, &by(agent, "t", "H", "40"), None);
         let beyond = Some((DenialReason::CompanyExposureLimit, 100_000_000, 100_500_000));
         check(&state, &by(agent, "t", "P", "41"), beyond);
     }
@@ -252,6 +253,30 @@ fn places_add_up_over_instruments_and_accounts() {
 }
 
 #[test]
+fn what_is_over_is_forgotten_in_every_place() {
+    let mut state = house(&[]);
+    let before = state.house().clone();
+    let order = approve(&mut state, &Proposed { timeframe: Some(Timeframe::Minute5), ..buy("t1", "P", "1") });
+    assert_ne!(*state.house(), before);
+    state.apply(Record::Closed { order: order.terms.id, trade: order.trade }).expect("fits");
+    assert_eq!(*state.house(), before);
+}
+
+#[test]
+fn what_is_posted_changes_an_exposure_once() {
+    let mut state = house(&[]);
+    let order = approve(&mut state, &buy("t1", "P", "10"));
+    fill(&mut state, &order, 1, "0.4", "10", TradeStatus::Filled);
+    let Record::Posted(mut fact) = posted("996", 2, &[("P", "10")]) else { unreachable!("made above") };
+    (fact.trade, fact.executions) = (Some(order.trade), vec![id("t1-o-x1")]);
+    let exposure = |state: &State| state.house().sheet(&usd()).map(|sheet| sheet.instrument(&id("P")));
+    assert_eq!(exposure(&state), Some(micros("4")));
+    // The ledger has another average: 0.5.
+    state.apply(Record::Posted(fact)).expect("fits");
+    assert_eq!(exposure(&state), Some(micros("5")));
+}
+
+#[test]
 fn a_holding_counts_for_every_pool_that_has_ordered_in_it() {
     let mut state = house(&[("pool_exposure_max_ppm", 100_000)]);
     approve(&mut state, &buy("t1", "P", "150"));
@@ -259,6 +284,28 @@ fn a_holding_counts_for_every_pool_that_has_ordered_in_it() {
     let swing = |trade: &str, quantity: &str| Proposed { pool: Some(id("swing")), ..buy(trade, "P", quantity) };
     check(&state, &swing("t", "50"), None);
     check(&state, &swing("t", "51"), Some((DenialReason::PoolExposureLimit, 100_000_000, 100_500_000)));
+}
+
+#[test]
+fn a_holding_counts_for_every_agent_and_timeframe_that_has_ordered_in_it() {
+    let cases = [
+        ("agent_exposure_max_ppm", DenialReason::AgentExposureLimit),
+        ("timeframe_exposure_max_ppm", DenialReason::TimeframeExposureLimit),
+    ];
+    for (name, reason) in cases {
+        let mut state = house(&[(name, 100_000)]);
+        let from = |agent: &str, timeframe, trade: &str, quantity: &str| Proposed {
+            agent: Some(id(agent)),
+            timeframe: Some(timeframe),
+            ..buy(trade, "P", quantity)
+        };
+        approve(&mut state, &from("a1", Timeframe::Minute5, "t1", "150"));
+        for (agent, timeframe) in [("a1", Timeframe::Minute5), ("a2", Timeframe::Hour1)] {
+            check(&state, &from(agent, timeframe, "t", "50"), None);
+            let beyond = from(agent, timeframe, "t", "51");
+            check(&state, &beyond, Some((reason, 100_000_000, 100_500_000)));
+        }
+    }
 }
 
 #[test]
@@ -313,6 +360,14 @@ fn state_with_fresh_quotes(state: &State, now: Timestamp, proposed: &Proposed) -
     let mut state = state.clone();
     state.apply(Record::Quote(Quote { published_at: now, ..quote("P", "0.49", "0.51") })).expect("fits");
     decide(&state, &Proposed { valid_until: now, ..proposed.clone() }, now).err().map(|denied| denied.reason)
+}
+
+#[test]
+fn a_pace_that_is_not_limited_is_not_counted() {
+    let mut state = house(&[]);
+    approve(&mut state, &buy("t1", "P", "1"));
+    let alice = state.account(&id("alice")).expect("known");
+    assert_eq!((alice.increasing_in_second(NOW), state.house_orders_in_second(NOW)), (0, 0));
 }
 
 #[test]

@@ -83,6 +83,25 @@ fn a_reduction_that_was_lost_is_still_to_be_ordered_and_one_that_was_ordered_nev
 }
 
 #[test]
+fn a_reduction_of_an_operator_is_not_the_one_that_a_breaker_wants() {
+    let mut state = house();
+    trip(&mut state, &reduction_latch());
+    tightened(&mut state, Scope::Global, TradingState::Reducing);
+    order(&mut state, wanted("r1", Scope::Global, true));
+    assert_eq!(unobeyed(&state), [BreakerKind::PositionReduction]);
+}
+
+#[test]
+fn a_state_that_is_told_again_takes_no_breaker_with_it() {
+    let mut state = house();
+    trip(&mut state, &Latch { kind: BreakerKind::Drawdown, ..reduction_latch() });
+    for _ in ["first", "again"] {
+        tightened(&mut state, Scope::Global, TradingState::Reducing);
+        assert_eq!(unobeyed(&state), [BreakerKind::Drawdown]);
+    }
+}
+
+#[test]
 fn a_breaker_that_only_closes_owes_no_reduction() {
     let mut state = house();
     tightened(&mut state, Scope::Global, TradingState::Reducing);

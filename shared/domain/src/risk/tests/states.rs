@@ -116,6 +116,17 @@ fn a_halt_lets_no_order_of_its_scope_stand() {
 }
 
 #[test]
+fn no_order_stands_in_what_is_paid_out() {
+    let mut state = state();
+    approve(&mut state, &named("t1", "P", Side::Buy, "0.4", "1"));
+    approve(&mut state, &named("t2", "S", Side::Buy, "100", "1"));
+    state.apply(Record::Booked { settled: Some(id("P")) }).expect("fits");
+    assert_eq!(forbidden(&state), ["t1-o"]);
+    let settled: Vec<String> = state.settled_orders().map(|open| open.order.terms.id.to_string()).collect();
+    assert_eq!(settled, ["t1-o"]);
+}
+
+#[test]
 fn reducing_lets_stand_what_closes_with_everything_pending_filled() {
     let mut state = state();
     state.apply(posted("1000", 2, &[("P", "10")])).expect("fits");
@@ -134,6 +145,36 @@ fn reducing_lets_stand_what_closes_with_everything_pending_filled() {
     state.apply(posted("1000", 2, &[("P", "10")])).expect("fits");
     approve(&mut state, &named("t1", "P", Side::Sell, "0.6", "6"));
     approve(&mut state, &Proposed { agent: Some(id("a2")), ..named("t2", "P", Side::Sell, "0.6", "5") });
+    tightened(&mut state, Scope::Agent(id("a1")), TradingState::Reducing);
+    assert_eq!(forbidden(&state), ["t1-o"]);
+    // So does one that is halted, until it is taken out.
+    tightened(&mut state, Scope::Agent(id("a2")), TradingState::Halted);
+    assert_eq!(forbidden(&state), ["t1-o", "t2-o"]);
+}
+
+#[test]
+fn what_another_scope_closes_is_taken_off_once() {
+    let mut state = state();
+    state.apply(posted("1000", 2, &[("P", "10")])).expect("fits");
+    approve(&mut state, &Proposed { agent: Some(id("a2")), ..named("t1", "P", Side::Sell, "0.6", "4") });
+    approve(&mut state, &named("t2", "P", Side::Sell, "0.6", "6"));
+    tightened(&mut state, Scope::Agent(id("a1")), TradingState::Reducing);
+    assert_eq!(forbidden(&state), Vec::<String>::new());
+}
+
+#[test]
+fn an_order_goes_where_the_sum_of_what_is_pending_does_not_fit() {
+    let mut state = state();
+    state.apply(posted("1000", 2, &[("P", "-5")])).expect("fits");
+    approve(&mut state, &named("t1", "P", Side::Buy, "0.4", "1"));
+    let others = ["t2", "t3"].map(|trade| {
+        let wanted = Proposed { agent: Some(id("a2")), ..named(trade, "P", Side::Buy, "0.4", "1") };
+        Order::clone(&decide(&state, &wanted, NOW).expect("approved"))
+    });
+    for mut vast in others {
+        vast.terms.quantity = Quantity::from_micros(i64::MAX);
+        state.apply(Record::Approved(Box::new(vast))).expect("fits");
+    }
     tightened(&mut state, Scope::Agent(id("a1")), TradingState::Reducing);
     assert_eq!(forbidden(&state), ["t1-o"]);
 }

@@ -97,6 +97,21 @@ fn a_trade_belongs_to_all_who_have_filled_in_it_whoever_closes_it() {
 }
 
 #[test]
+fn a_trade_that_is_over_is_nobodys_any_more() {
+    let mut state = state();
+    let take = |state: &mut State, records: [Record; 2]| {
+        records.into_iter().for_each(|record| state.apply(record).expect("fits"));
+        assert!(!state.memories().iter().any(|own| matches!(own, Memory::OpenTrade(_))));
+    };
+    take(&mut state, [trade(1, "a1", 10, "0.50"), trade(2, "a1", -10, "0.60")]);
+    journal(&mut state);
+    take(&mut state, [trade(3, "", 10, "0.50"), trade(4, "", -10, "0.40")]);
+    assert_eq!(state.due_trades(), []);
+    // Through zero: what goes on is of the user who has turned it.
+    take(&mut state, [trade(5, "a1", 10, "0.50"), trade(6, "", -20, "0.50")]);
+}
+
+#[test]
 fn a_market_that_is_paid_out_closes_what_is_open_in_it_once() {
     let mut state = state();
     state.apply(trade(1, "a1", 10, "0.50")).expect("fits");
@@ -107,6 +122,48 @@ fn a_market_that_is_paid_out_closes_what_is_open_in_it_once() {
     assert_eq!(state.due_trades(), [expected]);
     journal(&mut state);
     assert_eq!(losses(&state), [("a1".to_owned(), Some(1))]);
+}
+
+#[test]
+fn what_is_journaled_leaves_the_others_to_be_journaled() {
+    let mut state = state();
+    let fills = [trade(1, "a1", 10, "0.50"), trade(2, "a2", 10, "0.50"), trade(3, "", -20, "0.40")];
+    let paid = Record::PaidOut { account: id("alice"), instrument: id("P"), realized_pnl: micros("-5") };
+    for record in fills.into_iter().chain([trade(4, "a1", 10, "0.50"), paid]) {
+        state.apply(record).expect("fits");
+    }
+    let due = state.due_trades().to_vec();
+    assert_eq!(due.iter().map(|own| own.number).collect::<Vec<_>>(), [1, 1, 1]);
+    for (index, own) in due.iter().enumerate() {
+        state.apply(Record::Breaker(Box::new(BreakerRecord::TradeClosed(own.clone())))).expect("fits");
+        assert_eq!(state.due_trades(), &due[index + 1..]);
+    }
+}
+
+#[test]
+fn a_later_trade_in_the_journal_leaves_no_earlier_one_to_be_journaled() {
+    let mut state = state();
+    for number in [0, 2] {
+        state.apply(trade(number, "a1", 10, "0.50")).expect("fits");
+        state.apply(trade(number + 1, "a1", -10, "0.40")).expect("fits");
+    }
+    assert_eq!(state.due_trades().len(), 2);
+    state.apply(Record::Breaker(Box::new(BreakerRecord::TradeClosed(closed(2, "-1.02"))))).expect("fits");
+    assert_eq!(state.due_trades(), []);
+}
+
+#[test]
+fn only_who_is_limited_has_a_streak() {
+    let mut state = limited(|limits| {
+        limits.rules.set(LimitName::ConsecutiveLossesHaltMax, "a1", 3).expect("sensible");
+    });
+    for record in [trade(1, "a1", 10, "0.50"), trade(2, "a2", 10, "0.50"), trade(3, "", -20, "0.40")] {
+        state.apply(record).expect("fits");
+    }
+    assert_eq!(journal(&mut state).len(), 1);
+    assert_eq!(losses(&state), [("a1".to_owned(), Some(1))]);
+    state.limits_mut().rules.set(LimitName::ConsecutiveLossesHaltMax, "a1", 0).expect("sensible");
+    assert_eq!(losses(&state), []);
 }
 
 #[test]
