@@ -33,8 +33,11 @@ run: rust python ## build and start everything in one process, trading on paper 
 	@[ -n "$$TRAGEN_NATS_URL" ] || { nats=$$(tools/fetch nats) && export TRAGEN_NATS_SERVER="$$nats"; } && \
 	exec $(CARGO) run --profile $(PROFILE) -p tragen --bin tragen -- up $(ARGS)
 
+# Tests wait for servers, disks and clocks more than they compute.
+TEST_THREADS = export RUST_TEST_THREADS="$${RUST_TEST_THREADS:-$$((2 * $$(getconf _NPROCESSORS_ONLN)))}"
+
 test: rust python ## fetch the servers that the tests need, then run all tests (ARGS for cargo test)
-	@$(REFERENCE); $(SERVERS) && $(CARGO) test --workspace $(ARGS)
+	@$(REFERENCE); $(TEST_THREADS); $(SERVERS) && $(CARGO) test --workspace $(ARGS)
 
 fmt: rust ## format the Rust code
 	@$(CARGO) fmt --all

@@ -1,7 +1,6 @@
 //! What the ledger tells the others, made of its rows. A fact that is told
-//! again has the sequence it had. An answer shows balances and positions as they
-//! are now; on the stream a fact shows them only while they are as it left them,
-//! because those who count on top of them what was not told yet would count it twice.
+//! again has the sequence it had, and shows balances and positions as they are
+//! now; their versions say which is newer.
 
 use crate::{
     intake::{LEDGER_VENUE, arrival_id},
@@ -68,7 +67,6 @@ impl Surroundings {
             })),
             balances: wallet.map(balance_changed).into_iter().collect(),
             positions: position.map(position_changed).into_iter().collect(),
-            is_outdated: false,
         }
     }
 
@@ -91,7 +89,6 @@ impl Surroundings {
             balances: wallet.map(balance_changed).into_iter().collect(),
             // A corrected fill changes a position; which one, its execution knows. All that are known are shown.
             positions: self.positions_of(row).map(position_changed).collect(),
-            is_outdated: false,
         }
     }
 
@@ -125,39 +122,11 @@ impl Surroundings {
             })),
             balances: wallet.map(balance_changed).into_iter().collect(),
             positions: position.map(position_changed).into_iter().collect(),
-            is_outdated: false,
         }
     }
 }
 
-/// The facts of everything in `known`, sequences ascending, for the stream: what has changed since is left to the
-/// fact that tells of the change.
-pub(crate) fn of_the_past(shard: u16, known: Known) -> Vec<v1::LedgerFact> {
-    // A position that was paid out stays as that left it.
-    let paid_at: HashMap<_, _> = known
-        .positions
-        .iter()
-        .map(|row| ((row.account_id.as_str(), row.instrument_id.as_str()), row.account_version))
-        .collect();
-    let paid = known.payouts.iter().filter_map(|row| {
-        let version = paid_at.get(&(row.account_id.as_str(), row.instrument_id.as_str()))?;
-        Some((row.fact_sequence, *version))
-    });
-    let trades = known.trades.iter().map(|row| (row.fact_sequence, row.account_version));
-    let cash = known.cash.iter().map(|row| (row.fact_sequence, row.version_after));
-    let left_at: HashMap<i64, i64> = trades.chain(cash).chain(paid).collect();
-    let mut facts = of_known(shard, known);
-    for fact in &mut facts {
-        let version = left_at.get(&fact.sequence).copied().unwrap_or_default();
-        let shown = fact.balances.len() + fact.positions.len();
-        fact.balances.retain(|own| own.account.as_ref().is_some_and(|account| account.version <= version));
-        fact.positions.retain(|own| own.account_version <= version);
-        fact.is_outdated = fact.balances.len() + fact.positions.len() < shown;
-    }
-    facts
-}
-
-/// The facts of everything in `known` as it is now, sequences ascending.
+/// The facts of everything in `known`, sequences ascending.
 pub(crate) fn of_known(shard: u16, known: Known) -> Vec<v1::LedgerFact> {
     let books = Surroundings::new(known.wallets, known.positions);
     let mut executions: HashMap<Uuid, Vec<String>> = HashMap::new();

@@ -16,8 +16,6 @@ pub(crate) const TRANSFERS: &str = "ledger_transfers_total";
 pub(crate) const FACTS: &str = "ledger_facts_total";
 /// Facts told again because the bus had lost them.
 pub(crate) const RETOLD: &str = "ledger_facts_retold_total";
-/// Facts told ahead of their place on the stream, because it lacked others before them or took none.
-pub(crate) const AHEAD: &str = "ledger_facts_ahead_total";
 /// Times the bus was seen to have lost facts.
 pub(crate) const BUS_LOSSES: &str = "ledger_bus_losses_total";
 /// Items for accounts of another shard, handed on to it.
@@ -56,7 +54,6 @@ pub(crate) fn describe() {
     describe_counter!(TRANSFERS, Unit::Count, "Transfers written");
     describe_counter!(FACTS, Unit::Count, "Facts published, new and repeated");
     describe_counter!(RETOLD, Unit::Count, "Facts told again because the bus had lost them");
-    describe_counter!(AHEAD, Unit::Count, "Facts told ahead of their place on the stream");
     describe_counter!(BUS_LOSSES, Unit::Count, "Times the bus was seen to have lost facts");
     describe_counter!(HANDED_ON, Unit::Count, "Items for accounts of another shard, handed on to it");
     describe_gauge!(SHARDS_OWNED, Unit::Count, "Shards this process owns");

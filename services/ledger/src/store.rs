@@ -578,14 +578,13 @@ async fn around(pool: &Pool, trades: Vec<TradeRow>, cash: Vec<CashRow>, mut keys
     keys.account_ids.dedup();
     keys.positions.sort_unstable();
     keys.positions.dedup();
-    let positions = match keys.positions.as_slice() {
-        [] => Vec::new(),
-        pairs => pool.rows(POSITIONS, &[Arg::Pairs(pairs)]).await?,
-    };
-    // Last: while a wallet is as a fact left it, so is every position.
     let wallets = match keys.account_ids.as_slice() {
         [] => Vec::new(),
         ids => pool.rows(WALLETS, &[Arg::Texts(ids)]).await?,
+    };
+    let positions = match keys.positions.as_slice() {
+        [] => Vec::new(),
+        pairs => pool.rows(POSITIONS, &[Arg::Pairs(pairs)]).await?,
     };
     Ok(Known { shard, trades, executions, drawn, cash, payouts: Vec::new(), wallets, positions })
 }

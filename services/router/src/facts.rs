@@ -4,7 +4,7 @@
 //! from the stream, in order and without gaps. What was missed is asked for.
 
 use crate::{api::Api, desk::Posted, metrics as names, refusal::Refusal};
-use futures::{StreamExt as _, future::join_all, stream};
+use futures::{StreamExt as _, future::join_all};
 use metrics::counter;
 use prost::Message as _;
 use std::{sync::Arc, time::Duration};
@@ -37,8 +37,7 @@ const DRAIN_PERIOD: Duration = Duration::from_millis(100);
 pub(crate) async fn start(api: &Arc<Api>) -> anyhow::Result<()> {
     let heard = api.bus.listen(&CoreSubject::LedgerFacts).await?;
     let take: fn(&Api, LedgerFactBatch) = |api, batch| batch.facts.into_iter().for_each(|fact| api.on_committed(fact));
-    let ahead = api.bus.listen(&CoreSubject::AllFactsAhead).await?;
-    api.context.spawn("heard-facts", hear(Arc::clone(api), stream::select(heard, ahead), take));
+    api.context.spawn("heard-facts", hear(Arc::clone(api), heard, take));
     let denied = api.bus.listen(&CoreSubject::CancelDenied).await?;
     api.context.spawn("denied-cancels", hear(Arc::clone(api), denied, Api::on_cancel_denied));
     let follower = api.bus.follow(&api.context, Stream::Ledger, "", StartAt::Now).await?;

@@ -90,10 +90,6 @@ pub enum CoreSubject {
     CancelDenied,
     /// `ledger.*`: the facts of LEDGER as they are published, before the stream has stored them.
     LedgerFacts,
-    /// `ahead.<shard>`: facts of LEDGER that the stream gets later, because it lacks others before them or takes none.
-    FactsAhead(u16),
-    /// `ahead.*`: all of those.
-    AllFactsAhead,
 }
 
 /// Whom a question goes to.
@@ -205,8 +201,6 @@ impl fmt::Display for CoreSubject {
             Self::ControlAcks => f.write_str("control.ack.>"),
             Self::CancelDenied => f.write_str("cancel.denied"),
             Self::LedgerFacts => f.write_str("ledger.*"),
-            Self::FactsAhead(shard) => write!(f, "ahead.{shard}"),
-            Self::AllFactsAhead => f.write_str("ahead.*"),
         }
     }
 }

@@ -121,7 +121,6 @@ fn posted(account: AccountId, positions: Vec<PostedPosition>) -> Record {
         executions: Vec::new(),
         balances: vec![PostedBalance { currency: usd(), cash, version: 1, is_frozen: false, flow: Money::ZERO }],
         positions,
-        is_outdated: false,
     }))
 }
 

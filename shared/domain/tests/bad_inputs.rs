@@ -63,7 +63,6 @@ fn gate(cash: Money) -> State {
         executions: Vec::new(),
         balances: vec![balance],
         positions: Vec::new(),
-        is_outdated: false,
     };
     state.apply(Record::Posted(Box::new(posted))).expect("fits");
     let active = tighten(&state, Scope::Global, TradingState::Active, "test", "test", NOW);

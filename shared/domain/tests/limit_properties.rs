@@ -172,8 +172,7 @@ impl World {
         let balance = PostedBalance { currency: usd(), cash, version, is_frozen: false, flow: Money::ZERO };
         let (account, balances) = (id(ACCOUNTS[account]), vec![balance]);
         let (executions, positions) = (Vec::new(), Vec::new());
-        let posted =
-            Posted { account, trade: None, is_final: false, executions, balances, positions, is_outdated: false };
+        let posted = Posted { account, trade: None, is_final: false, executions, balances, positions };
         self.apply(Record::Posted(Box::new(posted)));
     }
 

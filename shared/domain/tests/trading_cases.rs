@@ -133,7 +133,6 @@ impl Gate {
             executions: Vec::new(),
             balances: vec![balance],
             positions: vec![position],
-            is_outdated: false,
         })));
     }
 

@@ -73,10 +73,11 @@ fn approved_if(
     restriction: Restriction,
 ) -> Approved<Order> {
     let mut gate = State::new(Limits { prediction_collar: Price::from_micros(1_000_000), ..Limits::default() });
-    let (id, account) = (InstrumentId::new("P").expect("an id"), AccountId::new("alice").expect("an id"));
+    let id = InstrumentId::new("P").expect("an id");
+    let account = AccountId::new("alice").expect("an id");
     let currency = Currency::new("USD").expect("a currency");
-    let style = SettlementStyle::Prediction;
-    let settlement = SettlementTerms { style, currency: currency.clone(), initial_margin_ppm: 0 };
+    let (style, currency_too) = (SettlementStyle::Prediction, currency.clone());
+    let settlement = SettlementTerms { style, currency: currency_too, initial_margin_ppm: 0 };
     let instrument = Instrument {
         id: id.clone(),
         name: "P".to_owned(),
@@ -109,7 +110,6 @@ fn approved_if(
         executions: Vec::new(),
         balances: vec![PostedBalance { currency, cash, version: 1, is_frozen: false, flow: Money::ZERO }],
         positions: Vec::new(),
-        is_outdated: false,
     };
     for record in [
         Record::Instrument(Box::new(instrument)),

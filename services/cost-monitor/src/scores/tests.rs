@@ -33,7 +33,6 @@ fn traded(sequence: i64, [quantity, realized, fees, cash]: [i64; 4], at: i64) ->
         })),
         balances: vec![v1::BalanceChanged { account: Some(wallet(cash)) }],
         positions: vec![v1::PositionChanged { account_id: "acc".into(), position: Some(position), account_version: 1 }],
-        is_outdated: false,
     }
 }
 

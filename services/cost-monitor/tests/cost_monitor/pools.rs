@@ -221,7 +221,6 @@ fn traded(agent: &str, sequence: i64, [quantity, realized, fees, cash]: [i64; 4]
         })),
         balances: vec![v1::BalanceChanged { account: Some(account) }],
         positions: vec![v1::PositionChanged { account_id, position: Some(position), account_version: 1 }],
-        is_outdated: false,
     }
 }
 

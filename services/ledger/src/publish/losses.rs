@@ -15,15 +15,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How many of the newest messages of all shards are read when the bus has begun anew.
 const READ_MAX: u64 = 1_000_000;
 
-/// What may be missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Loss {
-    /// What was told last.
-    End,
-    /// Something before what is there: that is taken away and told again.
-    Middle,
-}
-
 /// Seen so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Losses {

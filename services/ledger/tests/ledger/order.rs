@@ -7,14 +7,13 @@ use super::{
     cluster::Process,
     rig::{BOTH, PATIENCE, Rig, fill, id, trade_id, with},
 };
-use futures::StreamExt as _;
 use prost::Message as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
-use tragen_bus::{CoreSubject, PublishOptions, StartAt, Stream, Subject};
-use tragen_contracts::v1::{self, Side, TradeStatus, ledger_answer::Answer, ledger_question::Question};
+use tragen_bus::{PublishOptions, StartAt, Stream, Subject};
+use tragen_contracts::v1::{self, Side, TradeStatus};
 use tragen_host::{Lifecycle, trace::Spans};
 use tragen_ledger::Config;
 
@@ -290,103 +289,6 @@ async fn facts_that_the_bus_loses_under_load_are_told_again() {
             assert!(started.elapsed() < PATIENCE, "{kind:?}: {} of {count} facts are on the bus again", told.len());
         }
         assert_eq!(told.values().max(), Some(&newest), "{kind:?}");
-        balanced(&rig).await;
-        rig.stop().await;
-    }
-}
-
-/// Puts a stream in the place of the facts that takes none, and that the ledger cannot change into the right one.
-async fn refuse_facts(rig: &Rig) {
-    let client = async_nats::connect(rig.nats_url()).await.expect("a connection");
-    let jetstream = async_nats::jetstream::new(client);
-    let config = async_nats::jetstream::stream::Config {
-        name: "LEDGER".to_owned(),
-        subjects: vec!["ledger.*".to_owned()],
-        storage: async_nats::jetstream::stream::StorageType::Memory,
-        max_message_size: 1,
-        ..Default::default()
-    };
-    let started = Instant::now();
-    loop {
-        // The ledger may be quicker to put it in place again.
-        delete_stream(rig, "LEDGER").await;
-        match jetstream.create_stream(config.clone()).await {
-            Ok(_) => break,
-            Err(error) => assert!(started.elapsed() < PATIENCE, "{error}"),
-        }
-    }
-    // One that is empty would be made anew.
-    let stored = jetstream.publish("ledger.9", "x".into()).await.expect("sent").await;
-    assert_eq!(stored.expect("stored").sequence, 1);
-}
-
-/// A fact of a trade shows cash and position as it left them, or says that they have changed since.
-fn check_shown(facts: &[v1::LedgerFact]) {
-    let mut outdated = 0;
-    for fact in facts {
-        let Some(v1::ledger_fact::Kind::Trade(posted)) = &fact.kind else { continue };
-        let left_at = posted.trade.as_ref().expect("a trade").account_version;
-        outdated += usize::from(fact.is_outdated);
-        let balances = fact.balances.iter().filter_map(|own| own.account.as_ref()).map(|account| account.version);
-        let shown: Vec<_> = balances.chain(fact.positions.iter().map(|own| own.account_version)).collect();
-        assert!(shown.iter().all(|version| *version == left_at), "{fact:?}");
-        assert!(if fact.is_outdated { shown.len() < 2 } else { shown.len() == 2 }, "{fact:?}");
-    }
-    let trades_after = facts.len() - usize::try_from(ACCOUNTS).expect("small");
-    assert!(outdated > trades_after / 2, "{outdated} of {} are outdated", facts.len());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_waits_for_facts_that_are_told_again() {
-    for kind in BOTH {
-        let mut rig = Rig::started(kind).await;
-        let tables = Tables::of(&rig);
-        let funded = funding().len();
-        rig.report(funding()).await;
-        rig.all_acked().await;
-        refuse_facts(&rig).await;
-        let mut ahead = rig.bus.listen::<v1::LedgerFactBatch>(&CoreSubject::AllFactsAhead).await.expect("listening");
-
-        // More batches than may wait to be published.
-        let reports: Vec<_> = (0..100)
-            .map(|number| {
-                let fills = vec![fill(&format!("e{number}"), USD / 2, 2 * USD, 0)];
-                traded(Market::prediction("M"), (&account(number % ACCOUNTS), &format!("r{number}")), Side::Buy, fills)
-            })
-            .collect();
-        let mut missing: BTreeSet<_> =
-            (0..100).map(|number| id(&account(number % ACCOUNTS), &format!("r{number}"))).collect();
-        for report in reports {
-            rig.report(vec![report]).await;
-            rig.all_acked().await;
-        }
-        let deposit = v1::DepositRequest { request_id: "d".to_owned(), amount_micros: USD, currency: String::new() };
-        let answer = rig.ask(&account(0), Question::Deposit(deposit)).await.answer;
-        assert!(matches!(answer, Some(Answer::Deposit(_))), "{kind:?}: {answer:?}");
-        while !missing.is_empty() {
-            let heard = tokio::time::timeout(PATIENCE, ahead.next()).await;
-            let heard = heard.unwrap_or_else(|_| panic!("{kind:?}: nothing said of {missing:?}"));
-            for fact in heard.expect("the bus runs").facts {
-                missing.remove(&trade_id(&fact));
-            }
-        }
-        let on_stream = rig.bus.newest_on(Stream::Ledger, &Subject::LedgerFacts(0)).await.expect("the bus");
-        assert_eq!(on_stream, None, "{kind:?}");
-
-        // Once there is a stream that takes them it has all of them, in their order.
-        delete_stream(&rig, "LEDGER").await;
-        let deleted = Instant::now();
-        while rig.bus.stream_state(Stream::Ledger).await.is_err() {
-            assert!(deleted.elapsed() < PATIENCE, "{kind:?}: the ledger puts no stream in place");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        let newest = tables.number("SELECT fact_sequence FROM shard").await;
-        let facts: Vec<_> =
-            told_from_the_beginning(&rig, newest).await.into_iter().flat_map(|batch| batch.facts).collect();
-        assert!(facts.is_sorted_by_key(|fact| fact.sequence));
-        let told: BTreeSet<_> = facts.iter().map(trade_id).collect();
-        assert_eq!(told.len(), 100 + usize::try_from(ACCOUNTS).expect("small") + 1, "{kind:?}");
-        check_shown(&facts[funded..]);
         balanced(&rig).await;
         rig.stop().await;
     }

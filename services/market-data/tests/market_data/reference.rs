@@ -80,7 +80,7 @@ fn real_bars_are_read_and_played() {
     let intake = read(&data, &names);
     for (report, rows) in intake.reports().iter().zip([30_117, 45_031, 14_400, 28_800]) {
         assert_eq!(report.accepted + report.skipped, rows, "{}", report.file);
-        assert!(report.accuracy() > 0.99, "{}", report.file);
+        assert!(100 * report.skipped < rows, "{}", report.file);
     }
     play_all(intake);
 }

@@ -45,7 +45,6 @@ pub(crate) fn fact_records(fact: &v1::LedgerFact) -> Result<Vec<Record>, Invalid
         }
         None => return Err(InvalidField::new("kind", "FIELD_MISSING", "is missing")),
     }
-    records.iter_mut().for_each(|record| record.is_outdated = fact.is_outdated);
     for changed in &fact.balances {
         let account = required("balances.account", changed.account.as_ref())?;
         let balance = balance(account)?;
@@ -84,7 +83,6 @@ const fn empty(account: AccountId) -> Posted {
         executions: Vec::new(),
         balances: Vec::new(),
         positions: Vec::new(),
-        is_outdated: false,
     }
 }
 

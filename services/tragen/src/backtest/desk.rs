@@ -252,7 +252,6 @@ impl Desk {
             executions: order.iter().flat_map(|(_, fills)| fills.iter().map(|fill| fill.id.clone())).collect(),
             balances: vec![balance],
             positions: position.into_iter().collect(),
-            is_outdated: false,
         };
         Ok(self.state.apply(Record::Posted(Box::new(posted)))?)
     }

@@ -15,9 +15,6 @@ use crate::{
 };
 use rare::{Payments, Rare, of_currency};
 
-/// Facts of an account that wait for one that shows all of it; more are taken as they are.
-const OUTDATED_MAX: usize = 1_000;
-
 /// One account; everything here follows from the records applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccountState {
@@ -230,35 +227,6 @@ impl AccountState {
         if own == currency { balance } else { of_currency(&mut rare.get_or_insert_default().balances, currency) }
     }
 
-    /// What the ledger has told, in the order to take it; nothing as long as more is to come. Fills count on top of what
-    /// is posted until a fact names them. A fact that is outdated names some and does not show what is posted with
-    /// them, so it waits for one that does, and what is told meanwhile waits with it: taken one by one, fills would count
-    /// twice or not at all.
-    pub(super) fn told(&mut self, posted: Posted) -> Vec<Posted> {
-        let is_waiting = self.rare.as_ref().is_some_and(|rare| !rare.outdated.is_empty());
-        if !posted.is_outdated && !is_waiting {
-            return vec![posted];
-        }
-        let shows_all = !posted.is_outdated && !posted.balances.is_empty();
-        let outdated = &mut self.rare_mut().outdated;
-        outdated.push(posted);
-        if !shows_all && outdated.len() < OUTDATED_MAX {
-            return Vec::new();
-        }
-        let told = std::mem::take(outdated);
-        let is_shown = |instrument: &InstrumentId| {
-            told.iter().any(|own| own.positions.iter().any(|position| position.instrument == *instrument))
-        };
-        let trades = told.iter().filter(|own| own.is_outdated).filter_map(|own| own.trade.as_ref());
-        let is_complete = trades.flat_map(|trade| self.unposted_of(trade)).all(|instrument| is_shown(&instrument));
-        if is_complete || told.len() >= OUTDATED_MAX {
-            self.drop_empty_rare();
-            return told;
-        }
-        self.rare_mut().outdated = told;
-        Vec::new()
-    }
-
     /// What the ledger has committed; `terms` are those of its positions, where they are known, and `unposted` names
     /// the instruments with fills of its trade.
     pub(super) fn post(
@@ -381,7 +349,6 @@ mod tests {
             executions: Vec::new(),
             balances: balances.iter().map(balance).collect(),
             positions: Vec::new(),
-            is_outdated: false,
         }
     }
 

@@ -300,7 +300,6 @@ mod tests {
             executions: Vec::new(),
             balances: Vec::new(),
             positions: vec![position],
-            is_outdated: false,
         };
         state.apply(Record::Posted(Box::new(posted))).expect("fits");
         state
@@ -339,7 +338,6 @@ mod tests {
             executions: Vec::new(),
             balances: vec![balance],
             positions: Vec::new(),
-            is_outdated: false,
         };
         state.apply(Record::Posted(Box::new(posted))).expect("fits");
         let kinds = |account: &str| {

@@ -129,8 +129,6 @@ pub struct Posted {
     pub balances: Vec<PostedBalance>,
     /// Positions after it.
     pub positions: Vec<PostedPosition>,
-    /// Whether other changes came after it, whose balances and positions are not shown here.
-    pub is_outdated: bool,
 }
 
 /// A balance of the ledger.

@@ -398,7 +398,7 @@ impl State {
             }
             Record::Posted(mut posted) => {
                 self.share_names(&mut posted);
-                self.post(*posted)
+                self.post(&posted)
             }
             Record::PaidOut { account, instrument, realized_pnl } => {
                 self.streaks.pay_out(account, instrument, realized_pnl)

@@ -7,7 +7,6 @@ mod inspect;
 mod limits;
 mod neighbours;
 mod obeyed;
-mod outdated;
 mod states;
 mod streaks;
 mod what_if;
@@ -111,7 +110,6 @@ fn posted(cash: &str, version: i64, positions: &[(&str, &str)]) -> Record {
             flow: Money::ZERO,
         }],
         positions: positions.collect(),
-        is_outdated: false,
     }))
 }
 

@@ -466,7 +466,6 @@ impl World {
                 flow: Money::ZERO,
             }],
             positions: position.into_iter().collect(),
-            is_outdated: false,
         }
     }
 

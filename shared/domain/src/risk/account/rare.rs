@@ -1,12 +1,11 @@
 //! What few accounts have, kept apart so that a million of them stay small:
-//! withdrawals on their way, payments, the pace of limited accounts, margined positions, a second currency, facts
-//! that wait for others.
+//! withdrawals on their way, payments, the pace of limited accounts, margined positions, a second currency.
 
 use super::{Balance, Margined};
 use crate::{
     id::{Currency, TradeId},
     money::{Money, Overflow},
-    risk::{KeptPayments, Posted, pace::Pace},
+    risk::{KeptPayments, pace::Pace},
 };
 use std::collections::HashMap;
 
@@ -22,8 +21,6 @@ pub(super) struct Rare {
     pub(super) balances: Vec<(Currency, Balance)>,
     /// What may have an open loss, side by side: a decision looks at all of it.
     pub(super) margined: Vec<Margined>,
-    /// What the ledger has told without what it left of the account, and all that it told since.
-    pub(super) outdated: Vec<Posted>,
 }
 
 /// What came into a wallet from outside.

@@ -77,12 +77,7 @@ impl State {
         })
     }
 
-    pub(super) fn post(&mut self, posted: Posted) -> Result<(), Overflow> {
-        let told = self.account_mut(posted.account.clone()).told(posted);
-        told.iter().try_for_each(|posted| self.post_now(posted))
-    }
-
-    fn post_now(&mut self, posted: &Posted) -> Result<(), Overflow> {
+    pub(super) fn post(&mut self, posted: &Posted) -> Result<(), Overflow> {
         let mut touched: Vec<InstrumentId> = posted.positions.iter().map(|own| own.instrument.clone()).collect();
         let unposted = match &posted.trade {
             Some(trade) => self.account_mut(posted.account.clone()).unposted_of(trade),
