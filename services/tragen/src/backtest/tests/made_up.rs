@@ -34,10 +34,10 @@ fn bettor() -> Conditions {
     conditions("[matches]\nprice = \"best\"\nreference = \"sharp\"\nstake_ppm = 10000\nmin_edge_bps = 100\n")
 }
 
-/// Three seasons of eight teams, so that models have something to be fitted to: the better team mostly wins.
+/// Five seasons of eight teams, so that models have something to be fitted to: the better team mostly wins.
 fn league() -> Intake {
     let mut rows = Vec::new();
-    for season in 0..3_usize {
+    for season in 0..5_usize {
         let pairs = (0..8_usize).flat_map(|home| (0..8_usize).map(move |away| (home, away)));
         for (day, (home, away)) in pairs.filter(|(home, away)| home != away).enumerate() {
             let luck = (day * 7 + season * 3 + home * 5) % 4;
