@@ -9,10 +9,13 @@ use super::{
 };
 use sqlx::{AssertSqlSafe, ConnectOptions as _, postgres::PgConnectOptions};
 use std::str::FromStr as _;
+use tokio::sync::Mutex;
 use tragen_contracts::v1::Side;
 use tragen_ledger::{Config, ShardConfig};
 
 const ROLES: &str = include_str!("../../../../deploy/postgres/ledger_roles.sql");
+/// Roles belong to the whole server, which tests share.
+static MAKING_ROLES: Mutex<()> = Mutex::const_new(());
 /// Tables that are only ever added to.
 const HISTORY: [&str; 10] = [
     "execution",
@@ -46,6 +49,7 @@ impl Guarded {
         owned.rig.repeat_until_funded(&account_in(17, 0), 100 * USD).await;
         owned.rig.repeat_until_funded(&account_in(200, 0), 100 * USD).await;
         first.stop().await;
+        let making = MAKING_ROLES.lock().await;
         // It can be run again.
         for _ in 0..2 {
             owned.rig.sql(ROLES).await;
@@ -59,6 +63,7 @@ impl Guarded {
             let login = owned.login(login);
             owned.rig.sql(&format!("CREATE ROLE {login} LOGIN PASSWORD 'secret' IN ROLE {role}")).await;
         }
+        drop(making);
         owned
     }
 
