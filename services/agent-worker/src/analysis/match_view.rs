@@ -121,3 +121,22 @@ pub(super) fn score_age_ms(snapshot: &v1::MatchSnapshot, now: Timestamp) -> i64 
 pub(super) fn as_of(snapshot: &v1::MatchSnapshot) -> Option<pbjson_types::Timestamp> {
     Some(convert::timestamp(Timestamp::from_micros(snapshot.event_time_micros)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_match_past_its_kick_off_is_never_one_to_come() {
+        let check = |status: v1::MatchStatus, event_time_micros, expected| {
+            let game = v1::Match { status: status.into(), kickoff_micros: 1_000, ..v1::Match::default() };
+            let snapshot = v1::MatchSnapshot { r#match: Some(game), event_time_micros, ..v1::MatchSnapshot::default() };
+            assert_eq!(phase(&snapshot), expected, "{status:?} at {event_time_micros}");
+        };
+        check(v1::MatchStatus::Scheduled, 999, MatchPhase::PreMatch);
+        check(v1::MatchStatus::Scheduled, 1_000, MatchPhase::InPlay);
+        check(v1::MatchStatus::InPlay, 999, MatchPhase::InPlay);
+        check(v1::MatchStatus::Finished, 2_000, MatchPhase::Finished);
+        assert_eq!(phase(&v1::MatchSnapshot::default()), MatchPhase::Finished);
+    }
+}
