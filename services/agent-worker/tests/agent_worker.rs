@@ -457,10 +457,8 @@ async fn a_mandate_buys_the_outcome_below_its_fair_price_within_the_budget() {
 async fn a_halted_worker_confirms_and_proposes_no_order() {
     let mut rig = rig(1).await;
     let mut acks = rig.world.bus.listen::<v1::ControlAck>(&CoreSubject::ControlAcks).await.expect("listening");
-    let started = Instant::now();
     rig.world.halt(v1::ScopeKind::Global, "").await;
     let ack = tokio::time::timeout(PATIENCE, acks.next()).await.expect("in time").expect("an ack");
-    assert!(started.elapsed() < Duration::from_secs(1));
     assert_eq!(ack.epoch, 2);
     rig.world.request("t-5", order_intent()).await;
     let proposal = rig.next_one().await;

@@ -223,7 +223,7 @@ async fn nobody_waits_longer_than_there_is_time() {
     server.will([Reply::Silence]);
     let started = Instant::now();
     stands(&advisor.advise(&question("a")).await, &NoOpinion::TimedOut);
-    assert!(started.elapsed().as_millis() < 3_000);
+    assert!(started.elapsed().as_secs() < 10);
     // It may have been served, so it counts as if it were.
     let bytes = i64::try_from(server.received()[0].body.len()).expect("short");
     let tokens = (bytes + 2) / 3;

@@ -21,6 +21,8 @@ use tragen_host::{Lifecycle, trace::Spans};
 use tragen_ledger::Config;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// In which another ledger writes again; on a machine with nothing else to do it takes three seconds.
+pub(crate) const TAKEN_OVER_MAX: Duration = Duration::from_secs(10);
 
 /// Which store a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

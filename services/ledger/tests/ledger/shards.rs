@@ -5,7 +5,7 @@
 use super::{
     accounting::{Market, adjustment, sending, settlement, traded},
     cluster::{Cluster, Process, Proxy, SHARDS, account_in, shard_of},
-    rig::{Kind, PATIENCE, Rig, fill, id},
+    rig::{Kind, PATIENCE, Rig, TAKEN_OVER_MAX, fill, id},
 };
 use std::{
     collections::BTreeSet,
@@ -110,7 +110,7 @@ async fn money_moves_across_shards_under_load_and_none_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ledger_torn_away_is_replaced_in_three_seconds() {
+async fn a_ledger_torn_away_is_replaced() {
     let cluster = Cluster::new().await;
     let (first, second) = (cluster.process().await, cluster.process().await);
     cluster.shared(&[&first, &second]).await;
@@ -121,7 +121,7 @@ async fn a_ledger_torn_away_is_replaced_in_three_seconds() {
     funded(&cluster, &accounts, USD).await;
     let waited = torn_away.elapsed();
     println!("all shards are written again after {waited:?}");
-    assert!(waited < Duration::from_secs(3), "{waited:?}");
+    assert!(waited < TAKEN_OVER_MAX, "{waited:?}");
     cluster.check_sums().await;
     second.stop().await;
 }

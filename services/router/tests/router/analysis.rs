@@ -1,12 +1,9 @@
 //! Questions to agents: their shape, who may ask, that what is about a market is asked once for
 //! everybody and what is about an account never is; and the market of a match as a stream.
 
-use crate::stage::{Backstage, Stage, expect_refusal, generous, with_token};
+use crate::stage::{Backstage, PATIENCE, Stage, expect_refusal, generous, with_token};
 use futures::FutureExt as _;
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 use tonic::{
     Code::{FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable},
     Status,
@@ -21,7 +18,6 @@ use tragen_host::trace::Spans;
 use tragen_router::{Config, token::Role};
 
 const MATCH: &str = "EPL-2026-ARS-MCI";
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the workers were asked, and what they know of the match.
 #[derive(Default)]

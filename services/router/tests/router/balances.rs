@@ -1,7 +1,7 @@
 //! How old a balance may be: the cache answers only who asks for it.
 
 use crate::{
-    stage::{Backstage, Stage, account, eventually, expect_refusal, generous, publish},
+    stage::{Backstage, PATIENCE, Stage, account, eventually, expect_refusal, generous, publish},
     valkey::Valkey,
 };
 use futures::FutureExt as _;
@@ -94,7 +94,7 @@ async fn what_the_ledger_tells_is_shown_unless_it_is_older() {
     publish(&stage.bus, fact("bob", 93, now_micros())).await;
     let started = Instant::now();
     while version(&stage, "bob", 30_000).await != 100 {
-        assert!(started.elapsed() < Duration::from_secs(5), "the fact is not shown");
+        assert!(started.elapsed() < PATIENCE, "the fact is not shown");
     }
     let before = reads(&stage);
     assert_eq!((version(&stage, "alice", 30_000).await, reads(&stage)), (50, before), "told, not read");
@@ -158,7 +158,7 @@ async fn routers_share_balances_and_a_restart_of_valkey_harms_nothing() {
     let started = Instant::now();
     let mut number = 0;
     while valkey.get("tragen:balance:carol:USD").await.is_none() {
-        assert!(started.elapsed() < Duration::from_secs(10), "never shared again");
+        assert!(started.elapsed() < PATIENCE, "never shared again");
         number += 1;
         change_all(&stage);
         assert_eq!(version(&stage, "carol", 0).await, 8 + number);
@@ -168,6 +168,6 @@ async fn routers_share_balances_and_a_restart_of_valkey_harms_nothing() {
 async fn is_shared(valkey: &Valkey, account: &str) {
     let (key, started) = (format!("tragen:balance:{account}:USD"), Instant::now());
     while valkey.get(&key).await.is_none() {
-        assert!(started.elapsed() < Duration::from_secs(5), "{key} is not shared");
+        assert!(started.elapsed() < PATIENCE, "{key} is not shared");
     }
 }

@@ -1,6 +1,6 @@
 //! The same API in JSON over HTTP/1.1, on the same port.
 
-use crate::stage::{FILLS, SILENT, Stage, generous, order, place, request_id};
+use crate::stage::{FILLS, PATIENCE, SILENT, Stage, generous, order, place, request_id};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -220,8 +220,8 @@ async fn changes_are_sent_as_events() {
     let mut buffer = [0; 4_096];
     let mut trade_id = None;
     while !(text.contains("event: trade") && text.contains("TRADE_STATUS_FILLED")) {
-        let read = tokio::time::timeout(std::time::Duration::from_secs(5), stream.read(&mut buffer)).await;
-        let length = read.expect("an event within 5 s").expect("open");
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut buffer)).await;
+        let length = read.expect("an event in time").expect("open");
         text.push_str(&String::from_utf8_lossy(&buffer[..length]));
         if trade_id.is_none() && text.contains("text/event-stream") {
             let trade = stage.place("alice", place(&request_id(), order(FILLS))).await.expect("placed");

@@ -1,6 +1,6 @@
 //! The registry of agents and the pools, as operators see them.
 
-use crate::stage::{Backstage, Stage, expect_refusal, generous, with_token};
+use crate::stage::{Backstage, PATIENCE, Stage, expect_refusal, generous, with_token};
 use prost::Message as _;
 use tonic::Code::{Aborted, InvalidArgument, PermissionDenied};
 use tonic_types::StatusExt as _;
@@ -141,6 +141,6 @@ async fn an_agent_that_would_make_its_kind_too_common_is_refused_with_limit_and_
             assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused:?}");
             break;
         }
-        assert!(started.elapsed() < std::time::Duration::from_secs(20), "the bucket is followed");
+        assert!(started.elapsed() < PATIENCE, "the bucket is followed");
     }
 }

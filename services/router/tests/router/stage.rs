@@ -29,6 +29,9 @@ use tragen_router::{
     token::{Claims, Keys, Role},
 };
 
+/// How long anything may take on a machine that is busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// An instrument whose trades are filled.
 pub(crate) const FILLS: &str = "EPL-2026-ARS-MCI-HOME";
 /// An instrument whose orders rest.
@@ -260,11 +263,11 @@ pub(crate) fn expect_refusal<T: std::fmt::Debug>(
     status
 }
 
-/// Polls until `is_true`, at most five seconds.
+/// Polls until `is_true`, at most [`PATIENCE`].
 pub(crate) async fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_true() {
-        assert!(started.elapsed() < Duration::from_secs(5), "not within 5 s: {what}");
+        assert!(started.elapsed() < PATIENCE, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -283,6 +283,27 @@ fn what_rests_in_the_way_of_a_target_is_taken_out() {
 }
 
 #[test]
+fn an_order_of_the_flatten_lane_stands_only_as_long_as_it_closes() {
+    let mut state = state();
+    state.apply(posted("1000", 2, &[("M", "2")])).expect("fits");
+    order(&mut state, Reduce { driver: Driver::Operator, ..wanted("c1", Scope::Account(id("alice")), 0) });
+    let out = Proposed {
+        terms: named("t1", "M", Side::Sell, "10", "2").terms,
+        ..step("t1", Purpose::Flatten(id("c1")), (Side::Sell, "2"))
+    };
+    approve(&mut state, &out);
+    // While all is active the agent goes short beside it, at once or not at all.
+    let mut short = named("t2", "M", Side::Sell, "10", "1");
+    short.terms.time_in_force = TimeInForce::Ioc;
+    approve(&mut state, &short);
+    tightened(&mut state, Scope::Instrument(id("M")), TradingState::Halted);
+    // Both filled would leave the account short. The halted one may still fill until it is taken out.
+    assert_eq!(super::states::forbidden(&state), ["t1-o", "t2-o"]);
+    state.apply(Record::Closed { order: id("t2-o"), trade: id("t2") }).expect("fits");
+    assert_eq!(super::states::forbidden(&state), Vec::<String>::new());
+}
+
+#[test]
 fn the_flatten_lane_is_open_under_halted_toward_its_target_and_within_its_own_limit() {
     let mut state = state();
     state.limits_mut().commands.flatten_orders_per_minute_max = 2;

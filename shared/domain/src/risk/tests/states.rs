@@ -97,7 +97,7 @@ fn the_most_severe_scope_wins_for_every_pair_of_scopes_states_and_actions() {
     assert_eq!(checked, 5 * 5 * 3 * 3 * 6);
 }
 
-fn forbidden(state: &State) -> Vec<String> {
+pub(super) fn forbidden(state: &State) -> Vec<String> {
     let mut orders: Vec<String> = forbidden_orders(state).map(|open| open.order.terms.id.to_string()).collect();
     orders.sort();
     orders
