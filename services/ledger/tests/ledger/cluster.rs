@@ -4,7 +4,7 @@
 
 use super::{
     accounting::Tables,
-    rig::{Kind, PATIENCE, Rig},
+    rig::{Kind, PATIENCE, Rig, until},
 };
 use std::{
     collections::BTreeMap,
@@ -152,15 +152,7 @@ impl Cluster {
 
     /// Waits until `select` gives `expected` in all shards together.
     pub(crate) async fn wait_for(&self, select: &str, expected: i64) {
-        let started = Instant::now();
-        loop {
-            let actual = self.number(select).await;
-            if actual == expected {
-                return;
-            }
-            assert!(started.elapsed() < PATIENCE, "{select} is {actual}, not {expected}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until(select, expected, async || self.number(select).await).await;
     }
 
     /// Who has which lease now.
@@ -201,15 +193,16 @@ impl Cluster {
 
     /// Waits until every shard has acked everything, also what shards have handed on to each other meanwhile.
     pub(crate) async fn all_acked(&self) {
-        let (started, mut quiet) = (Instant::now(), 0);
-        while quiet < 2 {
-            let mut waiting = 0;
-            for shard in 0..SHARDS {
-                waiting += self.rig.unacked(shard).await;
-            }
-            quiet = if waiting == 0 { quiet + 1 } else { 0 };
-            assert!(started.elapsed() < 2 * PATIENCE, "{waiting} reports are not acked");
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        // Twice, because what one shard hands on the next one has still to ack.
+        for _ in 0..2 {
+            let waiting = async || {
+                let mut waiting = 0;
+                for shard in 0..SHARDS {
+                    waiting += self.rig.unacked(shard).await;
+                }
+                waiting
+            };
+            until("reports that are not acked", 0, waiting).await;
         }
     }
 

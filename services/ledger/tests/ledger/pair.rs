@@ -4,7 +4,7 @@
 use super::{
     accounting::{Market, Tables, traded},
     cluster::Process,
-    rig::{Kind, PATIENCE, Rig, fill},
+    rig::{Kind, PATIENCE, Rig, fill, until},
 };
 use std::{
     collections::BTreeMap,
@@ -79,15 +79,7 @@ impl Pair {
 
     /// Waits until `select` gives `expected` in both shards together.
     pub(crate) async fn wait_for(&self, select: &str, expected: i64) {
-        let started = Instant::now();
-        loop {
-            let actual = self.number(select).await;
-            if actual == expected {
-                return;
-            }
-            assert!(started.elapsed() < PATIENCE, "{select} is {actual}, not {expected}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until(select, expected, async || self.number(select).await).await;
     }
 
     /// Moves a slot; it must work.

@@ -5,6 +5,7 @@ use prost::Message as _;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use std::{
     collections::BTreeMap,
+    fmt::Debug,
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, Weak},
@@ -240,15 +241,7 @@ impl Rig {
 
     /// Waits until `select` gives `expected`.
     pub(crate) async fn wait_for(&self, select: &str, expected: i64) {
-        let started = Instant::now();
-        loop {
-            let actual = self.number(select).await;
-            if actual == expected {
-                return;
-            }
-            assert!(started.elapsed() < PATIENCE, "{select} is {actual}, not {expected}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until(select, expected, async || self.number(select).await).await;
     }
 
     /// A verification that must find nothing.
@@ -274,21 +267,31 @@ impl Rig {
 
     /// Waits until `shard` has acked everything that it sees, what it passes over included.
     pub(crate) async fn acked_by(&self, shard: u16) {
-        let started = Instant::now();
-        loop {
-            let unacked = self.unacked(shard).await;
-            if unacked == 0 {
-                return;
-            }
-            assert!(started.elapsed() < 2 * PATIENCE, "{unacked} reports are not acked");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until("reports that are not acked", 0, async || self.unacked(shard).await).await;
     }
 
     /// Reports that `shard` has not acked.
     pub(crate) async fn unacked(&self, shard: u16) -> u64 {
         let lag = self.bus.lag(Consumer::Ledger(shard)).await.expect("the shard's consumer");
         lag.waiting + lag.in_hand
+    }
+}
+
+/// Waits until `look` gives `expected`. On a machine that is busy with other tests that may take long, so patience
+/// begins anew with every change.
+pub(crate) async fn until<T: PartialEq + Debug>(what: &str, expected: T, mut look: impl AsyncFnMut() -> T) {
+    let (started, mut changed, mut last) = (Instant::now(), Instant::now(), None);
+    loop {
+        let actual = Some(look().await);
+        if actual.as_ref() == Some(&expected) {
+            return;
+        }
+        if actual != last {
+            (changed, last) = (Instant::now(), actual);
+        }
+        let is_late = changed.elapsed() >= PATIENCE || started.elapsed() >= 10 * PATIENCE;
+        assert!(!is_late, "{what}: {last:?}, not {expected:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
