@@ -19,7 +19,7 @@ mod sentiment;
 mod sources;
 mod what_if;
 
-use crate::{config::Config, metrics, news::NewsBoard};
+use crate::{config::Config, metrics, news::NewsBoard, odds::OddsBoard};
 use ::metrics::{counter, histogram};
 use futures::FutureExt as _;
 use live::LiveDesk;
@@ -60,6 +60,7 @@ pub(crate) struct Desk {
     live: LiveDesk,
     listed: ListedSources,
     board: NewsBoard,
+    odds: OddsBoard,
     usage: Usage,
 }
 
@@ -98,6 +99,7 @@ impl Desk {
             live: LiveDesk::default(),
             listed: ListedSources::new(&config.news_sources_ppm),
             board: NewsBoard::new(&config.news_sources_ppm),
+            odds: OddsBoard::default(),
             usage: usage.clone(),
         }
     }
@@ -122,6 +124,11 @@ impl Desk {
     /// What was written about matches.
     pub(crate) const fn news(&self) -> &NewsBoard {
         &self.board
+    }
+
+    /// What bookmakers quoted in the last half hour.
+    pub(crate) const fn odds(&self) -> &OddsBoard {
+        &self.odds
     }
 
     async fn answer(&self, question: v1::WorkerQuestion) -> Answer {

@@ -23,6 +23,7 @@ pub mod match_wish;
 mod matches;
 mod metrics;
 mod news;
+mod odds;
 mod order;
 mod proposal;
 mod reducing;
@@ -59,6 +60,7 @@ pub async fn run(context: Context, bus: Bus, config: Config) -> anyhow::Result<(
 
     let analysis = Arc::new(analysis::Desk::new(&context, &bus, &config, &usage));
     analysis.news().follow(&context, &bus).await.context("following the news")?;
+    analysis.odds().follow(&context, &bus).await.context("following the odds")?;
     let advisor = Advisor::new(&context, &config.advisor, &usage, &|name: &str| std::env::var(name).ok());
     let advisor = advisor.context("preparing the advisor")?;
     let desk_parts = mandate::Parts { proposer: &proposer, usage: &usage, analysis: &analysis, advisor };

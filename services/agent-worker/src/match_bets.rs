@@ -176,7 +176,8 @@ impl Bets {
             timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
         };
-        let decision = self.desk.parts.proposer.order(&terms, origin, rationale(wish, *size));
+        let steam = self.desk.analysis.odds().note(snapshot, wish.opportunity.outcome);
+        let decision = self.desk.parts.proposer.order(&terms, origin, rationale(wish, *size) + &steam);
         let meta = v1::Meta { event_id: key.request_id.clone(), ..v1::Meta::default() };
         self.desk.parts.proposer.propose(key.clone(), &meta, &span, decision).await?;
         // Not earlier: what is not stored is tried again.

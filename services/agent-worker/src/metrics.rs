@@ -10,6 +10,10 @@ pub(crate) const BATCH_SECONDS: &str = "agent_worker_batch_seconds";
 pub(crate) const BARS: &str = "agent_worker_bars_total";
 /// Texts about matches that count.
 pub(crate) const NEWS_HELD: &str = "agent_worker_news_held";
+/// Matches that odds are held of.
+pub(crate) const ODDS_HELD: &str = "agent_worker_odds_held";
+/// Matches whose odds were forgotten, or not taken, because there are too many.
+pub(crate) const ODDS_FORGOTTEN: &str = "agent_worker_odds_forgotten_total";
 /// Enabled configured agents.
 pub(crate) const AGENTS: &str = "agent_worker_agents";
 /// Agents evaluated on bars and on the odds of matches: each once over all workers.
@@ -49,6 +53,8 @@ pub(crate) fn describe() {
     describe_histogram!(BATCH_SECONDS, Unit::Seconds, "from taking a batch to its last proposal stored");
     describe_counter!(BARS, Unit::Count, "bars evaluated");
     describe_gauge!(NEWS_HELD, Unit::Count, "texts about matches that count");
+    describe_gauge!(ODDS_HELD, Unit::Count, "matches that odds are held of");
+    describe_counter!(ODDS_FORGOTTEN, Unit::Count, "matches whose odds were forgotten or not taken for lack of room");
     describe_gauge!(AGENTS, Unit::Count, "enabled configured agents");
     describe_counter!(EVALUATIONS, Unit::Count, "agents evaluated on bars and odds, each once over all workers");
     describe_histogram!(SIGNAL_SECONDS, Unit::Seconds, "from a signal to the last order for it stored");

@@ -21,6 +21,8 @@ mod handover;
 mod market_making;
 #[path = "agent_worker/news.rs"]
 mod news;
+#[path = "agent_worker/steam.rs"]
+mod steam;
 
 use futures::{StreamExt as _, future::BoxFuture};
 use prost::Message as _;
@@ -61,6 +63,8 @@ struct World {
     asked_for: Arc<Mutex<BTreeSet<String>>>,
     /// How often a match was asked for.
     snapshots_asked: Arc<AtomicUsize>,
+    /// Market time of snapshots, microseconds; 0 where nobody says.
+    market_time: Arc<AtomicI64>,
 }
 
 struct Rig {
@@ -94,6 +98,7 @@ async fn rig_with(workers: usize, config: Config) -> Rig {
         is_ledger_alive: Arc::new(AtomicBool::new(true)),
         asked_for: Arc::default(),
         snapshots_asked: Arc::default(),
+        market_time: Arc::default(),
     };
     world.speak_for_the_others().await;
     for _ in 0..workers {
@@ -154,7 +159,8 @@ impl World {
             if let Some(v1::market_question::Question::MatchSnapshot(_)) = &question.question {
                 world.snapshots_asked.fetch_add(1, Ordering::SeqCst);
             }
-            Box::pin(async move { market_answer(&question, news) })
+            let event_time_micros = world.market_time.load(Ordering::SeqCst);
+            Box::pin(async move { market_answer(&question, (news, event_time_micros)) })
         };
         self.bus.answer(&self.context, Ask::Market, market).await.expect("listening");
     }
@@ -314,7 +320,10 @@ impl World {
 }
 
 /// A match whose home win is worth about 0.5 to two bookmakers and offered at 0.45.
-fn market_answer(question: &v1::MarketQuestion, news: Vec<v1::NewsItem>) -> v1::MarketAnswer {
+fn market_answer(
+    question: &v1::MarketQuestion,
+    (news, event_time_micros): (Vec<v1::NewsItem>, i64),
+) -> v1::MarketAnswer {
     use v1::{market_answer::Answer, market_question::Question};
     let known = snapshot();
     let Some(Question::MatchSnapshot(wanted)) = &question.question else {
@@ -328,7 +337,7 @@ fn market_answer(question: &v1::MarketQuestion, news: Vec<v1::NewsItem>) -> v1::
         let error = v1::AskError { code: 5, reason: "MATCH_NOT_FOUND".into(), message };
         return v1::MarketAnswer { answer: Some(Answer::Error(error)) };
     }
-    v1::MarketAnswer { answer: Some(Answer::MatchSnapshot(v1::MatchSnapshot { news, ..known })) }
+    v1::MarketAnswer { answer: Some(Answer::MatchSnapshot(v1::MatchSnapshot { news, event_time_micros, ..known })) }
 }
 
 fn snapshot() -> v1::MatchSnapshot {

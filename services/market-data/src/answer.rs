@@ -1,8 +1,9 @@
 //! Answers questions about the market (`ask.market`).
 
 use crate::{
-    file::{Book, IncidentKind},
+    file::IncidentKind,
     market::{LiveMatch, Market},
+    odds::wire,
     publish::read,
 };
 use futures::FutureExt as _;
@@ -89,13 +90,6 @@ fn matches_page(market: &Market, after: &str) -> v1::MatchesPage {
 fn snapshot(market: &Market, live: &LiveMatch) -> v1::MatchSnapshot {
     let listed: Vec<_> = live.instruments.iter().filter_map(|id| market.instrument(id.as_str())).collect();
     let micros = |odds: f64| crate::number::nearest(odds * 1e6);
-    let wire = |book: &Book| v1::BookOdds {
-        bookmaker: book.bookmaker.to_owned(),
-        home_odds_micros: micros(book.odds[0]),
-        draw_odds_micros: micros(book.odds[1]),
-        away_odds_micros: micros(book.odds[2]),
-        is_sharp: book.is_sharp(),
-    };
     let last_event = match live.last_event.map(|(kind, _)| kind) {
         Some(IncidentKind::Goal) => v1::MatchEvent::Goal,
         Some(IncidentKind::Red) => v1::MatchEvent::RedCard,

@@ -24,6 +24,7 @@ mod last_trade;
 pub mod market;
 mod metrics;
 mod number;
+mod odds;
 mod publish;
 mod replay;
 mod sample;

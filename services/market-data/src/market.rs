@@ -4,6 +4,7 @@
 use crate::{
     file::{Book, IncidentKind},
     history::History,
+    odds::OddsLog,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tragen_bus::BARS_KEPT;
@@ -25,6 +26,7 @@ pub struct Market {
     listed: BTreeMap<InstrumentId, Listed>,
     matches: BTreeMap<MatchId, LiveMatch>,
     bars: BTreeMap<(Timeframe, InstrumentId), VecDeque<Bar>>,
+    odds: OddsLog,
     changed: Changed,
 }
 
@@ -74,6 +76,7 @@ impl Default for Market {
             listed: BTreeMap::new(),
             matches: BTreeMap::new(),
             bars: BTreeMap::new(),
+            odds: OddsLog::new(Timestamp::from_micros(tragen_host::clock::now_micros())),
             changed: Changed::default(),
         }
     }
@@ -90,6 +93,7 @@ struct Changed {
 #[derive(Debug, Clone)]
 pub(crate) enum Update {
     Instrument(v1::Instrument),
+    Odds(v1::OddsQuoted),
     Match(v1::Match),
     Quote(v1::Quote),
 }
@@ -128,6 +132,7 @@ impl Market {
 
     /// Changes or adds a match.
     pub(crate) fn set_match(&mut self, live: LiveMatch) {
+        self.odds.quote(&live.state.id, &live.books, self.now);
         self.changed.matches.insert(live.state.id.clone());
         self.matches.insert(live.state.id.clone(), live);
     }
@@ -135,6 +140,7 @@ impl Market {
     /// Changes the books of a match, which is told then: whoever bets on it looks at it again.
     pub(crate) fn set_books(&mut self, id: &MatchId, books: Vec<Book>) {
         if let Some(live) = self.matches.get_mut(id) {
+            self.odds.quote(id, &books, self.now);
             live.books = books;
             self.changed.matches.insert(id.clone());
         }
@@ -166,12 +172,14 @@ impl Market {
         }
         for live in self.matches.values_mut().filter(|live| live.state.status != MatchStatus::Finished) {
             live.state.status = MatchStatus::Finished;
+            live.books = Vec::new();
+            self.odds.quote(&live.state.id, &[], at);
             self.changed.matches.insert(live.state.id.clone());
         }
     }
 
-    /// What changed since the last call, stamped with the wall clock `now`. A match comes after its quotes, so that they
-    /// are known where somebody acts on it.
+    /// What changed since the last call, stamped with the wall clock `now`. A match comes after its quotes and
+    /// odds, so that they are known where somebody acts on it.
     pub(crate) fn take_changes(&mut self, now: Timestamp) -> Vec<Update> {
         let changed = std::mem::take(&mut self.changed);
         let instruments = changed.instruments.iter().filter_map(|id| self.listed.get(id));
@@ -179,6 +187,7 @@ impl Market {
         for id in changed.quotes {
             updates.extend(self.listed.get_mut(&id).map(|listed| Update::Quote(listed.stamped(now))));
         }
+        updates.extend(self.odds.take_unsent().into_iter().map(Update::Odds));
         for id in changed.matches {
             if let Some(live) = self.matches.get_mut(&id) {
                 live.state.published_at = now;
@@ -200,6 +209,7 @@ impl Market {
         self.changed.instruments = self.listed.keys().cloned().collect();
         self.changed.quotes = self.changed.instruments.clone();
         self.changed.matches = self.matches.keys().cloned().collect();
+        self.odds.mark_all_unsent();
     }
 
     /// Bars that start after the last published one of their kind, oldest first.

@@ -148,6 +148,11 @@ async fn send(bus: &Bus, update: Update) -> Result<(), PublishError> {
             bus.publish(&Subject::Instrument(id), &instrument, &options, PATIENCE).await?;
             "instrument"
         }
+        Update::Odds(odds) => {
+            let Ok(id) = MatchId::new(&odds.match_id) else { return Ok(()) };
+            bus.publish(&Subject::Odds(id), &odds, &options, PATIENCE).await?;
+            "odds"
+        }
         Update::Match(game) => {
             let Ok(id) = MatchId::new(&game.match_id) else { return Ok(()) };
             bus.publish(&Subject::Match(id), &game, &options, PATIENCE).await?;

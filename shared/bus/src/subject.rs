@@ -54,6 +54,8 @@ pub enum Subject {
     Match(MatchId),
     /// `md.bar.<timeframe>.<instrument>`: the last bars.
     Bar(Timeframe, InstrumentId),
+    /// `md.odds.<match>`: the last odds of bookmakers before the kick-off.
+    Odds(MatchId),
     /// `usage.<service>`: work done.
     Usage(&'static str),
     /// `pool.<pool>`: how a pool was sized.
@@ -155,6 +157,7 @@ impl fmt::Display for Subject {
             Self::Instrument(instrument) => write!(f, "md.instrument.{instrument}"),
             Self::Match(match_id) => write!(f, "md.match.{match_id}"),
             Self::Bar(timeframe, instrument) => write!(f, "md.bar.{}.{instrument}", timeframe.as_str()),
+            Self::Odds(match_id) => write!(f, "md.odds.{match_id}"),
             Self::Usage(service) => write!(f, "usage.{service}"),
             Self::PoolSized(pool) => write!(f, "pool.{pool}"),
             Self::PoolLinedUp(pool) => write!(f, "pool.{pool}.line-up"),
@@ -181,6 +184,7 @@ impl Subject {
             Self::Instrument(_) => "md.instrument.{instrument}",
             Self::Match(_) => "md.match.{match}",
             Self::Bar(..) => "md.bar.{timeframe}.{instrument}",
+            Self::Odds(_) => "md.odds.{match}",
             Self::Usage(_) => "usage.{service}",
             Self::PoolSized(_) => "pool.{pool}",
             Self::PoolLinedUp(_) => "pool.{pool}.line-up",

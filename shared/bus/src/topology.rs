@@ -31,6 +31,8 @@ pub enum Stream {
     Market,
     /// The last bars. Memory: market-data re-publishes them.
     Bars,
+    /// Odds of bookmakers before the kick-off, the last ones of each match. Memory: market-data re-publishes them.
+    Odds,
     /// Work done. Memory: a lost report is a lost fraction of a cent.
     Usage,
     /// How pools were sized. File: they explain which agents traded, and are few.
@@ -104,12 +106,16 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// full series; beyond that the oldest bars of all go first.
 pub const BARS_KEPT: u16 = 2_880;
 
+/// Odds that are kept of a match: as many as agents remember. With ten bookmakers one takes at most 700 bytes as the bus
+/// counts them, so 64 MiB hold the last half hour of 180 matches whose odds change every four seconds.
+pub const ODDS_KEPT: u16 = 512;
+
 const DAY: Duration = Duration::from_secs(86_400);
 const MIB: i64 = 1 << 20;
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Requests,
         Self::Proposals,
         Self::Journal,
@@ -117,6 +123,7 @@ impl Stream {
         Self::Ledger,
         Self::Market,
         Self::Bars,
+        Self::Odds,
         Self::Usage,
         Self::Pools,
         Self::News,
@@ -136,6 +143,7 @@ impl Stream {
             Self::Ledger => "LEDGER",
             Self::Market => "MARKET",
             Self::Bars => "BARS",
+            Self::Odds => "ODDS",
             Self::Usage => "USAGE",
             Self::Pools => "POOLS",
             Self::News => "NEWS",
@@ -154,6 +162,7 @@ impl Stream {
             Self::Ledger => &["ledger.>"],
             Self::Market => &["md.quote.>", "md.instrument.>", "md.match.>"],
             Self::Bars => &["md.bar.>"],
+            Self::Odds => &["md.odds.>"],
             Self::Usage => &["usage.>"],
             Self::Pools => &["pool.>"],
             Self::News => &["news.>"],
@@ -203,6 +212,13 @@ impl Stream {
                 storage: StorageType::Memory,
                 max_messages_per_subject: i64::from(BARS_KEPT),
                 max_bytes: 256 * MIB,
+                duplicate_window: Duration::from_secs(1),
+                ..base
+            },
+            Self::Odds => Config {
+                storage: StorageType::Memory,
+                max_messages_per_subject: i64::from(ODDS_KEPT),
+                max_bytes: 64 * MIB,
                 duplicate_window: Duration::from_secs(1),
                 ..base
             },

@@ -10,7 +10,7 @@
 //! | [`devig`] | what does one bookmaker believe, without his margin? |
 //! | [`consensus`], [`fair_line`], [`fair_market`] | what do all bookmakers together believe, without the broken prices? |
 //! | [`kelly`] | what is the edge after ask and fee, and which share of the capital is worth it? |
-//! | [`scout`], [`steam`] | eplScoutAgent: which quote of this match is worth buying? which prices are moving? |
+//! | [`scout`], [`steam`], [`odds_history`] | eplScoutAgent: which quote of this match is worth buying? which prices are moving? |
 //! | [`epl_research`] | eplResearchAgent: what do past results say about a match? |
 //! | [`epl_trading`] | eplTradingAgent: which outcome is bought at the ask, which is bid for? |
 //! | [`inplay`], [`inplay_fit`] | how likely is each outcome while the match is played? how is that learned? |
@@ -64,6 +64,7 @@ pub mod market_maker;
 pub mod nearest;
 pub mod news;
 mod newton;
+pub mod odds_history;
 mod outlier;
 pub mod personality;
 pub mod plain_text;

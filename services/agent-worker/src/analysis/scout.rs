@@ -6,11 +6,14 @@ use super::{
     match_view::{as_of, books, contract_id, fee_rate, scouted, word},
     refused::Refused,
 };
+use crate::odds;
 use tragen_contracts::v1;
 use tragen_domain::{
     agents::{
         fair_line::Outcome,
+        odds_history::SteamSeen,
         scout::{Opportunity, ScoutRefusal, ScoutReport, ScoutRules, SkipReason, scout},
+        steam::{SteamDirection, SteamMove},
     },
     time::Timestamp,
 };
@@ -24,15 +27,16 @@ pub(super) const MODEL_VERSION: &str = "consensus-shin-1";
 pub(super) async fn analyze(desk: &Desk, caller: &Caller, asked: &v1::ScoutRequest) -> Said {
     let snapshot = desk.sources.snapshot(&asked.match_id, &caller.traceparent).await?;
     let report = report(&snapshot, asked.min_edge_bps, Timestamp::from_micros(clock::now_micros()))?;
+    let seen = desk.odds.steam(&snapshot);
     let info = v1::AnalysisInfo {
         agent: AGENT.to_owned(),
         model_version: MODEL_VERSION.to_owned(),
         data_asof: as_of(&snapshot),
         confidence_ppm: confidence_ppm(&report, snapshot.books.len()),
         source: v1::AnalysisSource::Model.into(),
-        explanation: explanation(&report),
+        explanation: explanation(&report) + &steam_said(&seen),
     };
-    Ok((info, Finding::Scout(result(snapshot, &report))))
+    Ok((info, Finding::Scout(result(snapshot, &report, &seen))))
 }
 
 /// The pure part: the same snapshot at the same time gives the same report.
@@ -84,7 +88,12 @@ fn explanation(report: &ScoutReport) -> String {
     }
 }
 
-fn result(snapshot: v1::MatchSnapshot, report: &ScoutReport) -> v1::ScoutResult {
+/// A sentence for what has moved.
+fn steam_said(seen: &SteamSeen) -> String {
+    seen.report.moves.iter().map(|own| format!(" Steam: {}.", odds::said(own))).collect()
+}
+
+fn result(snapshot: v1::MatchSnapshot, report: &ScoutReport, seen: &SteamSeen) -> v1::ScoutResult {
     let dropped = report.dropped_books.iter();
     v1::ScoutResult {
         fair_ppm: report.fair.map(ppm).to_vec(),
@@ -93,7 +102,22 @@ fn result(snapshot: v1::MatchSnapshot, report: &ScoutReport) -> v1::ScoutResult 
         opportunities: report.opportunities.iter().map(|found| opportunity(&snapshot, found)).collect(),
         skipped: report.skipped.iter().map(|(outcome, reason)| skip(*outcome, *reason)).collect(),
         flagged: report.flagged.iter().map(|outcome| word(*outcome).to_owned()).collect(),
+        steam: seen.report.moves.iter().map(steam_move).collect(),
+        odds_seen_secs: i32::try_from(seen.seen_ms / 1_000).unwrap_or_default(),
         r#match: snapshot.r#match,
+    }
+}
+
+fn steam_move(own: &SteamMove) -> v1::SteamMove {
+    let direction = match own.direction {
+        SteamDirection::Shortening => v1::SteamDirection::Shortening,
+        SteamDirection::Drifting => v1::SteamDirection::Drifting,
+    };
+    v1::SteamMove {
+        outcome: word(own.outcome).to_owned(),
+        direction: direction.into(),
+        bookmakers: own.bookmakers.clone(),
+        mean_shift_micros: micros(own.mean_shift),
     }
 }
 

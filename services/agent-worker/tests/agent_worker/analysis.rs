@@ -122,7 +122,7 @@ async fn ask_worker(world: &World, question: Question) -> Answer {
     answer.answer.expect("set")
 }
 
-async fn ask(rig: &Rig, kind: Kind) -> (v1::AnalysisInfo, Finding) {
+pub(super) async fn ask(rig: &Rig, kind: Kind) -> (v1::AnalysisInfo, Finding) {
     let request = v1::AnalyzeRequest { kind: Some(kind) };
     match ask_worker(&rig.world, Question::Analyze(request)).await {
         Answer::Analysis(v1::AnalyzeResponse { info: Some(info), result: Some(result) }) => (info, result),
@@ -136,7 +136,7 @@ async fn refused(rig: &Rig, kind: Kind) -> v1::AskError {
     error
 }
 
-fn scout(match_id: &str) -> Kind {
+pub(super) fn scout(match_id: &str) -> Kind {
     Kind::Scout(v1::ScoutRequest { match_id: match_id.into(), min_edge_bps: 0 })
 }
 

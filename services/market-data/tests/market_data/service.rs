@@ -46,6 +46,29 @@ async fn all_arrives(stage: &Stage) {
     .await;
 }
 
+/// All odds on the bus, by match in the order of their numbers.
+async fn odds(stage: &Stage) -> BTreeMap<String, Vec<v1::OddsQuoted>> {
+    let mut told: BTreeMap<String, Vec<v1::OddsQuoted>> = BTreeMap::new();
+    if stage.bus.last_sequence(Stream::Odds).await.unwrap_or_default() == 0 {
+        return told;
+    }
+    let Ok(mut follower) = stage.bus.follow(&stage.context, Stream::Odds, "", StartAt::Beginning).await else {
+        return told;
+    };
+    while let Ok(Some(fact)) = tokio::time::timeout(PATIENCE, follower.next()).await {
+        let odds = v1::OddsQuoted::decode(fact.payload).expect("odds");
+        assert_eq!(fact.subject, format!("md.odds.{}", odds.match_id));
+        let own = told.entry(odds.match_id.clone()).or_default();
+        // Told again they keep their numbers.
+        own.retain(|known| known.number != odds.number);
+        own.push(odds);
+        if fact.pending == 0 {
+            break;
+        }
+    }
+    told
+}
+
 /// Eight hours of 4 instruments: 480 + 96 + 8 + 2 bars each.
 async fn warm_up_arrives(stage: &Stage) {
     eventually("the bars of the warm-up", async || {
@@ -64,8 +87,20 @@ async fn the_sample_arrives_and_comes_back_after_the_bus_has_lost_it() {
     all_arrives(&stage).await;
     warm_up_arrives(&stage).await;
 
+    let before = odds(&stage).await;
+    let game = before.get("EPL-2026-ARS-MCI").expect("odds of the match").clone();
+    assert!(game.len() > 1 && game.windows(2).all(|pair| pair[0].number + 1 == pair[1].number), "{game:?}");
+    let is_later = |pair: &[v1::OddsQuoted]| pair[0].event_time_micros < pair[1].event_time_micros;
+    assert!(game.windows(2).all(is_later) && game.iter().all(|odds| odds.books.len() >= 4), "{game:?}");
+
     stage.server.restart().await.expect("restarted");
     all_arrives(&stage).await;
+    eventually("the odds that were told, under the numbers they had", async || {
+        let again = odds(&stage).await;
+        let known = again.get("EPL-2026-ARS-MCI")?;
+        game.last().filter(|last| known.contains(last)).map(drop)
+    })
+    .await;
     warm_up_arrives(&stage).await;
     tokio::time::timeout(PATIENCE, stage.context.health.wait_ready("market-data")).await.expect("ready again");
     stage.end().await;

@@ -65,6 +65,7 @@ impl ReplayArgs {
                     Stream::Requests
                     | Stream::Proposals
                     | Stream::Market
+                    | Stream::Odds
                     | Stream::Usage
                     | Stream::Pools
                     | Stream::News

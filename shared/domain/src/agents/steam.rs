@@ -1,5 +1,6 @@
 //! Steam: the same outcome's price moves far and fast at several bookmakers at once, because somebody knows something.
-//! A rule only so far: no answer of an agent tells it, because no feed keeps what bookmakers quoted half an hour ago.
+//! What they quoted half an hour ago is kept by [`super::odds_history`]. It is told, and decides nothing: whether a price
+//! that moved has come or gone is not known before the closing line.
 
 use super::consensus::logit;
 use super::count::count_to_f64;

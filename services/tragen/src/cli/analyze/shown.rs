@@ -42,7 +42,8 @@ fn list(format: Format, result: &Finding) -> anyhow::Result<()> {
     match result {
         Finding::Scout(own) => {
             let headers = ["INSTRUMENT", "FAIR", "ASK", "FEE", "EDGE BPS", "OFFERED"];
-            format.list_or("Nothing is worth buying.", "opportunities", &own.opportunities, &headers, opportunity)
+            format.list_or("Nothing is worth buying.", "opportunities", &own.opportunities, &headers, opportunity)?;
+            steam(format, own)
         }
         Finding::Research(own) => research(format, own),
         Finding::WhatIf(own) => {
@@ -108,6 +109,21 @@ fn closing_values(format: Format, own: &v1::CalibrationResult) -> anyhow::Result
             ratio(own.t_micros),
             own.why_none.clone(),
         ]
+    })
+}
+
+/// Beside the table of opportunities, for people: JSON has it in the answer, and CSV is one table.
+fn steam(format: Format, own: &v1::ScoutResult) -> anyhow::Result<()> {
+    match format {
+        Format::Json | Format::Csv => return Ok(()),
+        Format::Table => {}
+    }
+    let quiet = format!("No steam in the {} minutes of odds that are known.", own.odds_seen_secs / 60);
+    let headers = ["STEAM", "DIRECTION", "BOOKS", "LOG-ODDS", "BOOKMAKERS"];
+    format.list_or(&quiet, "steam", &own.steam, &headers, |own| {
+        let direction = word(own.direction().as_str_name(), "STEAM_DIRECTION_");
+        let (books, shift) = (own.bookmakers.len().to_string(), decimal(own.mean_shift_micros));
+        vec![own.outcome.clone(), direction, books, shift, own.bookmakers.join(" ")]
     })
 }
 
