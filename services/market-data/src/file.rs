@@ -121,7 +121,7 @@ pub enum FileError {
 /// [`FileError`] naming the file.
 pub fn read(paths: &[PathBuf], limits: Limits) -> Result<Intake, FileError> {
     let mut intake = Intake::default();
-    let mut events = Vec::new();
+    let (mut events, mut bars) = (Vec::new(), Vec::new());
     let mut rows = 0;
     for (path, is_named) in expand(paths)? {
         let text = load(&path, limits)?;
@@ -138,10 +138,10 @@ pub fn read(paths: &[PathBuf], limits: Limits) -> Result<Intake, FileError> {
         let mut report = match kind {
             FileKind::Matches => matches::read(&mut sheet, &mut intake.matches)?,
             FileKind::Events => events::read(&mut sheet, &mut events)?,
-            FileKind::Bars => bars::read(&mut sheet, &mut intake.series)?,
+            FileKind::Bars => bars::read(&mut sheet, intake.reports.len(), &mut bars)?,
         };
         report.unread = sheet.unread()?;
-        report.conclude()?;
+        report.check()?;
         rows += usize::try_from(report.accepted + report.skipped).unwrap_or(usize::MAX);
         if rows > limits.rows_max {
             return Err(FileError::TooManyRows { file: sheet.file, rows, limit: limits.rows_max });
@@ -149,7 +149,8 @@ pub fn read(paths: &[PathBuf], limits: Limits) -> Result<Intake, FileError> {
         intake.reports.push(report);
     }
     intake.join(events);
-    intake.series = bars::join(intake.series);
+    intake.series = bars::join(bars, &mut intake.reports);
+    intake.reports.iter().for_each(FileReport::conclude);
     if intake.matches.is_empty() && intake.series.is_empty() {
         return Err(FileError::NoPrices { files: intake.reports.len() });
     }

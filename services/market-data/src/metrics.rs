@@ -4,7 +4,7 @@ use metrics::{Unit, describe_counter, describe_gauge};
 
 /// Says what the metrics mean.
 pub(crate) fn describe() {
-    describe_counter!("market_data_rows_total", "Rows of feed files by kind, accepted or skipped.");
+    describe_counter!("market_data_rows_total", "Rows of feed files by kind, accepted, skipped or left_out.");
     describe_counter!("market_data_values_repaired_total", "Single values of accepted rows left out or put right.");
     describe_counter!("market_data_messages_published_total", "Messages published by kind.");
     describe_counter!("market_data_publish_failures_total", "Publications given up because the bus did not answer.");

@@ -70,7 +70,17 @@ struct Reading {
     jumps: u32,
 }
 
-pub(super) fn read(sheet: &mut Sheet<'_>, series: &mut Vec<Series>) -> Result<FileReport, FileError> {
+/// The bars of one instrument in one file.
+pub(super) struct InFile {
+    series: Series,
+    /// The place of the file.
+    file: usize,
+    /// Where each row stands in it.
+    lines: Vec<usize>,
+}
+
+/// Reads the file at `place` of all files.
+pub(super) fn read(sheet: &mut Sheet<'_>, place: usize, before: &mut Vec<InFile>) -> Result<FileReport, FileError> {
     let columns = columns(sheet)?;
     let file = sheet.file.clone();
     let named = name_of(&file);
@@ -101,9 +111,9 @@ pub(super) fn read(sheet: &mut Sheet<'_>, series: &mut Vec<Series>) -> Result<Fi
     for id in order {
         let Some(reading) = readings.remove(&id).filter(|reading| !reading.rows.is_empty()) else { continue };
         let timeframe = spacing(sheet, &reading.rows, named.timeframe)?;
-        let earlier: Vec<&Series> =
-            series.iter().filter(|own| own.listing.instrument.id == id && own.timeframe == timeframe).collect();
-        let mut rows = Vec::with_capacity(reading.rows.len());
+        let is_same = |own: &&Series| own.listing.instrument.id == id && own.timeframe == timeframe;
+        let earlier: Vec<&Series> = before.iter().map(|own| &own.series).filter(is_same).collect();
+        let (mut rows, mut lines) = (Vec::with_capacity(reading.rows.len()), Vec::with_capacity(reading.rows.len()));
         for (row, line) in reading.rows.into_iter().zip(reading.lines) {
             let reason = if row.start.micros().rem_euclid(timeframe.seconds() * 1_000_000) != 0 {
                 format!("does not start a bar of {}", timeframe.as_str())
@@ -111,12 +121,14 @@ pub(super) fn read(sheet: &mut Sheet<'_>, series: &mut Vec<Series>) -> Result<Fi
                 format!("is in a file before this one too: that one counts for {id}")
             } else {
                 rows.push(row);
+                lines.push(line);
                 continue;
             };
             report.take_back(line, &BadField::new("time", reason));
         }
         let is_one_price = matches!(columns.prices, Prices::One(_));
-        series.push(Series { listing: reading.listing, timeframe, rows, is_one_price });
+        let series = Series { listing: reading.listing, timeframe, rows, is_one_price };
+        before.push(InFile { series, file: place, lines });
     }
     Ok(report)
 }
@@ -139,27 +151,30 @@ fn reading_of<'a>(
 }
 
 /// One series per instrument: files of the same length of bars are joined, longer bars are left out (they are made
-/// from the shorter ones).
-pub(super) fn join(series: Vec<Series>) -> Vec<Series> {
+/// from the shorter ones), and their files' reports say so.
+pub(super) fn join(read: Vec<InFile>, reports: &mut [FileReport]) -> Vec<Series> {
+    let mut shortest: HashMap<InstrumentId, Timeframe> = HashMap::new();
+    for InFile { series, .. } in &read {
+        let known = shortest.entry(series.listing.instrument.id.clone()).or_insert(series.timeframe);
+        *known = series.timeframe.min(*known);
+    }
     let mut joined: Vec<Series> = Vec::new();
-    for next in series {
-        let id = &next.listing.instrument.id;
-        let Some(known) = joined.iter_mut().find(|known| known.listing.instrument.id == *id) else {
-            joined.push(next);
-            continue;
-        };
-        if next.timeframe == known.timeframe {
-            known.rows.extend(next.rows);
-            known.rows.sort_by_key(|row| row.start);
+    for InFile { series, file, lines } in read {
+        let id = &series.listing.instrument.id;
+        if let Some(shorter) = shortest.get(id).filter(|shorter| **shorter < series.timeframe) {
+            let (own, shorter) = (series.timeframe.as_str(), shorter.as_str());
+            warn!("{id} comes as {shorter} and {own}: the longer bars are left out");
+            if let Some(report) = reports.get_mut(file) {
+                lines.into_iter().for_each(|line| report.leave_out(line));
+            }
             continue;
         }
-        warn!(
-            "{id} comes as {} and {}: the longer bars are left out",
-            known.timeframe.as_str(),
-            next.timeframe.as_str()
-        );
-        if next.timeframe < known.timeframe {
-            *known = next;
+        match joined.iter_mut().find(|known| known.listing.instrument.id == *id) {
+            Some(known) => {
+                known.rows.extend(series.rows);
+                known.rows.sort_by_key(|row| row.start);
+            }
+            None => joined.push(series),
         }
     }
     joined

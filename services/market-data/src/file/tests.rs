@@ -129,6 +129,57 @@ fn files_of_one_instrument_are_joined() {
     let fault = "eurusd_m1_2030-01.csv:4:time: is in a file before this one too: that one counts for EURUSD";
     assert_eq!(again.faults, [fault]);
     assert!(intake.series[0].rows.is_sorted_by_key(|row| row.start));
+    let longer = &intake.reports()[2];
+    assert_eq!((longer.accepted, longer.skipped, longer.left_out), (0, 0, 2), "minutes are used, not days");
+}
+
+#[test]
+fn bars_that_are_not_used_count_neither_as_sound_nor_as_wrong() {
+    let sound = "1.1,1.1,1.1,1.1,1.1,1.1,1.1,1.1";
+    // Put right: the ask is a little below the bid.
+    let crossed = "1.1,1.1,1.1,1.1,1.0999,1.0999,1.0999,1.0999";
+    let days = format!("{BID_ASK}\n2030-01-01T00:00:00Z,{sound}\n2030-01-02T00:00:00Z,{crossed}\n");
+    let minutes = format!("{BID_ASK}\n2030-01-01T00:00:00Z,{sound}\n2030-01-01T00:01:00Z,{sound}\n");
+    let check = |texts: [(&str, String); 2]| {
+        let intake = read_texts(&texts).expect("readable");
+        let told = |name: &str| intake.reports().iter().find(|own| own.file == name).expect("read");
+        let (longer, shorter) = (told("eurusd_d1.csv"), told("eurusd_m1.csv"));
+        assert_eq!((longer.accepted, longer.skipped, longer.left_out), (0, 0, 2));
+        assert_eq!((longer.repaired, longer.repaired_rows), (0, 0));
+        assert_eq!((longer.sound_of_all(), shorter.sound_of_all()), ((0, 0), (2, 2)));
+        assert_eq!((longer.accuracy(), shorter.accuracy()), (None, Some(1.0)));
+    };
+    // Whichever is read first.
+    check([("eurusd_d1.csv", days.clone()), ("eurusd_m1.csv", minutes.clone())]);
+    check([("eurusd_m1.csv", minutes), ("eurusd_d1.csv", days)]);
+}
+
+#[test]
+fn a_row_that_is_taken_back_was_not_repaired() {
+    let row = |time: &str, ask: &str| format!("2030-01-01T{time}Z,1.1,1.1,1.1,1.1,{ask},{ask},{ask},{ask}");
+    let check = |rows: &[String], expected: (u64, u64, u64, u64)| {
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        let intake = read_one("gbpusd_m1.csv", BID_ASK, &rows).expect("readable");
+        let report = &intake.reports()[0];
+        let told = (report.accepted, report.skipped, report.repaired, report.repaired_rows);
+        assert_eq!(told, expected, "{:?}", report.faults);
+        assert_eq!(report.sound_of_all(), (expected.0 - expected.3, expected.0 + expected.1));
+    };
+    let good = [row("10:00:00", "1.1"), row("10:01:00", "1.1")];
+    // One of three lies between two bars, and it is not the last one that was put right.
+    let more =
+        [row("10:02:00", "1.0999"), row("10:02:30", "1.0999"), row("10:03:00", "1.0999"), row("10:04:00", "1.1")];
+    check(&[&good[..], &more].concat(), (5, 1, 2, 2));
+    // In a file before this one, too.
+    let text = |rows: [String; 2]| format!("{BID_ASK}\n{}\n", rows.join("\n"));
+    let intake = read_texts(&[
+        ("gbpusd_m1_a.csv", text([row("10:00:00", "1.1"), row("10:01:00", "1.1")])),
+        ("gbpusd_m1_b.csv", text([row("10:01:00", "1.0999"), row("10:02:00", "1.1")])),
+    ]);
+    let intake = intake.expect("readable");
+    let second = &intake.reports()[1];
+    assert_eq!((second.accepted, second.skipped, second.repaired, second.repaired_rows), (1, 1, 0, 0));
+    assert_eq!(second.sound_of_all(), (1, 2));
 }
 
 #[test]

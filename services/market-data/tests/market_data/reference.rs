@@ -35,7 +35,7 @@ fn read(data: &Path, names: &[&str]) -> Intake {
             report.accepted,
             report.skipped,
             report.repaired,
-            100.0 * report.accuracy()
+            100.0 * report.accuracy().expect("rows that are used")
         );
         for fault in report.faults.iter().take(5) {
             println!("  {fault}");

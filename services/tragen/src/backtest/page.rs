@@ -202,17 +202,18 @@ fn costs(html: &mut String, report: &Report) {
 
 fn data(html: &mut String, report: &Report) {
     html.push_str(
-        "<h2>Data</h2><table><tr><th>File</th><th>Used</th><th>Skipped</th><th>Repaired</th><th>Accuracy</th></tr>",
+        "<h2>Data</h2><table><tr><th>File</th><th>Used</th><th>Skipped</th><th>Left out</th><th>Repaired</th><th>Accuracy</th></tr>",
     );
     for own in &report.files {
         let _ = write!(
             html,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.4}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(&own.file),
             own.accepted,
             own.skipped,
+            own.left_out,
             own.repaired,
-            own.accuracy
+            own.accuracy.map_or_else(|| "-".to_owned(), |share| format!("{share:.4}"))
         );
     }
     html.push_str("</table>");

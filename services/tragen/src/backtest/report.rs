@@ -60,9 +60,11 @@ pub(crate) struct FileLine {
     pub(crate) file: String,
     pub(crate) accepted: u64,
     pub(crate) skipped: u64,
+    /// Bars of instruments that shorter bars are used of.
+    pub(crate) left_out: u64,
     pub(crate) repaired: u64,
-    /// Share of the rows that is used as it is.
-    pub(crate) accuracy: f64,
+    /// Share of the rows that is used as it is; none where all are left out.
+    pub(crate) accuracy: Option<f64>,
     /// The first faults as `file:line:field: reason`.
     pub(crate) faults: Vec<String>,
     /// Columns that nobody knows.
@@ -238,6 +240,7 @@ impl FileLine {
             file: report.file.clone(),
             accepted: report.accepted,
             skipped: report.skipped,
+            left_out: report.left_out,
             repaired: report.repaired,
             accuracy: report.accuracy(),
             faults: report.faults.clone(),

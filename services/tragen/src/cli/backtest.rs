@@ -173,7 +173,10 @@ fn show(format: Format, report: &Report) -> anyhow::Result<()> {
         eprintln!("denied {count} x {reason}");
     }
     for file in &report.files {
-        let accuracy = 100.0 * file.accuracy;
+        let Some(accuracy) = file.accuracy.map(|share| 100.0 * share) else {
+            eprintln!("{}: {} rows left out for shorter bars", file.file, file.left_out);
+            continue;
+        };
         eprintln!("{}: {} rows used, {} skipped, accuracy {accuracy:.2} %", file.file, file.accepted, file.skipped);
         file.faults.iter().take(5).for_each(|fault| eprintln!("  {fault}"));
         if !file.unread.is_empty() {

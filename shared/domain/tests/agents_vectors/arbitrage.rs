@@ -1,18 +1,13 @@
 //! Venue fees and sets of contracts, against figures computed by other code.
 
-use super::Table;
 use super::reference::{list, number, numbers, vectors};
+use super::{Table, close};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tragen_domain::agents::scanner::{EventView, Listing, NoSide, ScannerRules, SetKind, scan};
 use tragen_domain::agents::top_of_book::{Offer, TopOfBook};
 use tragen_domain::agents::venue_fee::{VenueFee, back_lay, commission};
 use tragen_domain::money::Money;
-
-#[track_caller]
-fn close(got: f64, expected: f64, what: &str) {
-    assert!((got - expected).abs() <= 1e-12 * expected.abs().max(1.0), "{what}: {got} is not {expected}");
-}
 
 fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
@@ -80,7 +75,7 @@ fn sets_are_found_as_in_the_reference() {
                 ["back_stake", "back_odds", "lay_odds", "commission"].map(|name| number(&case[name]));
             let safe = back_lay(stake, back, lay, rate).expect("valid");
             close(safe.lay_stake, number(&case["lay_stake"]), "lay stake");
-            assert!((safe.profit - number(&case["profit_if_back_wins"])).abs() < 1e-9);
+            close(safe.profit, number(&case["profit_if_back_wins"]), "profit of both ways");
             compared += 1;
             continue;
         }
@@ -111,12 +106,12 @@ fn sets_are_found_as_in_the_reference() {
         assert_eq!(found.is_some(), case["is_arb"] == true, "{case}");
         if let Some(set) = found {
             close(set.cost, number(&case[names[0]]), "cost");
-            assert!((set.profit - number(&case[names[1]])).abs() < 1e-12, "{case}");
+            close(set.profit, number(&case[names[1]]), "profit of a set");
             if let Some(roi) = case["roi"].as_f64() {
-                assert!((set.return_on_cost - roi).abs() < 1e-12, "{case}");
+                close(set.return_on_cost, roi, "return on the cost");
             }
             if let (Some(sets), Some(profit)) = (case["max_sets"].as_f64(), case["profit"].as_f64()) {
-                assert!((sets * set.profit - profit).abs() < 1e-9, "{case}");
+                close(sets * set.profit, profit, "profit of all sets");
             }
         }
         compared += 1;

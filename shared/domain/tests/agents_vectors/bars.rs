@@ -1,7 +1,7 @@
 //! Oscillators, volatilities and the market maker's quotes, against figures computed by other code.
 
 use super::reference::{list, number, numbers, vectors};
-use super::{Table, close};
+use super::{INDICATOR, Table, close, within};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tragen_domain::agents::bar::{Bar, Ohlc};
@@ -44,7 +44,9 @@ fn check(name: &str, bars: &[Ohlc], expected: &Value) {
         for (indicator, got) in row {
             match (got, expected[*indicator].get(index.to_string())) {
                 (_, None) => continue,
-                (Some(got), Some(value)) => close(*got, number(value), &format!("{name} {indicator}[{index}]")),
+                (Some(got), Some(value)) => {
+                    within(INDICATOR, *got, number(value), &format!("{name} {indicator}[{index}]"));
+                }
                 (None, Some(value)) => assert!(value.is_null(), "{name} {indicator}[{index}] is missing"),
             }
             compared += 1;
@@ -61,7 +63,7 @@ fn check(name: &str, bars: &[Ohlc], expected: &Value) {
     ];
     for (volatility, got) in volatilities {
         let got = annualized(got.expect("defined"), number(&expected["ann_factor"]));
-        close(got, number(&expected[volatility]), &format!("{name} {volatility}"));
+        within(INDICATOR, got, number(&expected[volatility]), &format!("{name} {volatility}"));
         compared += 1;
     }
     println!("{name}: {compared} values compared");
@@ -112,8 +114,7 @@ fn flat_series_are_those_of_the_reference() {
 fn quotes_are_those_of_the_reference() {
     let Some(reference) = vectors("market_making") else { return };
     let same = |got: f64, case: &Value, name: &str| {
-        let expected = number(&case[name]);
-        assert!((got - expected).abs() <= 1e-12 * expected.abs().max(1.0), "{name} of {case}: {got}");
+        close(got, number(&case[name]), &format!("{name} of {case}"));
     };
     for case in list(&reference["classic"]) {
         let [s, q, gamma, sigma, horizon, kappa] =
