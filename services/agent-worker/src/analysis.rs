@@ -25,7 +25,7 @@ use futures::FutureExt as _;
 use live::LiveDesk;
 use models::Models;
 use opentelemetry::trace::SpanKind;
-use refused::Refused;
+pub(crate) use refused::Refused;
 use results::Results;
 use sources::Sources;
 use std::{
@@ -39,7 +39,10 @@ use tragen_bus::{
 use tragen_contracts::v1::{
     self, analyze_request::Kind, analyze_response::Result as Finding, worker_answer::Answer, worker_question::Question,
 };
-use tragen_domain::agents::news::ListedSources;
+use tragen_domain::agents::{
+    live_trading::{LiveDecision, WaysOut},
+    news::ListedSources,
+};
 use tragen_host::{Context, clock};
 
 /// Who asks.
@@ -119,6 +122,21 @@ impl Desk {
     /// That an instrument is not known, and the nearest ids; None if it is, or if nobody says.
     pub(crate) async fn why_unknown(&self, instrument_id: &str, traceparent: &str) -> Option<String> {
         self.sources.why_unknown(instrument_id, traceparent).await
+    }
+
+    /// What an account should do with what it holds of a match in play, as the guard says it does: home, draw, away.
+    ///
+    /// # Errors
+    /// When the match or the holding cannot be valued.
+    pub(crate) async fn exits(
+        &self,
+        snapshot: &v1::MatchSnapshot,
+        standing: &v1::Standing,
+        (ways, traceparent): (WaysOut, &str),
+    ) -> Result<[LiveDecision; 3], Refused> {
+        let (account_id, tier) = (standing.account_id.clone(), v1::Tier::Standard);
+        let caller = Caller { account_id, tier, traceparent: traceparent.to_owned() };
+        live::decide(self, &caller, snapshot, (standing, ways)).await
     }
 
     /// What was written about matches.

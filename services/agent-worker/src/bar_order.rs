@@ -1,5 +1,6 @@
 //! What an order of a configured agent is called and how it is explained: functions of agent, bar and signal, of agent,
-//! match and slot, or of agent, contract, slot and side, so every worker says the same, and a replay of bars says it again.
+//! match and slot, of agent, contract, slot and side, or of agent, contract and the time a match was told at, so every
+//! worker says the same, and a replay of bars says it again.
 
 use tragen_domain::{
     agents::{personality::AnalysisStyle, signal::Signal},
@@ -30,6 +31,12 @@ pub fn quote_request_id(agent: &str, (timeframe, slot): (Timeframe, Timestamp), 
         Side::Sell => "ask",
     };
     named(&format!("{agent}-{}-{contract}-{side}", timeframe.as_str()), slot)
+}
+
+/// The same of a sale of what is held of a contract in play, after the match was told at `told_at`.
+#[must_use]
+pub fn exit_request_id(agent: &str, contract: &str, told_at: Timestamp) -> Uuid {
+    named(&format!("{agent}-{contract}-exit"), told_at)
 }
 
 fn named(name: &str, start: Timestamp) -> Uuid {

@@ -28,6 +28,8 @@ pub struct Config {
     pub claim_age_ms_max: i64,
     /// Bars that are acted on at the same time.
     pub claims_at_once_max: usize,
+    /// How often a match in play is looked at by agents that leave what they hold, milliseconds.
+    pub exit_look_ms: u64,
     /// Orders for one signal that are on their way to the guard at the same time.
     pub agents_at_once_max: usize,
     /// Risk tolerance of mandates, 1 to 10; scales the stake.
@@ -52,6 +54,7 @@ impl Default for Config {
             bar_age_ms_max: 5_000,
             claim_age_ms_max: 15_000,
             claims_at_once_max: 512,
+            exit_look_ms: 1_000,
             agents_at_once_max: 256,
             mandate_risk_tolerance: 5,
             usage_interval_ms: 1_000,
@@ -90,6 +93,7 @@ impl Config {
             ("bar_age_ms_max", (100..=600_000).contains(&self.bar_age_ms_max), "100 to 600000"),
             ("claim_age_ms_max", (self.bar_age_ms_max..=900_000).contains(&self.claim_age_ms_max), AGE),
             ("claims_at_once_max", (1..=1_024).contains(&self.claims_at_once_max), "1 to 1024"),
+            ("exit_look_ms", (100..=60_000).contains(&self.exit_look_ms), "100 to 60000"),
             ("agents_at_once_max", (1..=4_096).contains(&self.agents_at_once_max), "1 to 4096"),
             ("mandate_risk_tolerance", (1..=10).contains(&self.mandate_risk_tolerance), "1 to 10"),
             (

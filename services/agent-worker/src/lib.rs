@@ -15,6 +15,7 @@ pub mod config;
 mod control;
 mod holdings;
 mod lanes;
+mod live_exits;
 mod mandate;
 mod market_making;
 mod market_view;

@@ -1,5 +1,6 @@
 //! Who acts when a match is told again, because its odds or its score have changed: one worker claims it (`claims.rs`),
-//! lets the bettors bet and the market makers quote, and acknowledges it when both are through.
+//! lets the bettors bet, the market makers quote and those leave who hold some of it, and acknowledges it when all are
+//! through.
 
 use crate::{
     analysis,
@@ -7,6 +8,7 @@ use crate::{
     claims::{Claims, End},
     config::Config,
     control::Permission,
+    live_exits::Exits,
     market_making::Quotes,
     match_bets::Bets,
     metrics,
@@ -49,7 +51,7 @@ impl Told {
     }
 }
 
-/// What both look at a match with.
+/// What all look at a match with.
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) context: Context,
@@ -98,15 +100,14 @@ pub(crate) fn start(
     let desk = Desk { context, bus, config, parts, analysis: Arc::clone(analysis) };
     let bets = Arc::new(Bets { desk: desk.clone(), sent: Sent::default() });
     let quotes = Arc::new(Quotes { desk: desk.clone(), sent: Sent::default() });
+    let exits = Arc::new(Exits { desk: desk.clone(), sent: Sent::default() });
     let act = move |told: v1::Match| -> BoxFuture<'static, End> {
-        let (bets, quotes) = (Arc::clone(&bets), Arc::clone(&quotes));
+        let (bets, quotes, exits) = (Arc::clone(&bets), Arc::clone(&quotes), Arc::clone(&exits));
         async move {
             let Some(told) = Told::parse(&told) else { return End::Done };
-            // Whoever is through does nothing new when the other one needs the match again.
-            match tokio::join!(bets.settle(&told), quotes.settle(&told)) {
-                (End::Done, End::Done) => End::Done,
-                (End::Open, _) | (_, End::Open) => End::Open,
-            }
+            // Whoever is through does nothing new when another one needs the match again.
+            let ends: [End; 3] = tokio::join!(bets.settle(&told), quotes.settle(&told), exits.settle(&told)).into();
+            if ends.contains(&End::Open) { End::Open } else { End::Done }
         }
         .boxed()
     };

@@ -145,8 +145,9 @@ mod tests {
         }
         assert_eq!(board.take(&quoted("OLD", 1, 100)), Some(Taken::TooOld));
         assert_eq!(board.take(&quoted("NEW", 1, 101)), Some(Taken::Kept));
-        let held = |id: &str| board.lock().contains_key(id);
-        assert_eq!((board.lock().len(), held("M0"), held("M1"), held("NEW")), (MATCHES_MAX, false, true, true));
+        let matches = board.lock();
+        let held = ["M0", "M1", "NEW"].map(|id| matches.contains_key(id));
+        assert_eq!((matches.len(), held), (MATCHES_MAX, [false, true, true]));
     }
 
     #[test]

@@ -128,6 +128,11 @@ impl Registry {
         self.roster.read().unwrap_or_else(PoisonError::into_inner).bettors_on(game)
     }
 
+    /// Who leaves what is held of a match in play, sorted by id.
+    pub(crate) fn exiters_on(&self, game: &MatchId) -> Vec<Arc<ConfiguredAgent>> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner).exiters_on(game)
+    }
+
     /// Who quotes contracts on matches, sorted by id.
     pub(crate) fn makers(&self) -> Vec<Arc<ConfiguredAgent>> {
         self.roster.read().unwrap_or_else(PoisonError::into_inner).makers().to_vec()

@@ -37,8 +37,8 @@ pub struct ConfiguredAgent {
     pub pool: PoolId,
     /// Its rules and how bold it is.
     pub personality: Personality,
-    /// What it may trade; of a bettor beginnings of match ids, none for every match; of a market maker contracts or
-    /// beginnings of their ids.
+    /// What it may trade; of one that bets on matches or leaves them beginnings of match ids, none for every match; of a
+    /// market maker contracts or beginnings of their ids.
     pub instruments: Box<[InstrumentId]>,
     /// Length of its bars.
     pub timeframe: Timeframe,
@@ -60,6 +60,8 @@ pub struct Roster {
     on_series: QuickMap<Series, Arc<Vec<Audience>>>,
     /// Those that bet on matches, sorted by id.
     bettors: Vec<Arc<ConfiguredAgent>>,
+    /// Those that leave what is held of matches in play, sorted by id.
+    exiters: Vec<Arc<ConfiguredAgent>>,
     /// Those that quote contracts on matches, sorted by id.
     makers: Vec<Arc<ConfiguredAgent>>,
     /// What makers were before they were changed or taken away, and until when something of that may be in the book;
@@ -90,9 +92,13 @@ impl Roster {
     /// Who bets on a match, sorted by id.
     #[must_use]
     pub fn bettors_on(&self, game: &MatchId) -> Vec<Arc<ConfiguredAgent>> {
-        let is_theirs =
-            |agent: &&Arc<ConfiguredAgent>| is_wanted(agent.instruments.iter().map(InstrumentId::as_str), game);
-        self.bettors.iter().filter(is_theirs).cloned().collect()
+        of_match(&self.bettors, game)
+    }
+
+    /// Who leaves what is held of a match in play, sorted by id.
+    #[must_use]
+    pub fn exiters_on(&self, game: &MatchId) -> Vec<Arc<ConfiguredAgent>> {
+        of_match(&self.exiters, game)
     }
 
     /// Who quotes contracts on matches, sorted by id.
@@ -116,6 +122,7 @@ impl Roster {
         let on_matches = match agent.personality.style() {
             AnalysisStyle::Value => Some(&mut self.bettors),
             AnalysisStyle::MarketMaker => Some(&mut self.makers),
+            AnalysisStyle::LiveExit => Some(&mut self.exiters),
             AnalysisStyle::Scalper | AnalysisStyle::Swing | AnalysisStyle::Conservative => None,
         };
         if let Some(those) = on_matches {
@@ -159,7 +166,7 @@ impl Roster {
         if agent.personality.style() == AnalysisStyle::MarketMaker {
             self.retire(&agent);
         }
-        for those in [&mut self.bettors, &mut self.makers] {
+        for those in [&mut self.bettors, &mut self.exiters, &mut self.makers] {
             if let Ok(at) = those.binary_search_by(|other| other.id.cmp(&agent.id)) {
                 those.remove(at);
             }
@@ -202,6 +209,12 @@ impl Roster {
         };
         Some(self.names.share(parsed))
     }
+}
+
+/// Those of the agents whose match it is.
+fn of_match(agents: &[Arc<ConfiguredAgent>], game: &MatchId) -> Vec<Arc<ConfiguredAgent>> {
+    let is_theirs = |agent: &&Arc<ConfiguredAgent>| is_wanted(agent.instruments.iter().map(InstrumentId::as_str), game);
+    agents.iter().filter(is_theirs).cloned().collect()
 }
 
 impl ConfiguredAgent {
@@ -295,6 +308,11 @@ mod tests {
         assert_eq!([told(&roster, "EPL-2026-ARS-MCI"), told(&roster, "EPL-2027-ARS-MCI")], ["a c", "a b"]);
         assert_eq!(self::told(&roster, "EPL-2026"), ["Scalper: d"]);
         assert!(roster.makers().is_empty());
+        roster.take("x", Some(&agent("x", v1::Strategy::LiveExit, &[]))).expect("usable");
+        let exiters = |roster: &Roster| roster.exiters_on(&MatchId::new("EPL-2026-ARS-MCI").expect("an id")).len();
+        assert_eq!((exiters(&roster), told(&roster, "EPL-2026-ARS-MCI")), (1, "a c".to_owned()));
+        roster.take("x", None).expect("gone");
+        assert_eq!(exiters(&roster), 0);
         roster.take("m", Some(&agent("m", v1::Strategy::MarketMaker, &["EPL-2026"]))).expect("usable");
         let makers: Vec<_> = roster.makers().iter().map(|agent| agent.id.to_string()).collect();
         assert_eq!((makers, self::told(&roster, "EPL-2026")), (vec!["m".to_owned()], vec!["Scalper: d".to_owned()]));

@@ -13,6 +13,8 @@ mod bars;
 mod bets;
 #[path = "agent_worker/chat_server.rs"]
 mod chat_server;
+#[path = "agent_worker/exits.rs"]
+mod exits;
 #[path = "agent_worker/guard.rs"]
 mod guard;
 #[path = "agent_worker/handover.rs"]
@@ -27,7 +29,7 @@ mod steam;
 use futures::{StreamExt as _, future::BoxFuture};
 use prost::Message as _;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
@@ -65,6 +67,11 @@ struct World {
     snapshots_asked: Arc<AtomicUsize>,
     /// Market time of snapshots, microseconds; 0 where nobody says.
     market_time: Arc<AtomicI64>,
+    /// Snapshots other than the usual ones, by match; quotes without a time are new whenever they are asked for.
+    shown: Arc<Mutex<BTreeMap<String, v1::MatchSnapshot>>>,
+    is_market_silent: Arc<AtomicBool>,
+    /// What the ledger has booked beside the usual.
+    booked: Arc<Mutex<Vec<v1::Position>>>,
 }
 
 struct Rig {
@@ -99,6 +106,9 @@ async fn rig_with(workers: usize, config: Config) -> Rig {
         asked_for: Arc::default(),
         snapshots_asked: Arc::default(),
         market_time: Arc::default(),
+        shown: Arc::default(),
+        is_market_silent: Arc::default(),
+        booked: Arc::default(),
     };
     world.speak_for_the_others().await;
     for _ in 0..workers {
@@ -160,9 +170,24 @@ impl World {
                 world.snapshots_asked.fetch_add(1, Ordering::SeqCst);
             }
             let event_time_micros = world.market_time.load(Ordering::SeqCst);
-            Box::pin(async move { market_answer(&question, (news, event_time_micros)) })
+            let shown = world.shown(&question);
+            Box::pin(async move { shown.unwrap_or_else(|| market_answer(&question, (news, event_time_micros))) })
         };
         self.bus.answer(&self.context, Ask::Market, market).await.expect("listening");
+    }
+
+    /// What is shown other than usual.
+    fn shown(&self, question: &v1::MarketQuestion) -> Option<v1::MarketAnswer> {
+        use v1::{market_answer::Answer, market_question::Question};
+        if self.is_market_silent.load(Ordering::SeqCst) {
+            return Some(v1::MarketAnswer { answer: None });
+        }
+        let Some(Question::MatchSnapshot(wanted)) = &question.question else { return None };
+        let mut snapshot = self.shown.lock().expect("not poisoned").get(&wanted.match_id).cloned()?;
+        for quote in snapshot.quotes.iter_mut().filter(|quote| quote.published_at_micros == 0) {
+            quote.published_at_micros = clock::now_micros();
+        }
+        Some(v1::MarketAnswer { answer: Some(Answer::MatchSnapshot(snapshot)) })
     }
 
     fn state(&self) -> v1::ControlState {
@@ -197,7 +222,9 @@ impl World {
             Some(Question::ListPositions(_)) => {
                 let quantity_micros = self.held_micros.load(Ordering::SeqCst);
                 let held = v1::Position { instrument_id: "GBPUSD".into(), quantity_micros, ..v1::Position::default() };
-                Answer::Positions(v1::ListPositionsResponse { positions: vec![held], ..Default::default() })
+                let mut positions = self.booked.lock().expect("not poisoned").clone();
+                positions.push(held);
+                Answer::Positions(v1::ListPositionsResponse { positions, ..Default::default() })
             }
             other => panic!("not asked by the worker: {other:?}"),
         };

@@ -15,7 +15,7 @@
 //! | [`epl_trading`] | eplTradingAgent: which outcome is bought at the ask, which is bid for? |
 //! | [`inplay`], [`inplay_fit`] | how likely is each outcome while the match is played? how is that learned? |
 //! | [`implied_goals`] | how many goals did the odds expect? |
-//! | [`live_trading`], [`reducing`] | liveTradingAgent: keep, leave or hedge in play; how is a position reduced on command? |
+//! | [`live_trading`], [`exiting`], [`reducing`] | liveTradingAgent: keep, leave or hedge in play; what does it sell by itself? how is a position reduced on command? |
 //! | [`scanner`] | scannerAgent: which contracts together cost less than they pay for certain? |
 //! | [`market_maker`], [`quoting`] | tradingAgent: at which two prices is a contract quoted? which of its quotes does an agent take out? |
 //! | [`epl_portfolio`] | eplPortfolioAgent: what does a book of matches risk, and what should be reduced? |
@@ -50,6 +50,7 @@ pub mod epl_research;
 pub mod epl_trading;
 pub mod evaluation;
 pub mod exclusive_kelly;
+pub mod exiting;
 pub mod fair_line;
 pub mod fair_market;
 pub mod football;

@@ -22,7 +22,7 @@ use tragen_domain::{
         kelly::{fee_per_share, price_edge},
         live_trading::{
             Held, KeepReason, LeaveReason, LiveDecision, LiveEvent, LiveRefusal, LiveReport, LiveRules, LiveView,
-            live_trading,
+            WaysOut, live_trading,
         },
         scout::MatchPhase,
     },
@@ -130,15 +130,16 @@ fn before_kickoff(snapshot: &v1::MatchSnapshot, held: &[Option<Held>; 3], now: T
     }
 }
 
-async fn in_play(
+/// What the agent sees of a match in play and says of what is held, and where the goals come from that it expects.
+async fn report(
     desk: &Desk,
     snapshot: &v1::MatchSnapshot,
-    held: &[Option<Held>; 3],
+    (held, ways): (&[Option<Held>; 3], WaysOut),
     now: Timestamp,
-) -> Result<v1::MarketView, Refused> {
+) -> Result<(LiveView, LiveReport, v1::AnalysisSource), Refused> {
     let (rates, source) = goal_rates(desk, snapshot).await?;
     let state = match_state(snapshot).ok_or_else(|| unpriceable(&"the score is not known"))?;
-    let rules = LiveRules { fee_rate: fee_rate(snapshot), ..LiveRules::default() };
+    let rules = LiveRules { fee_rate: fee_rate(snapshot), ways, ..LiveRules::default() };
     let view = LiveView {
         phase: MatchPhase::InPlay,
         rates,
@@ -152,6 +153,40 @@ async fn in_play(
         LiveRefusal::NotStarted | LiveRefusal::Finished => Refused::Finished,
         LiveRefusal::Unpriceable(_) | LiveRefusal::InvalidNumber { .. } => unpriceable(&refusal),
     })?;
+    Ok((view, report, source))
+}
+
+/// What to do with contracts that are held of a match in play; the prices that were paid for them the ledger knows.
+pub(super) async fn decide(
+    desk: &Desk,
+    caller: &Caller,
+    snapshot: &v1::MatchSnapshot,
+    (standing, ways): (&v1::Standing, WaysOut),
+) -> Result<[LiveDecision; 3], Refused> {
+    let booked = desk.sources.positions(caller).await?;
+    let of_match = |own: &&v1::StandingPosition| {
+        own.quantity_micros > 0 && snapshot.instruments.iter().any(|known| known.instrument_id == own.instrument_id)
+    };
+    let mut positions = Vec::with_capacity(3);
+    for own in standing.positions.iter().filter(of_match) {
+        let booked = booked.iter().find(|booked| booked.instrument_id == own.instrument_id);
+        let booked = booked.filter(|booked| booked.average_price_micros > 0);
+        let booked = booked.ok_or_else(|| unpriceable(&"what was paid for a contract is not booked yet"))?;
+        // How much is held the guard knows first.
+        positions.push(v1::Position { quantity_micros: own.quantity_micros, ..booked.clone() });
+    }
+    let held = held(&positions, snapshot);
+    let now = Timestamp::from_micros(clock::now_micros());
+    Ok(report(desk, snapshot, (&held, ways), now).await?.1.decisions)
+}
+
+async fn in_play(
+    desk: &Desk,
+    snapshot: &v1::MatchSnapshot,
+    held: &[Option<Held>; 3],
+    now: Timestamp,
+) -> Result<v1::MarketView, Refused> {
+    let (view, report, source) = report(desk, snapshot, (held, WaysOut::SellOrHedge), now).await?;
     let quoted = view.books.iter().flatten().count();
     let chances = Chances {
         chances: report.chances,

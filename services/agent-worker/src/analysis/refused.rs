@@ -13,7 +13,7 @@ const UNAVAILABLE: i32 = 14;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// Nothing was asked.
     #[error("nothing was asked")]
     NothingAsked,

@@ -12,6 +12,7 @@ pub const fn style_of(strategy: v1::Strategy) -> Option<AnalysisStyle> {
         v1::Strategy::Value => Some(AnalysisStyle::Value),
         v1::Strategy::Conservative => Some(AnalysisStyle::Conservative),
         v1::Strategy::MarketMaker => Some(AnalysisStyle::MarketMaker),
+        v1::Strategy::LiveExit => Some(AnalysisStyle::LiveExit),
         v1::Strategy::Unspecified => None,
     }
 }
@@ -25,6 +26,7 @@ pub const fn strategy_of(style: AnalysisStyle) -> v1::Strategy {
         AnalysisStyle::Value => v1::Strategy::Value,
         AnalysisStyle::Conservative => v1::Strategy::Conservative,
         AnalysisStyle::MarketMaker => v1::Strategy::MarketMaker,
+        AnalysisStyle::LiveExit => v1::Strategy::LiveExit,
     }
 }
 

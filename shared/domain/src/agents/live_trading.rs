@@ -52,6 +52,15 @@ pub struct LiveView {
     pub held: [Option<Held>; 3],
 }
 
+/// How a holding may be left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WaysOut {
+    /// By selling it only.
+    SellOnly,
+    /// Also by buying the other outcomes, where that keeps more.
+    SellOrHedge,
+}
+
 /// The numbers of the rule.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LiveRules {
@@ -65,12 +74,21 @@ pub struct LiveRules {
     pub age_ms_max: i64,
     /// Nothing is done for so long after an event, milliseconds.
     pub freeze_ms: i64,
+    /// How a holding may be left.
+    pub ways: WaysOut,
 }
 
 impl Default for LiveRules {
-    /// 2 cents of edge, a stop 15 cents below cost, Polymarket's sports fee, 5 s, 15 s.
+    /// 2 cents of edge, a stop 15 cents below cost, Polymarket's sports fee, 5 s, 15 s, every way.
     fn default() -> Self {
-        Self { edge_exit: 0.02, stop: 0.15, fee_rate: 0.03, age_ms_max: 5_000, freeze_ms: 15_000 }
+        Self {
+            edge_exit: 0.02,
+            stop: 0.15,
+            fee_rate: 0.03,
+            age_ms_max: 5_000,
+            freeze_ms: 15_000,
+            ways: WaysOut::SellOrHedge,
+        }
     }
 }
 
@@ -248,10 +266,13 @@ impl Desk<'_> {
         }
     }
 
-    /// An event in the future (two clocks) counts as one of now.
+    /// An event in the future (two clocks) counts as one of now. A feed that is silent stops the clock of the match, and no
+    /// freeze: what is over by the age of the score is over.
     fn frozen(&self) -> Option<KeepReason> {
         let (event, since_ms) = self.view.last_event?;
-        let left_ms = self.rules.freeze_ms.saturating_sub(since_ms.max(0));
+        let score_age_ms = self.view.score_age_ms;
+        let silent_ms = if score_age_ms > self.rules.age_ms_max { score_age_ms } else { 0 };
+        let left_ms = self.rules.freeze_ms.saturating_sub(since_ms.max(0).saturating_add(silent_ms));
         (left_ms > 0).then_some(KeepReason::Frozen { event, left_ms })
     }
 
@@ -276,7 +297,10 @@ impl Desk<'_> {
     fn leave(&self, outcome: Outcome, held: Held, reason: LeaveReason) -> LiveDecision {
         let rate = self.rules.fee_rate;
         let bid = self.book(outcome).and_then(|book| book.bid);
-        let others = self.others(outcome);
+        let others = match self.rules.ways {
+            WaysOut::SellOnly => None,
+            WaysOut::SellOrHedge => self.others(outcome),
+        };
         let locked = others.map(|legs| 1.0 - legs.iter().map(|(_, ask)| ask.cost(rate)).sum::<f64>());
         match (bid, others, locked) {
             (bid, Some(legs), Some(locked)) if bid.is_none_or(|bid| locked > bid.proceeds(rate)) && locked > 0.0 => {
@@ -287,7 +311,8 @@ impl Desk<'_> {
             (Some(bid), _, _) => {
                 LiveDecision::Exit { reason, contracts: held.contracts.min(bid.size), limit: Some(bid.price) }
             }
-            (None, _, _) if matches!(reason, LeaveReason::UnusableBook(_) | LeaveReason::NoBook) => {
+            // With a stale score every book may be stale as well.
+            (None, _, _) if self.book(outcome).is_none() => {
                 LiveDecision::Exit { reason, contracts: held.contracts, limit: None }
             }
             (None, _, _) => LiveDecision::Keep(KeepReason::NoWayOut(reason)),

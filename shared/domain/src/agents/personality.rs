@@ -22,11 +22,14 @@ pub enum AnalysisStyle {
     Conservative,
     /// Prediction markets, quoting both sides around the fair probability.
     MarketMaker,
+    /// Prediction markets in play, leaving what is held.
+    LiveExit,
 }
 
 impl AnalysisStyle {
     /// Every rule set.
-    pub const ALL: [Self; 5] = [Self::Scalper, Self::Swing, Self::Value, Self::Conservative, Self::MarketMaker];
+    pub const ALL: [Self; 6] =
+        [Self::Scalper, Self::Swing, Self::Value, Self::Conservative, Self::MarketMaker, Self::LiveExit];
 
     /// Its name; also the pool of agents that name none.
     #[must_use]
@@ -37,6 +40,7 @@ impl AnalysisStyle {
             Self::Value => "value",
             Self::Conservative => "conservative",
             Self::MarketMaker => "market_maker",
+            Self::LiveExit => "live_exit",
         }
     }
 }

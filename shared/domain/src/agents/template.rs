@@ -25,6 +25,8 @@ pub enum Template {
     BoldScalping,
     /// Outcomes of matches below their fair price.
     ValueBettor,
+    /// Leaves what an account holds of matches in play.
+    LiveExit,
 }
 
 /// What a template stands for.
@@ -42,8 +44,15 @@ pub struct TemplateValues {
 
 impl Template {
     /// Every template, in the order they are listed to people.
-    pub const ALL: [Self; 6] =
-        [Self::Scalping, Self::BoldScalping, Self::Swing, Self::Conservative, Self::MarketMaking, Self::ValueBettor];
+    pub const ALL: [Self; 7] = [
+        Self::Scalping,
+        Self::BoldScalping,
+        Self::Swing,
+        Self::Conservative,
+        Self::MarketMaking,
+        Self::ValueBettor,
+        Self::LiveExit,
+    ];
 
     /// Its name in files and commands.
     #[must_use]
@@ -55,6 +64,7 @@ impl Template {
             Self::MarketMaking => "market_making",
             Self::BoldScalping => "bold_scalping",
             Self::ValueBettor => "value_bettor",
+            Self::LiveExit => "live_exit",
         }
     }
 
@@ -74,6 +84,7 @@ impl Template {
             Self::MarketMaking => (AnalysisStyle::MarketMaker, Timeframe::Minute1, 4, 2_000),
             Self::BoldScalping => (AnalysisStyle::Scalper, Timeframe::Minute1, 9, 500),
             Self::ValueBettor => (AnalysisStyle::Value, Timeframe::Day1, 5, 20),
+            Self::LiveExit => (AnalysisStyle::LiveExit, Timeframe::Minute1, 5, 500),
         };
         TemplateValues { style, timeframe, risk_tolerance, max_trades_per_day }
     }

@@ -30,7 +30,7 @@ impl TradingRules {
             AnalysisStyle::Scalper => Some(Self::Scalper(Scalper::default())),
             AnalysisStyle::Swing => Some(Self::Swing(Swing::default())),
             AnalysisStyle::Conservative => Some(Self::Conservative(Conservative::default())),
-            AnalysisStyle::Value | AnalysisStyle::MarketMaker => None,
+            AnalysisStyle::Value | AnalysisStyle::MarketMaker | AnalysisStyle::LiveExit => None,
         }
     }
 
@@ -74,6 +74,7 @@ mod tests {
         check(AnalysisStyle::Conservative, true);
         check(AnalysisStyle::Value, false);
         check(AnalysisStyle::MarketMaker, false);
+        check(AnalysisStyle::LiveExit, false);
     }
 
     #[test]

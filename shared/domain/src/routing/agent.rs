@@ -15,8 +15,8 @@ pub struct AgentFields<'a> {
     pub agent_id: &'a str,
     /// Its strategy, if a known one is set.
     pub strategy: Option<AnalysisStyle>,
-    /// What it may trade; of a value agent beginnings of match ids, none for every match; of a market maker contracts on
-    /// matches, or beginnings of their ids.
+    /// What it may trade; of a value or live exit agent beginnings of match ids, none for every match; of a market maker
+    /// contracts on matches, or beginnings of their ids.
     pub instrument_ids: &'a [String],
     /// Length of its bars.
     pub timeframe: &'a str,
@@ -52,7 +52,8 @@ pub fn check_agent(agent: &AgentFields<'_>) -> Result<(), Vec<Violation>> {
     if agent.strategy.is_none() {
         refuse("agent.strategy", Reason::StrategyMissing, "a known strategy is needed");
     }
-    if agent.instrument_ids.is_empty() && agent.strategy != Some(AnalysisStyle::Value) {
+    let is_on_every_match = matches!(agent.strategy, Some(AnalysisStyle::Value | AnalysisStyle::LiveExit));
+    if agent.instrument_ids.is_empty() && !is_on_every_match {
         refuse("agent.instrument_ids", Reason::InstrumentMissing, "at least one instrument is needed");
     } else if agent.instrument_ids.len() > INSTRUMENTS_MAX {
         refuse("agent.instrument_ids", Reason::InstrumentsTooMany, "at most 100 instruments are allowed");
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn every_strategy_is_run_and_only_a_bettor_names_no_instrument() {
+    fn every_strategy_is_run_and_only_those_on_matches_name_no_instrument() {
         let instruments = vec!["EPL-2026-ARS-MCI-HOME".to_owned()];
         let check = |strategy, instruments: &[String], expected: &[Reason]| {
             let agent = AgentFields { strategy: Some(strategy), ..good(instruments) };
@@ -145,7 +146,7 @@ mod tests {
         };
         for style in AnalysisStyle::ALL {
             check(style, &instruments, &[]);
-            let is_named = style != AnalysisStyle::Value;
+            let is_named = ![AnalysisStyle::Value, AnalysisStyle::LiveExit].contains(&style);
             check(style, &[], if is_named { &[Reason::InstrumentMissing] } else { &[] });
         }
     }

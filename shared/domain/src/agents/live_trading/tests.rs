@@ -142,3 +142,36 @@ fn match_that_is_not_in_play_is_refused() {
     let refusal = live_trading(&InPlayModel::default(), &view(), &rules);
     assert!(matches!(refusal, Err(LiveRefusal::InvalidNumber { name: "stop", .. })));
 }
+
+#[test]
+fn whoever_may_only_sell_never_hedges() {
+    let behind = MatchState { minutes_played: 75, away_goals: 1, ..MatchState::KICK_OFF };
+    let no_bid = TopOfBook { bid: None, ..book(0.03, 0.05).expect("a book") };
+    let asked = |ways, home_book| {
+        let view = LiveView { state: behind, books: [home_book, book(0.18, 0.20), book(0.70, 0.73)], ..view() };
+        let rules = LiveRules { ways, ..LiveRules::default() };
+        live_trading(&InPlayModel::default(), &view, &rules).expect("in play").decisions[0]
+    };
+    assert!(matches!(asked(WaysOut::SellOrHedge, book(0.03, 0.05)), LiveDecision::Hedge { .. }));
+    let sold = asked(WaysOut::SellOnly, book(0.03, 0.05));
+    assert!(matches!(sold, LiveDecision::Exit { limit: Some(0.03), .. }), "{sold:?}");
+    let stuck = asked(WaysOut::SellOnly, Some(no_bid));
+    assert!(matches!(stuck, LiveDecision::Keep(KeepReason::NoWayOut(LeaveReason::Stop { .. }))), "{stuck:?}");
+}
+
+#[test]
+fn a_feed_that_has_died_is_left_at_market_and_ends_no_freeze_late() {
+    let old = |age_ms| book(0.77, 0.79).map(|book| TopOfBook { age_ms, ..book });
+    let dead = |age_ms, since_ms| {
+        let last_event = Some((LiveEvent::Goal, since_ms));
+        home(&LiveView { score_age_ms: age_ms, books: [old(age_ms), None, None], last_event, ..view() })
+    };
+    let exit =
+        |age_ms| LiveDecision::Exit { reason: LeaveReason::StaleScore { age_ms }, contracts: 100.0, limit: None };
+    assert_eq!(dead(5_001, 15_000), exit(5_001));
+    // The goal was the last thing that the feed told: 2 s before it fell silent, by the clock of the match.
+    assert!(matches!(dead(12_999, 2_000), LiveDecision::Keep(KeepReason::Frozen { left_ms: 1, .. })));
+    assert_eq!(dead(13_000, 2_000), exit(13_000));
+    // As long as it speaks its clock alone counts.
+    assert!(matches!(dead(5_000, 14_999), LiveDecision::Keep(KeepReason::Frozen { left_ms: 1, .. })));
+}
