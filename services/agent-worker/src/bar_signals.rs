@@ -168,6 +168,7 @@ impl Desk {
             pool: agent.pool.to_string(),
             timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
+            ..Origin::default()
         };
         let decision: Decision =
             self.parts.proposer.order(&terms, origin, rationale(agent.personality.style(), signal));

@@ -38,7 +38,7 @@ use tragen_domain::{
         scout::MatchPhase,
     },
     id::{AccountId, AgentId},
-    market::{Match, MatchStatus},
+    market::Match,
     money::Price,
     order::{OrderPrice, OrderTerms, Side, TimeInForce},
     time::Timestamp,
@@ -293,6 +293,7 @@ impl Quotes {
             pool: agent.pool.to_string(),
             timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
+            ..Origin::default()
         };
         let mut span = self.desk.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, "");
         span.set("agent.kind", TRADING_AGENT);
@@ -327,11 +328,7 @@ fn own_quote(order: &v1::StandingOrder, keys: &[v1::TradeKey; 2]) -> Option<OwnQ
 
 /// The later one of what was told and what is known now.
 fn phase(look: &Look<'_>) -> MatchPhase {
-    match look.game.status {
-        MatchStatus::Scheduled => match_view::phase(look.snapshot),
-        MatchStatus::InPlay => MatchPhase::InPlay,
-        MatchStatus::Finished => MatchPhase::Finished,
-    }
+    MatchPhase::of(look.game.status, look.game.kickoff, look.at).max(match_view::phase(look.snapshot))
 }
 
 /// In market time; None where nobody has said when it is.

@@ -2,6 +2,10 @@
 //! (`matches.rs`), looks once for each risk tolerance that somebody bets with, and orders for everybody who shares the
 //! look. Who bets is a rule (`bettor.rs` of the domain): at most once in a slot of the agent's timeframe, once for an
 //! account, and not while the account holds, has ordered or may soon hold some of the match.
+//!
+//! What another worker has proposed a moment ago, in the slot before this one or because of other odds, nobody here can
+//! know. So a bet is proposed as the account's first order on its match, and the guard, which decides one after the
+//! other, denies whatever comes second.
 
 use crate::{
     analysis::{NoSnapshot, match_view::contract_id},
@@ -31,9 +35,9 @@ use tragen_domain::{
     agents::{
         bettor::{Bettor, Involvement, Purse, bets, slot},
         mandate::{MandateAgent, MandateInputs, Wish},
+        scout::MatchPhase,
         sizing::MandateSize,
     },
-    market::MatchStatus,
     money::Quantity,
     time::Timestamp,
 };
@@ -60,7 +64,7 @@ impl Bets {
     /// Works on a claimed match.
     pub(crate) async fn settle(&self, told: &Told) -> End {
         // Once the ball rolls nobody bets by odds made before.
-        if told.game.status != MatchStatus::Scheduled || told.is_too_late(&self.desk.config) {
+        if told.phase() != MatchPhase::PreMatch || told.is_too_late(&self.desk.config) {
             return End::Done;
         }
         let is_working = |agent: &Arc<ConfiguredAgent>| {
@@ -175,6 +179,8 @@ impl Bets {
             pool: agent.pool.to_string(),
             timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
+            confidence_ppm: None,
+            is_first_on_match: true,
         };
         let steam = self.desk.analysis.odds().note(snapshot, wish.opportunity.outcome);
         let decision = self.desk.parts.proposer.order(&terms, origin, rationale(wish, *size) + &steam);

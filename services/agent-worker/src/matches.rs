@@ -21,6 +21,7 @@ use tracing::debug;
 use tragen_bus::{Bus, Consumer};
 use tragen_contracts::v1;
 use tragen_domain::{
+    agents::scout::MatchPhase,
     market::{Match, check_published},
     time::Timestamp,
 };
@@ -43,6 +44,11 @@ impl Told {
         };
         let at = Timestamp::from_micros(told.event_time_micros);
         (told.event_time_micros != 0).then_some(Self { game, at })
+    }
+
+    /// Where the match was when it was told.
+    pub(crate) fn phase(&self) -> MatchPhase {
+        MatchPhase::of(self.game.status, self.game.kickoff, self.at)
     }
 
     /// Whether nobody may act on it any more.

@@ -25,7 +25,7 @@ pub(crate) enum Decision {
     Cancel(v1::CancelRequested),
 }
 
-/// Who proposes, and for whom.
+/// Who proposes, for whom, and what only the proposer knows of it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origin {
     /// The shared agent.
@@ -38,6 +38,10 @@ pub(crate) struct Origin {
     pub(crate) timeframe: &'static str,
     /// Most accepted orders a UTC day; 0 for no limit.
     pub(crate) max_trades_per_day: i32,
+    /// How sure it is, parts per million, where it says so.
+    pub(crate) confidence_ppm: Option<u32>,
+    /// Whether the guard may approve it only as the account's first order on its match.
+    pub(crate) is_first_on_match: bool,
 }
 
 /// Why a proposal is not stored.
@@ -98,8 +102,9 @@ impl Proposer {
             valid_until_micros: self.valid_until_micros(),
             max_trades_per_day: origin.max_trades_per_day,
             timeframe: origin.timeframe.to_owned(),
-            confidence_ppm: None,
+            confidence_ppm: origin.confidence_ppm,
             reduction_id: String::new(),
+            is_first_on_match: origin.is_first_on_match,
         }))
     }
 

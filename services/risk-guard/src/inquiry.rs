@@ -205,6 +205,7 @@ fn proposed(asked: &v1::WhatIfQuestion, now: Timestamp) -> Result<Proposed, Inva
         purpose: Purpose::Trade,
         valid_until: now,
         trades_per_day_max: None,
+        is_first_on_match: false,
     })
 }
 

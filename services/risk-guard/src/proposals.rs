@@ -432,6 +432,7 @@ pub(crate) fn proposed(key: &Key, order: &v1::OrderProposed) -> Result<Proposed,
         },
         valid_until: Timestamp::from_micros(order.valid_until_micros),
         trades_per_day_max: u32::try_from(order.max_trades_per_day).ok().filter(|max| *max > 0),
+        is_first_on_match: order.is_first_on_match,
     })
 }
 

@@ -420,6 +420,7 @@ fn proposed(trade: &TradeId, purpose: Purpose, target: &Target, slice: Slice) ->
         purpose,
         valid_until: now().plus_millis(DECIDED_WITHIN_MS),
         trades_per_day_max: None,
+        is_first_on_match: false,
     }
 }
 

@@ -216,6 +216,7 @@ fn proposal(number: usize, users: usize, sequence: &mut Sequence) -> Proposed {
         confidence_ppm: Some(700_000),
         valid_until: NOW,
         trades_per_day_max: Some(1_000_000),
+        is_first_on_match: false,
     }
 }
 

@@ -113,6 +113,7 @@ fn proposed(case: &Value, instrument: &str, quantity: Quantity) -> Proposed {
         tier: Tier::Free,
         confidence_ppm: None,
         trades_per_day_max: None,
+        is_first_on_match: false,
     }
 }
 

@@ -224,6 +224,7 @@ impl World {
             confidence_ppm: None,
             valid_until: self.now,
             trades_per_day_max: None,
+            is_first_on_match: false,
         };
         let (decided, inspected) = (decide(&self.gate, &proposed, self.now), inspect(&self.gate, &proposed, self.now));
         assert_eq!(decided.as_ref().err(), inspected.denied().as_ref(), "an inspection says what a decision does");

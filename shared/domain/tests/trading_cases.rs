@@ -160,6 +160,7 @@ impl Gate {
             purpose: Purpose::Trade,
             valid_until: NOW,
             trades_per_day_max: None,
+            is_first_on_match: false,
         }
     }
 

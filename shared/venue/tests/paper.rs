@@ -140,6 +140,7 @@ fn approved_if(
         tier: Tier::Standard,
         confidence_ppm: None,
         trades_per_day_max: None,
+        is_first_on_match: false,
     };
     decide(&gate, &proposed, NOW).expect("approved")
 }

@@ -10,6 +10,7 @@ use tragen_domain::{
         scout::{self, MatchPhase, MatchView},
         top_of_book::{Offer, TopOfBook},
     },
+    market::MatchStatus,
     time::Timestamp,
 };
 
@@ -22,15 +23,16 @@ pub(crate) const fn word(outcome: Outcome) -> &'static str {
     }
 }
 
-/// Where the match is; one that says nothing is over. Past its kick-off the ball may roll, whatever is said of it.
+/// Where the match is; one that says nothing is over.
 pub(crate) fn phase(snapshot: &v1::MatchSnapshot) -> MatchPhase {
-    let kicked_off = |game: &v1::Match| (1..=snapshot.event_time_micros).contains(&game.kickoff_micros);
-    match snapshot.r#match.as_ref().map(v1::Match::status) {
-        Some(v1::MatchStatus::Scheduled) if snapshot.r#match.as_ref().is_some_and(kicked_off) => MatchPhase::InPlay,
-        Some(v1::MatchStatus::Scheduled) => MatchPhase::PreMatch,
-        Some(v1::MatchStatus::InPlay) => MatchPhase::InPlay,
-        Some(v1::MatchStatus::Finished | v1::MatchStatus::Unspecified) | None => MatchPhase::Finished,
-    }
+    let game = snapshot.r#match.as_ref();
+    let status = match game.map(v1::Match::status) {
+        Some(v1::MatchStatus::Scheduled) => MatchStatus::Scheduled,
+        Some(v1::MatchStatus::InPlay) => MatchStatus::InPlay,
+        Some(v1::MatchStatus::Finished | v1::MatchStatus::Unspecified) | None => MatchStatus::Finished,
+    };
+    let kickoff = Timestamp::from_micros(game.map_or(0, |game| game.kickoff_micros));
+    MatchPhase::of(status, kickoff, Timestamp::from_micros(snapshot.event_time_micros))
 }
 
 /// The bookmakers' odds.

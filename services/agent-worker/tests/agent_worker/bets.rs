@@ -45,7 +45,7 @@ impl World {
             match_id: match_id.into(),
             home: "Arsenal".into(),
             away: "Man City".into(),
-            kickoff_micros: NOON + 2 * DAY,
+            kickoff_micros: NOON + 4 * DAY,
             status: status.into(),
             published_at_micros: clock::now_micros(),
             event_time_micros,
@@ -117,6 +117,7 @@ async fn bettors_bet_on_new_odds_once_however_many_workers_hear_of_them() {
         assert_eq!((terms.instrument_id.as_str(), terms.side()), (format!("{MATCH}-HOME").as_str(), v1::Side::Buy));
         assert_eq!((terms.limit_price_micros, terms.time_in_force()), (450_000, v1::TimeInForce::Ioc));
         assert_eq!((order.max_trades_per_day, terms.is_reduce_only), (20, false));
+        assert!(order.is_first_on_match, "the guard denies whatever comes second");
         // At most 5 % of 10,000 at 0.45 and its fee.
         assert!(terms.quantity_micros % 1_000_000 == 0 && terms.quantity_micros <= 1_093_000_000, "{terms:?}");
         assert!(terms.quantity_micros >= 100_000_000, "{terms:?}");
@@ -168,6 +169,31 @@ async fn a_bet_that_nobody_has_decided_yet_counts_as_held() {
     rig.stop().await;
 }
 
+/// A worker cannot know what another one has proposed in the slot before, and the two slots make two trades of it: both say
+/// that only the first on the match may pass. That the guard approves one of two is in its own tests and in a drill.
+#[tokio::test(flavor = "multi_thread")]
+async fn bets_on_both_sides_of_a_slots_border_say_that_only_the_first_may_pass() {
+    let mut rig = rig(0).await;
+    let guard = Guard::start(&rig.world).await;
+    rig.world.put_bettor("a1", "one", &[], 5).await;
+    // What is on its way is forgotten at once, so it is all one which of them gets which odds.
+    with_workers_of(Config { proposal_valid_ms: 100, ..Config::default() }, 2, &rig).await;
+    let midnight = NOON + DAY / 2;
+    let mut both = Vec::new();
+    for at in [midnight - 1, midnight] {
+        rig.world.new_odds(at).await;
+        both.extend(orders(&mut rig, 1).await);
+        rig.next(Duration::from_millis(150)).await;
+    }
+    assert!(guard.open().is_empty(), "the guard has decided neither");
+    assert_eq!(trades_of(&both).len(), 2, "a trade for each slot: {both:?}");
+    for proposal in &both {
+        let order = order_of(proposal);
+        assert!(order.agent_id == "a1" && order.is_first_on_match, "{order:?}");
+    }
+    rig.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_bets_once_the_ball_rolls_and_one_account_bets_once() {
     let mut rig = rig(0).await;
@@ -176,6 +202,8 @@ async fn nobody_bets_once_the_ball_rolls_and_one_account_bets_once() {
     rig.world.put_bettor("a2", "fund", &[], 7).await;
     with_workers(1, &rig).await;
     rig.world.tell_match(MATCH, v1::MatchStatus::InPlay, NOON).await;
+    // Nobody says so, but it is past its kick-off.
+    rig.world.new_odds(NOON + 4 * DAY).await;
     // The odds were told before the kick-off, and are looked at after it.
     rig.world.tell_match(IN_PLAY, v1::MatchStatus::Scheduled, NOON).await;
     let early = rig.next(Duration::from_secs(1)).await;

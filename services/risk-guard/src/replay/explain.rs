@@ -314,6 +314,7 @@ fn approved_order(own: &v1::OrderApproved) -> v1::OrderProposed {
         timeframe: own.timeframe.clone(),
         confidence_ppm: own.confidence_ppm,
         reduction_id: own.reduction_id.clone(),
+        is_first_on_match: own.is_first_on_match,
     }
 }
 

@@ -76,6 +76,7 @@ impl Ticket {
             wallet_start_version: order.wallet_start.map_or(0, |(_, version)| version),
             purpose: purpose_of(&order.purpose).into(),
             reduction_id: order.purpose.reduction().map(ToString::to_string).unwrap_or_default(),
+            is_first_on_match: false,
         };
         let meta = v1::Meta {
             event_id: self.causation_id.clone(),
@@ -110,6 +111,7 @@ pub(crate) fn approved_record(order: &Order, proposed: &v1::OrderProposed, quote
         wallet_start_version: order.wallet_start.map_or(0, |(_, version)| version),
         purpose: purpose_of(&order.purpose).into(),
         reduction_id: order.purpose.reduction().map(ToString::to_string).unwrap_or_default(),
+        is_first_on_match: proposed.is_first_on_match,
     }
 }
 

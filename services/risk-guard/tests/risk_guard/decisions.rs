@@ -89,6 +89,44 @@ async fn a_proposal_delivered_five_times_is_one_order() {
     rig.stop().await;
 }
 
+/// Two workers bet for one account on one match, in two slots: two trades, of which neither could know of the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_bets_that_must_be_the_first_on_a_match_one_passes() {
+    let mut rig = Rig::start().await;
+    let guard = rig.guard().await;
+    let bet = |request: &str| {
+        let mut proposal = buy(request, 10, 550_000);
+        if let Some(v1::proposal::Kind::Order(order)) = &mut proposal.kind {
+            order.is_first_on_match = true;
+        }
+        proposal
+    };
+    let (one, other) = (bet("r-1"), bet("r-2"));
+    let trades = [trade_of(&one), trade_of(&other)];
+    // As two workers send them: each in a message of its own, at the same moment.
+    tokio::join!(rig.propose(vec![one]), rig.propose(vec![other]));
+    rig.outcomes.until(|outcomes| outcomes.finished() == 2).await;
+    let denied = |trade: &String| rig.outcomes.last(trade).and_then(|report| report.denial.clone());
+    let denials: Vec<_> = trades.iter().filter_map(denied).collect();
+    let codes: Vec<_> = denials.iter().map(|denial| (denial.code(), denial.limit, denial.observed)).collect();
+    assert_eq!(codes, [(v1::DenialCode::MatchTaken, 0, 1)]);
+    let filled: Vec<i64> = trades.iter().map(|trade| rig.outcomes.filled(trade)).collect();
+    assert_eq!(filled.iter().sum::<i64>(), 10, "{filled:?}");
+    // What is held counts as well, once the order is over.
+    eventually("the ledger books it", async || rig.ledger.contracts("alice", HOME) == 10).await;
+    let late = bet("r-3");
+    rig.propose(vec![late.clone()]).await;
+    let denial = rig.outcomes.of(&trade_of(&late)).await.denial.expect("a denial");
+    assert_eq!(denial.code(), v1::DenialCode::MatchTaken);
+    // Who does not say so buys more.
+    let more = buy("r-4", 10, 550_000);
+    rig.propose(vec![more.clone()]).await;
+    rig.outcomes.of(&trade_of(&more)).await;
+    assert_eq!(rig.outcomes.filled(&trade_of(&more)), 10);
+    guard.stop().await;
+    rig.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_paid_is_denied_however_many_ask_at_once() {
     let mut rig = Rig::start().await;

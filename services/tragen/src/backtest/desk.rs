@@ -218,6 +218,7 @@ impl Desk {
             purpose: Purpose::Trade,
             valid_until: now,
             trades_per_day_max: Some(seat.agent.personality.max_trades_per_day()),
+            is_first_on_match: false,
         }
     }
 

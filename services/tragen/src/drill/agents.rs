@@ -20,6 +20,7 @@ pub(super) fn drills() -> Vec<Drill> {
         expired(),
         trades_per_day(),
         confidence(),
+        first_on_match(),
         rate(),
         share(LimitName::AgentExposureMaxPpm, LimitOf::Agent, Code::AgentExposureLimit),
         share(LimitName::TimeframeExposureMaxPpm, LimitOf::Named("5m"), Code::TimeframeExposureLimit),
@@ -54,6 +55,24 @@ fn trades_per_day() -> Drill {
     let beyond = Denial { code: Code::AgentTradeLimit, limit: 2, observed: Observed::Is(3) };
     let steps = vec![Step::Fills(of(2)), Step::Fills(of(2)), Step::Denied(of(2), beyond), Step::Fills(of(3))];
     drill("agent_trade_limit", Setting::Limits, Owner::Own, steps, "the next UTC day, or the agent's own limit")
+}
+
+/// One bet on a match, whoever proposes a second one: what is held counts, and what is on order.
+fn first_on_match() -> Drill {
+    let first = |order: Order| order.signaled(Signal { is_first_on_match: true, ..Signal::PLAIN });
+    let taken = Denial { code: Code::MatchTaken, limit: 0, observed: Observed::Is(1) };
+    let steps = vec![
+        Step::Passes(first(buy(1, 300_000).resting())),
+        Step::Denied(first(buy(1, ASK)), taken),
+        Step::CancelLast,
+        Step::Fills(first(buy(1, ASK))),
+        Step::Denied(first(buy(1, ASK)), taken),
+        // Whoever does not ask for it buys more.
+        Step::Fills(own(buy(1, ASK))),
+        Step::Fills(own(sell(2, BID))),
+        Step::Fills(first(buy(1, ASK))),
+    ];
+    drill("match_taken", Setting::Limits, Owner::Own, steps, "nothing of the match is held or on order any more")
 }
 
 fn confidence() -> Drill {

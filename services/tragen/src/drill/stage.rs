@@ -208,6 +208,7 @@ impl Stage {
             timeframe: "5m".to_owned(),
             confidence_ppm: signal.confidence_ppm,
             reduction_id: String::new(),
+            is_first_on_match: signal.is_first_on_match,
         };
         let key = key_of(&trade_id, (request_id, account_id), now);
         let meta = v1::Meta { event_id: format!("{trade_id}-proposed"), ..v1::Meta::default() };

@@ -101,11 +101,14 @@ pub(crate) struct Signal {
     pub(crate) is_late: bool,
     /// Whether it is the drill's other agent, which trades the house's other account.
     pub(crate) is_partner: bool,
+    /// Whether the account may have nothing on the match yet.
+    pub(crate) is_first_on_match: bool,
 }
 
 impl Signal {
     /// In time, and nothing special.
-    pub(crate) const PLAIN: Self = Self { confidence_ppm: None, trades_per_day: 0, is_late: false, is_partner: false };
+    pub(crate) const PLAIN: Self =
+        Self { confidence_ppm: None, trades_per_day: 0, is_late: false, is_partner: false, is_first_on_match: false };
 }
 
 /// Buys whole `contracts` at once, at `price` in 1e-6 at worst.

@@ -7,6 +7,8 @@
 use super::devig::DevigMethod;
 use super::fair_line::{Book, DroppedBook, FairLineError, MethodLine, Outcome, fair_lines};
 use super::kelly::{KellyError, PricedEdge, price_edge};
+use crate::market::MatchStatus;
+use crate::time::Timestamp;
 
 /// Money at the ask that counts as fully liquid, in units of the contract's payout currency.
 pub const FULL_LIQUIDITY: f64 = 1_000.0;
@@ -16,8 +18,8 @@ pub const FLAG_DISTANCE: f64 = 0.02;
 /// (Premier League 2012 to 2026, best price against Pinnacle's opening line).
 pub const CONFIRMED_EDGE_SHARE: f64 = 0.75;
 
-/// Where a match is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Where a match is; the later of two is the greater one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MatchPhase {
     /// Before the kick-off.
     PreMatch,
@@ -25,6 +27,28 @@ pub enum MatchPhase {
     InPlay,
     /// Decided, abandoned or postponed.
     Finished,
+}
+
+impl MatchPhase {
+    /// Where a match is at the market time `at`: past its kick-off the ball may roll, whatever is said of it. A kick-off
+    /// at 0 is one that nobody has said.
+    ///
+    /// ```
+    /// use tragen_domain::{agents::scout::MatchPhase, market::MatchStatus, time::Timestamp};
+    /// let at = Timestamp::from_micros;
+    /// assert_eq!(MatchPhase::of(MatchStatus::Scheduled, at(1_000), at(999)), MatchPhase::PreMatch);
+    /// assert_eq!(MatchPhase::of(MatchStatus::Scheduled, at(1_000), at(1_000)), MatchPhase::InPlay);
+    /// ```
+    #[must_use]
+    pub fn of(status: MatchStatus, kickoff: Timestamp, at: Timestamp) -> Self {
+        let is_kicked_off = kickoff.micros() > 0 && kickoff <= at;
+        match status {
+            MatchStatus::Scheduled if is_kicked_off => Self::InPlay,
+            MatchStatus::Scheduled => Self::PreMatch,
+            MatchStatus::InPlay => Self::InPlay,
+            MatchStatus::Finished => Self::Finished,
+        }
+    }
 }
 
 /// The best quote of one outcome's YES contract, prices between 0 and 1.

@@ -77,6 +77,8 @@ pub struct Proposed {
     pub valid_until: Timestamp,
     /// Most accepted orders of the agent in one UTC day; `None` for no limit.
     pub trades_per_day_max: Option<u32>,
+    /// Only for an account that has nothing on the match of the instrument, neither held nor on order.
+    pub is_first_on_match: bool,
 }
 
 /// An order as it is sent.

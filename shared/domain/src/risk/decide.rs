@@ -8,7 +8,7 @@
 //! | value, fresh quote, collar | `decide/market.rs` |
 //! | trading states, what reduces | `decide/states.rs` |
 //! | the configured agent | `decide/agent.rs` |
-//! | the account: frozen, floor, share of a trade and a match | `decide/account.rs` |
+//! | the account: frozen, first on a match, floor, share of a trade and a match | `decide/account.rs` |
 //! | buying power | `decide/funds.rs` |
 //! | pauses after failures and jumps | `decide/pause.rs` |
 //! | open risk and concentration of the house | `decide/house.rs` |
@@ -118,6 +118,7 @@ fn look_at(state: &State, proposed: &Proposed, now: Timestamp, look: &mut impl L
     let case = Case { state, proposed, instrument, account, holding, ramp_ppm };
     let balance = account.balance(&instrument.settlement.currency);
     account::check_not_frozen(balance, look)?;
+    account::check_first_on_match(&case, look)?;
     let order = case.order(priced, balance, now)?;
     pause::check_pause(&case, &order, look)?;
     account::check_orders(&case, &order, look)?;

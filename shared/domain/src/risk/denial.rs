@@ -103,11 +103,13 @@ pub enum DenialReason {
     VenuePaused,
     /// The price jumped: nothing of the instrument is opened for a while; parts per million of the price.
     PricePaused,
+    /// It had to be the account's first order on its match; observed: contracts of the match it holds or has orders of.
+    MatchTaken,
 }
 
 impl DenialReason {
     /// Every reason.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::ProposalExpired,
         Self::UnknownInstrument,
         Self::InstrumentNotTrading,
@@ -158,6 +160,7 @@ impl DenialReason {
         Self::RepeatedOrder,
         Self::VenuePaused,
         Self::PricePaused,
+        Self::MatchTaken,
     ];
 
     /// As written on the wire, without the enum's prefix.
@@ -214,6 +217,7 @@ impl DenialReason {
             Self::RepeatedOrder => "REPEATED_ORDER",
             Self::VenuePaused => "VENUE_PAUSED",
             Self::PricePaused => "PRICE_PAUSED",
+            Self::MatchTaken => "MATCH_TAKEN",
         }
     }
 
@@ -271,6 +275,7 @@ impl DenialReason {
             Self::RepeatedOrder => "The same order was approved a moment ago.",
             Self::VenuePaused => "The venue fails too often: nothing is opened for a while.",
             Self::PricePaused => "The price jumped: nothing is opened for a while.",
+            Self::MatchTaken => "The account has some of the match already.",
         }
     }
 }

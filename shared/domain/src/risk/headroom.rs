@@ -105,7 +105,8 @@ const fn measure_of(reason: Reason) -> Option<(Measure, Bound)> {
         | Reason::EquityUnknown
         | Reason::RepeatedOrder
         | Reason::VenuePaused
-        | Reason::PricePaused => None,
+        | Reason::PricePaused
+        | Reason::MatchTaken => None,
     }
 }
 

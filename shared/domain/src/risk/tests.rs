@@ -139,6 +139,7 @@ fn named(trade: &str, instrument: &str, side: Side, price: &str, quantity: &str)
         tier: Tier::Standard,
         confidence_ppm: None,
         trades_per_day_max: None,
+        is_first_on_match: false,
     }
 }
 

@@ -81,6 +81,7 @@ impl World {
             purpose,
             valid_until: NOW,
             trades_per_day_max: None,
+            is_first_on_match: false,
         };
         let Ok(approved) = decide(&self.gate, &proposed, NOW) else { return };
         let order = Order::clone(&approved);

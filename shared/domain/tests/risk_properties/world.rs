@@ -299,6 +299,7 @@ impl World {
             tier: Tier::Standard,
             confidence_ppm: None,
             trades_per_day_max: None,
+            is_first_on_match: false,
         };
         let approved = match quantity {
             0 => [200, 150, 100, 70, 50, 40, 30, 20, 10, 5, 2, 1]

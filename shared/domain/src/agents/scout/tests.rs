@@ -103,3 +103,17 @@ fn old_quotes_are_not_bought_and_cheap_asks_are_flagged() {
     assert_eq!(fresh.by_method[0].method, DevigMethod::Shin);
     assert_eq!(fresh.by_method[0].probabilities, fresh.fair);
 }
+
+#[test]
+fn a_match_past_its_kick_off_is_never_one_to_come_and_the_later_of_two_words_counts() {
+    let check = |status: MatchStatus, kickoff: i64, at: i64, expected: MatchPhase| {
+        let (kickoff, at) = (Timestamp::from_micros(kickoff), Timestamp::from_micros(at));
+        assert_eq!(MatchPhase::of(status, kickoff, at), expected, "{status:?} {kickoff:?} {at:?}");
+    };
+    check(MatchStatus::Scheduled, 1_000, 999, MatchPhase::PreMatch);
+    check(MatchStatus::Scheduled, 1_000, 1_000, MatchPhase::InPlay);
+    check(MatchStatus::Scheduled, 0, i64::MAX, MatchPhase::PreMatch);
+    check(MatchStatus::InPlay, 1_000, 999, MatchPhase::InPlay);
+    check(MatchStatus::Finished, 1_000, 0, MatchPhase::Finished);
+    assert!(MatchPhase::PreMatch < MatchPhase::InPlay && MatchPhase::InPlay < MatchPhase::Finished);
+}

@@ -1,4 +1,4 @@
-//! What the account may: not frozen, not too many resting orders, not against
+//! What the account may: not frozen, nothing on the match where that is asked for, not too many resting orders, not against
 //! itself, not too much of its money in one trade or one match.
 
 use super::{
@@ -15,6 +15,17 @@ use crate::{
 
 pub(super) fn check_not_frozen(balance: Balance, look: &mut impl Look) -> Result<(), Denied> {
     look.check(Reason::AccountFrozen, 0, 0, Verdict::failed_if(balance.is_frozen))
+}
+
+/// An order that must be the account's first on its match.
+pub(super) fn check_first_on_match(case: &Case<'_>, look: &mut impl Look) -> Result<(), Denied> {
+    let Some((own, _)) = case.instrument.prediction.as_ref().filter(|_| case.proposed.is_first_on_match) else {
+        return Ok(());
+    };
+    let contracts = case.state.instruments_of(own).filter_map(|instrument| case.account.holding(instrument));
+    let is_taken = |holding: &&Holding| !holding.position().quantity.is_zero() || !holding.orders().is_empty();
+    let taken = i64::try_from(contracts.filter(is_taken).count()).unwrap_or(i64::MAX);
+    look.check(Reason::MatchTaken, 0, taken, Verdict::failed_if(taken > 0))
 }
 
 /// Resting orders, orders against each other, and what a spot sale needs.

@@ -40,6 +40,7 @@ fn every_check_is_noted_in_the_order_of_the_decision() {
     let buys = |quantity| Proposed {
         confidence_ppm: Some(600_000),
         trades_per_day_max: Some(4),
+        is_first_on_match: false,
         ..named("t", "H", Side::Buy, "0.5", quantity)
     };
     // 200 contracts hold 100 of 1,000: more than the twentieth that a trade may be, and twice

@@ -83,6 +83,26 @@ fn an_agent_that_says_how_sure_it_is_must_be_sure_enough() {
 }
 
 #[test]
+fn an_order_that_must_be_the_first_on_its_match_is_denied_beside_anything_of_it() {
+    let first = |name: &str, instrument: &str| Proposed {
+        is_first_on_match: true,
+        ..named(name, instrument, Side::Buy, "0.5", "1")
+    };
+    let taken = |contracts| Some((DenialReason::MatchTaken, 0, contracts));
+    let mut state = limited(|_| {});
+    check(&state, &first("t", "H"), None);
+    // Open orders on any contract of the match count, what is held too, and both of one contract once.
+    approve(&mut state, &named("t1", "D", Side::Buy, "0.4", "1"));
+    check(&state, &first("t", "H"), taken(1));
+    check(&state, &first("t", "D"), taken(1));
+    check(&state, &named("t", "H", Side::Buy, "0.5", "1"), None);
+    state.apply(posted("1000", 2, &[("H", "10"), ("D", "5")])).expect("fits");
+    check(&state, &first("t", "H"), taken(2));
+    // Another match, another account, and what is no match at all.
+    check(&state, &first("t", "P"), None);
+}
+
+#[test]
 fn a_tier_has_a_cap_of_its_own() {
     let state = rules(&[("tier_order_value_max_micros.free", 50_000_000)]);
     let of = |tier, quantity: &str| Proposed { tier, ..buy("t", "P", quantity) };
