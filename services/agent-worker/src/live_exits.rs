@@ -200,6 +200,7 @@ impl Exits {
             pool: agent.pool.to_string(),
             timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
+            ..Origin::default()
         };
         let mut span = self.desk.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, look.traceparent);
         span.set("agent.kind", AGENT);

@@ -1,6 +1,6 @@
-//! Configured agents quoting contracts on matches. When a match is told again, one worker (`matches.rs`) asks the guard
+//! Configured agents quoting contracts on matches, on both sides (market makers) or with a bid that waits (value makers). When a match is told again, one worker (`matches.rs`) asks the guard
 //! what each agent has in the book and holds, takes out what must go, and puts in what is missing: rules of the domain
-//! (`quoting.rs`, `market_maker.rs`). Quotes are post-only and end by themselves when nobody looks after them.
+//! (`quoting.rs`, `market_maker.rs`, `resting.rs`). Quotes are post-only and end by themselves when nobody looks after them.
 //!
 //! An order is named by agent, contract, slot and side, so whoever quotes a second time changes nothing; what is taken
 //! out is what the guard says is there, whichever worker has put it in.
@@ -9,10 +9,12 @@ use crate::{
     analysis::{NoSnapshot, match_view},
     autonomous::now,
     bar_order::quote_request_id,
+    bars::as_units,
     claims::End,
+    match_wish::{rules_of, traded},
     matches::{Desk, Told},
     metrics,
-    order::{TRADING_AGENT, order_id},
+    order::{EPL_TRADING_AGENT, TRADING_AGENT, order_id},
     proposal::{Decision, NotProposed, Origin, agents_key},
     roster::ConfiguredAgent,
     standings::{self, Sent, Standings, Wanted},
@@ -21,7 +23,7 @@ use ::metrics::{counter, histogram};
 use futures::{StreamExt as _, stream};
 use opentelemetry::trace::SpanKind;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -30,16 +32,20 @@ use tragen_bus::usage::Work;
 use tragen_contracts::{convert, v1};
 use tragen_domain::{
     agents::{
-        bettor::slot,
+        bettor::{Involvement, OnItsWay, Purse, is_wanted, slot},
         devig::DevigMethod,
+        epl_trading::EplTradingReport,
         fair_line::{Outcome, fair_line},
+        mandate::{MandateAgent, MandateInputs},
         market_maker::{MarketMakerRules, QuotedMarket, quote},
+        personality::AnalysisStyle,
         quoting::{OwnQuote, Revision, Seat, WantedQuote, inventory, life_ms, lot, may_be_of, revise, wanted},
+        resting::{Waiting, bid_life_ms, resting_bid},
         scout::MatchPhase,
     },
-    id::{AccountId, AgentId},
+    id::{AccountId, AgentId, InstrumentId},
     market::Match,
-    money::Price,
+    money::{Price, Quantity},
     order::{OrderPrice, OrderTerms, Side, TimeInForce},
     time::Timestamp,
 };
@@ -69,6 +75,8 @@ struct Look<'a> {
     snapshot: &'a v1::MatchSnapshot,
     /// The bookmakers' consensus; None where there is none.
     fair: Option<[f64; 3]>,
+    /// What is worth bidding for, by the risk tolerance of those that bid.
+    traded: &'a BTreeMap<u8, EplTradingReport>,
     standings: &'a Standings,
     /// Every maker there is or was: one quotes for an account, whatever others have left there goes.
     makers: &'a BTreeSet<AgentId>,
@@ -98,7 +106,7 @@ impl Quotes {
         let quoting = quoting.into_iter().map(|agent| (agent, false));
         // Later, so that whoever quotes for the account now comes first.
         let mut agents: Vec<_> = quoting.chain(retired.into_iter().map(|agent| (agent, true))).collect();
-        agents.retain(|(agent, _)| agent.instruments.iter().any(|own| may_be_of(own.as_str(), &told.game.id)));
+        agents.retain(|(agent, _)| may_quote(agent, &told.game));
         // What a halt forbids the guard takes out itself.
         agents.retain(|(agent, _)| !self.desk.parts.control.is_halted(&agent.scopes()));
         if agents.is_empty() || told.is_too_late(&self.desk.config) {
@@ -134,9 +142,10 @@ impl Quotes {
         let standings = standings::read(&self.desk.bus, accounts, &asked).await;
         let books = match_view::books(&snapshot.books);
         let fair = fair_line(&books, DevigMethod::Shin).ok().map(|line| line.probabilities);
+        let traded = &self.traded(&makers, &snapshot).await;
         let at = told.at.max(Timestamp::from_micros(snapshot.event_time_micros));
         let (game, standings) = (&told.game, &standings);
-        let look = &Look { at, game, snapshot: &snapshot, fair, standings, makers: known, canceled };
+        let look = &Look { at, game, snapshot: &snapshot, fair, traded, standings, makers: known, canceled };
         let looked = stream::iter(makers).map(|maker| async move {
             let outlook = self.revise(&maker, look).await;
             if let Err(error) = &outlook {
@@ -193,8 +202,9 @@ impl Quotes {
                         Side::Sell => ask,
                     };
                     let about = about(contract, wanted.side);
-                    // An older quote may still come, and then it must go first.
-                    if self.sent.of_other((&agent.account, &about), &key.trade_id).may_be_decided() {
+                    // An older quote may still come, and then it must go first; so must a bid for another outcome.
+                    let is_awaited = self.sent.of_other((&agent.account, &about), &key.trade_id).may_be_decided();
+                    if is_awaited || is_bidding(agent) && bids_elsewhere(agent, contract, standing) {
                         outlook = Outlook::Waits;
                         continue;
                     }
@@ -205,11 +215,19 @@ impl Quotes {
         }
     }
 
-    /// What should be in the book now; nothing wherever the model refuses.
+    /// What should be in the book now.
     fn wants(&self, maker: &Maker, look: &Look<'_>, standing: &v1::Standing) -> Vec<WantedQuote> {
         if maker.is_retired {
-            return Vec::new();
+            Vec::new()
+        } else if is_bidding(&maker.agent) {
+            self.bid(maker, look, standing).into_iter().collect()
+        } else {
+            self.both_sides(maker, look, standing)
         }
+    }
+
+    /// A market maker's quotes; nothing wherever the model refuses.
+    fn both_sides(&self, maker: &Maker, look: &Look<'_>, standing: &v1::Standing) -> Vec<WantedQuote> {
         let (agent, rules) = (&maker.agent, MarketMakerRules::default());
         let Some(contract) = match_view::contract(look.snapshot, maker.outcome) else { return Vec::new() };
         let Some(fair) = look.fair.map(|fair| maker.outcome.of(&fair)) else { return Vec::new() };
@@ -235,6 +253,38 @@ impl Quotes {
                 Vec::new()
             }
         }
+    }
+
+    /// What eplTradingAgent makes of the match, for those that bid by it.
+    async fn traded(&self, makers: &[Maker], snapshot: &v1::MatchSnapshot) -> BTreeMap<u8, EplTradingReport> {
+        let bidding = makers.iter().filter(|maker| is_bidding(&maker.agent));
+        let personalities: BTreeMap<u8, _> =
+            bidding.map(|maker| (maker.agent.personality.risk_tolerance(), maker.agent.personality)).collect();
+        let inputs = if personalities.is_empty() {
+            MandateInputs::default()
+        } else {
+            self.desk.analysis.mandate_inputs(MandateAgent::EplTrading, snapshot).await
+        };
+        let report = |own| traded(snapshot, &inputs, &rules_of(own, snapshot));
+        personalities.iter().filter_map(|(tolerance, own)| Some((*tolerance, report(own)?))).collect()
+    }
+
+    /// The bid that should be in the book now, if any.
+    fn bid(&self, maker: &Maker, look: &Look<'_>, standing: &v1::Standing) -> Option<WantedQuote> {
+        let agent = &maker.agent;
+        let report = look.traded.get(&agent.personality.risk_tolerance())?;
+        let held = standing.positions.iter().map(|own| Quantity::from_micros(own.quantity_micros));
+        let others = standing.orders.iter().filter(|order| !look.makers.contains(order.agent_id.as_str())).count();
+        let nothing = OnItsWay { valid_until: None, now: now() };
+        let capital = self.desk.parts.registry.capital(agent, standings::cash(standing).max(0.0));
+        let waiting = Waiting {
+            phase: phase(look),
+            kick_off_in_ms: kick_off_in_ms(look),
+            involvement: Involvement::of(held, others, nothing),
+            seat: if self.desk.parts.registry.is_benched(agent) { Seat::Benched } else { Seat::Placed },
+            purse: Purse { capital, wallet: as_units(standing.available_micros).max(0.0), budget: capital },
+        };
+        resting_bid(report, maker.outcome, &waiting)
     }
 
     async fn withdraw(
@@ -270,7 +320,7 @@ impl Quotes {
         look: &Look<'_>,
     ) -> Result<(), NotProposed> {
         let agent = &maker.agent;
-        let life = life_ms(agent.timeframe, kick_off_in_ms(look), &MarketMakerRules::default());
+        let life = life(agent, look);
         let ids =
             (convert::id("order_id", &order_id(&key.trade_id)), convert::id("instrument_id", &contract.instrument_id));
         let (Ok(id), Ok(instrument)) = ids else { return Ok(()) };
@@ -288,15 +338,16 @@ impl Quotes {
             is_post_only: true,
         };
         let origin = Origin {
-            agent: TRADING_AGENT,
+            agent: deciding(agent),
             agent_id: agent.id.to_string(),
             pool: agent.pool.to_string(),
             timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
+            is_first_on_match: is_bidding(agent),
             ..Origin::default()
         };
         let mut span = self.desk.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, "");
-        span.set("agent.kind", TRADING_AGENT);
+        span.set("agent.kind", deciding(agent));
         let decision = self.desk.parts.proposer.order(&terms, origin, rationale(maker, wanted, look));
         let meta = v1::Meta { event_id: key.request_id.clone(), ..v1::Meta::default() };
         self.desk.parts.proposer.propose(key.clone(), &meta, &span, decision).await?;
@@ -308,12 +359,46 @@ impl Quotes {
     }
 }
 
+/// Whether some of a match is named by the agent; a value maker that names nothing quotes every match.
+fn may_quote(agent: &ConfiguredAgent, game: &Match) -> bool {
+    let mut named = agent.instruments.iter().map(InstrumentId::as_str);
+    if is_bidding(agent) { is_wanted(named, &game.id) } else { named.any(|own| may_be_of(own, &game.id)) }
+}
+
+fn is_bidding(agent: &ConfiguredAgent) -> bool {
+    agent.personality.style() == AnalysisStyle::ValueMaker
+}
+
+/// Whether a bid of the agent stands in the book of another contract on the match.
+fn bids_elsewhere(agent: &ConfiguredAgent, contract: &v1::Instrument, standing: &v1::Standing) -> bool {
+    let is_elsewhere = |order: &v1::StandingOrder| {
+        order.agent_id == agent.id.as_str() && order.instrument_id != contract.instrument_id
+    };
+    standing.orders.iter().any(is_elsewhere)
+}
+
+/// The shared agent that decides the quotes.
+fn deciding(agent: &ConfiguredAgent) -> &'static str {
+    if is_bidding(agent) { EPL_TRADING_AGENT } else { TRADING_AGENT }
+}
+
+/// Milliseconds that a quote stays in the book if nobody looks after it.
+fn life(agent: &ConfiguredAgent, look: &Look<'_>) -> i64 {
+    let kick_off = kick_off_in_ms(look);
+    if is_bidding(agent) {
+        bid_life_ms(agent.timeframe, kick_off)
+    } else {
+        life_ms(agent.timeframe, kick_off, &MarketMakerRules::default())
+    }
+}
+
 /// One maker for each contract and account, the first by id: those with one account share its position.
 fn quoting(makers: Vec<Maker>, snapshot: &v1::MatchSnapshot) -> Vec<Maker> {
     let mut taken: BTreeSet<(AccountId, usize)> = BTreeSet::new();
     let mut is_quoting = |maker: &Maker| {
         let id = match_view::contract_id(snapshot, maker.outcome);
-        let is_named = maker.agent.instruments.iter().any(|own| id.starts_with(own.as_str()));
+        let is_named =
+            is_bidding(&maker.agent) || maker.agent.instruments.iter().any(|own| id.starts_with(own.as_str()));
         is_named && taken.insert((maker.agent.account.clone(), maker.outcome.of(&[0, 1, 2])))
     };
     makers.into_iter().filter(|maker| is_quoting(maker)).collect()
@@ -349,7 +434,13 @@ fn about(contract: &v1::Instrument, side: Side) -> String {
 }
 
 fn rationale(maker: &Maker, wanted: WantedQuote, look: &Look<'_>) -> String {
-    let fair = look.fair.map_or(0.0, |fair| maker.outcome.of(&fair));
     let WantedQuote { side, price, contracts } = wanted;
+    if let Some(report) =
+        look.traded.get(&maker.agent.personality.risk_tolerance()).filter(|_| is_bidding(&maker.agent))
+    {
+        let fair = maker.outcome.of(&report.fair);
+        return format!("ValueMaker: bids {price} for {contracts} of {:?}, fair {fair:.3}", maker.outcome);
+    }
+    let fair = look.fair.map_or(0.0, |fair| maker.outcome.of(&fair));
     format!("MarketMaker: quotes {:?} at {price} for {contracts}, {side:?}, fair {fair:.3}", maker.outcome)
 }

@@ -35,6 +35,7 @@ use tragen_domain::{
     agents::{
         bettor::{Bettor, Involvement, Purse, bets, slot},
         mandate::{MandateAgent, MandateInputs, Wish},
+        personality::AnalysisStyle,
         scout::MatchPhase,
         sizing::MandateSize,
     },
@@ -43,7 +44,24 @@ use tragen_domain::{
 };
 
 /// The shared agent that looks for them.
-const AGENT: MandateAgent = MandateAgent::Scout;
+fn looking(agent: &ConfiguredAgent) -> MandateAgent {
+    match agent.personality.style() {
+        AnalysisStyle::ValueMaker => MandateAgent::EplTrading,
+        AnalysisStyle::Value
+        | AnalysisStyle::Scalper
+        | AnalysisStyle::Swing
+        | AnalysisStyle::Conservative
+        | AnalysisStyle::MarketMaker
+        | AnalysisStyle::LiveExit => MandateAgent::Scout,
+    }
+}
+
+/// Who looks, and how boldly: all agents of one share the look.
+type Eye = (MandateAgent, u8);
+
+fn eye(agent: &ConfiguredAgent) -> Eye {
+    (looking(agent), agent.personality.risk_tolerance())
+}
 
 /// Where changes of matches become bets.
 pub(crate) struct Bets {
@@ -86,13 +104,15 @@ impl Bets {
             Err(NoSnapshot::Silent(_)) => return agents,
         };
         let started = Instant::now();
-        let wishes = self.wishes(&snapshot, &agents);
+        let wishes = self.wishes(&snapshot, &agents).await;
         if wishes.is_empty() {
             return Vec::new();
         }
-        counter!(metrics::SIGNALS, "strategy" => "value").increment(1);
+        for (agent, _) in wishes.keys() {
+            counter!(metrics::SIGNALS, "strategy" => strategy(*agent)).increment(1);
+        }
         let wanting: Vec<Arc<ConfiguredAgent>> =
-            agents.into_iter().filter(|agent| wishes.contains_key(&agent.personality.risk_tolerance())).collect();
+            agents.into_iter().filter(|agent| wishes.contains_key(&eye(agent))).collect();
         let accounts = wanting.iter().map(|agent| agent.account.clone()).collect();
         let timeout = Duration::from_millis(self.desk.config.question_timeout_ms);
         let wanted = Wanted { instruments: &snapshot.instruments, timeout, traceparent: &traceparent };
@@ -117,14 +137,22 @@ impl Bets {
         open
     }
 
-    /// What is worth buying, by risk tolerance: all agents of one share the look.
-    fn wishes(&self, snapshot: &v1::MatchSnapshot, agents: &[Arc<ConfiguredAgent>]) -> BTreeMap<u8, Wish> {
+    /// What is worth buying, by who looks.
+    async fn wishes(&self, snapshot: &v1::MatchSnapshot, agents: &[Arc<ConfiguredAgent>]) -> BTreeMap<Eye, Wish> {
         let started = Instant::now();
-        let personalities: BTreeMap<u8, _> =
-            agents.iter().map(|agent| (agent.personality.risk_tolerance(), agent.personality)).collect();
-        let look = |personality| wished(AGENT, snapshot, &MandateInputs::default(), &rules_of(personality, snapshot));
-        let wishes = personalities.iter().filter_map(|(tolerance, own)| Some((*tolerance, look(own).ok()?))).collect();
-        self.desk.parts.usage.add(AGENT.as_str(), Work { cpu: started.elapsed(), messages: 1, ..Work::default() });
+        let personalities: BTreeMap<Eye, _> = agents.iter().map(|agent| (eye(agent), agent.personality)).collect();
+        let mut inputs: BTreeMap<MandateAgent, MandateInputs> = BTreeMap::new();
+        for (agent, _) in personalities.keys() {
+            if !inputs.contains_key(agent) {
+                inputs.insert(*agent, self.desk.analysis.mandate_inputs(*agent, snapshot).await);
+            }
+        }
+        let look =
+            |agent: &MandateAgent, own| wished(*agent, snapshot, inputs.get(agent)?, &rules_of(own, snapshot)).ok();
+        let wishes = personalities.iter().filter_map(|(eye, own)| Some((*eye, look(&eye.0, own)?))).collect();
+        for agent in inputs.keys() {
+            self.desk.parts.usage.add(agent.as_str(), Work { cpu: started.elapsed(), messages: 1, ..Work::default() });
+        }
         wishes
     }
 
@@ -133,13 +161,13 @@ impl Bets {
         &self,
         agents: Vec<Arc<ConfiguredAgent>>,
         told: &Told,
-        wishes: &BTreeMap<u8, Wish>,
+        wishes: &BTreeMap<Eye, Wish>,
         standings: &Standings,
     ) -> Vec<Bet> {
         let about = told.game.id.as_str();
         let bettors = agents.iter().filter_map(|agent| {
             let standing = standings.get(&agent.account)?.as_ref()?;
-            let wish = wishes.get(&agent.personality.risk_tolerance())?;
+            let wish = wishes.get(&eye(agent))?;
             let key = key_of(agent, told);
             let held = standing.positions.iter().map(|own| Quantity::from_micros(own.quantity_micros));
             let on_its_way = self.sent.of_other((&agent.account, about), &key.trade_id);
@@ -171,10 +199,10 @@ impl Bets {
             return Ok(());
         }
         let mut span = self.desk.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, "");
-        span.set("agent.kind", AGENT.as_str());
+        span.set("agent.kind", wish.agent.as_str());
         let Some(terms) = taking(snapshot, wish, size.contracts, &order_id(&key.trade_id)) else { return Ok(()) };
         let origin = Origin {
-            agent: AGENT.as_str(),
+            agent: wish.agent.as_str(),
             agent_id: agent.id.to_string(),
             pool: agent.pool.to_string(),
             timeframe: agent.timeframe.as_str(),
@@ -191,6 +219,14 @@ impl Bets {
         self.sent.note((&agent.account, told.game.id.as_str()), &key.trade_id, valid_until);
         counter!(metrics::AGENT_ORDERS).increment(1);
         Ok(())
+    }
+}
+
+/// The strategy that an agent looks for.
+const fn strategy(agent: MandateAgent) -> &'static str {
+    match agent {
+        MandateAgent::EplTrading => AnalysisStyle::ValueMaker.as_str(),
+        MandateAgent::Scout | MandateAgent::ContextAware => AnalysisStyle::Value.as_str(),
     }
 }
 

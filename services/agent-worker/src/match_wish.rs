@@ -4,6 +4,7 @@ use crate::analysis::match_view::{books, contract, fee_rate, quote, scouted};
 use tragen_contracts::{convert, v1};
 use tragen_domain::{
     agents::{
+        epl_trading::{EplTradingReport, EplTradingRules, epl_trading},
         mandate::{MandateAgent, MandateInputs, MandateRules, NoWish, Wish, wish},
         personality::Personality,
         sizing::MandateSize,
@@ -37,6 +38,25 @@ pub fn wished(
     let books = books(&snapshot.books);
     let view = scouted(snapshot, &books, Timestamp::from_micros(clock::now_micros()));
     wish(agent, &view, inputs, rules)
+}
+
+/// What eplTradingAgent makes of a match to come; None where it prices nothing.
+pub(crate) fn traded(
+    snapshot: &v1::MatchSnapshot,
+    inputs: &MandateInputs,
+    rules: &MandateRules,
+) -> Option<EplTradingReport> {
+    let books = books(&snapshot.books);
+    let view = scouted(snapshot, &books, Timestamp::from_micros(clock::now_micros()));
+    let tick = snapshot.instruments.iter().map(|instrument| instrument.tick_micros).max()?;
+    let rules = EplTradingRules {
+        fee_rate: rules.fee_rate,
+        min_edge_bps: rules.min_edge_bps,
+        kelly_multiplier: rules.kelly_multiplier,
+        tick: Price::from_micros(tick),
+        ..EplTradingRules::default()
+    };
+    epl_trading(&view, inputs.model, &rules).ok()
 }
 
 /// The order that takes the ask; `None` where the quote cannot be turned into one.

@@ -13,7 +13,7 @@ use tragen_domain::{
 /// Routes orders on instruments with bars.
 pub(crate) const TRADING_AGENT: &str = "tradingAgent";
 /// Routes orders on match outcomes.
-const EPL_TRADING_AGENT: &str = "eplTradingAgent";
+pub(crate) const EPL_TRADING_AGENT: &str = "eplTradingAgent";
 /// The pool of what users decide themselves.
 const USER_POOL: &str = "user";
 

@@ -120,15 +120,20 @@ impl Roster {
 
     fn insert(&mut self, agent: Arc<ConfiguredAgent>) {
         let on_matches = match agent.personality.style() {
-            AnalysisStyle::Value => Some(&mut self.bettors),
-            AnalysisStyle::MarketMaker => Some(&mut self.makers),
-            AnalysisStyle::LiveExit => Some(&mut self.exiters),
-            AnalysisStyle::Scalper | AnalysisStyle::Swing | AnalysisStyle::Conservative => None,
+            AnalysisStyle::Value => vec![&mut self.bettors],
+            AnalysisStyle::MarketMaker => vec![&mut self.makers],
+            AnalysisStyle::LiveExit => vec![&mut self.exiters],
+            // It takes an ask that is worth it, and bids where none is.
+            AnalysisStyle::ValueMaker => vec![&mut self.bettors, &mut self.makers],
+            AnalysisStyle::Scalper | AnalysisStyle::Swing | AnalysisStyle::Conservative => Vec::new(),
         };
-        if let Some(those) = on_matches {
+        let is_on_matches = !on_matches.is_empty();
+        for those in on_matches {
             if let Err(at) = those.binary_search_by(|other| other.id.cmp(&agent.id)) {
                 those.insert(at, Arc::clone(&agent));
             }
+        }
+        if is_on_matches {
             self.agents.insert(agent.id.clone(), agent);
             return;
         }
@@ -163,7 +168,7 @@ impl Roster {
 
     fn remove(&mut self, key: &str) {
         let Some(agent) = self.agents.remove(key) else { return };
-        if agent.personality.style() == AnalysisStyle::MarketMaker {
+        if self.makers.binary_search_by(|other| other.id.cmp(&agent.id)).is_ok() {
             self.retire(&agent);
         }
         for those in [&mut self.bettors, &mut self.exiters, &mut self.makers] {

@@ -23,6 +23,8 @@ mod handover;
 mod market_making;
 #[path = "agent_worker/news.rs"]
 mod news;
+#[path = "agent_worker/resting_bids.rs"]
+mod resting_bids;
 #[path = "agent_worker/steam.rs"]
 mod steam;
 

@@ -45,13 +45,14 @@ const KEYS: [(&str, &str); 10] = [
 ];
 
 /// The strategies by their names in files and commands.
-pub(crate) const STRATEGIES: [(&str, v1::Strategy); 6] = [
+pub(crate) const STRATEGIES: [(&str, v1::Strategy); 7] = [
     ("scalper", v1::Strategy::Scalper),
     ("swing", v1::Strategy::Swing),
     ("value", v1::Strategy::Value),
     ("conservative", v1::Strategy::Conservative),
     ("market_maker", v1::Strategy::MarketMaker),
     ("live_exit", v1::Strategy::LiveExit),
+    ("value_maker", v1::Strategy::ValueMaker),
 ];
 
 /// What a strategy is called in files and commands; empty for none.

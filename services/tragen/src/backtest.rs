@@ -343,7 +343,9 @@ fn calendar(intake: &Intake) -> Calendar {
 
 fn calendar_of(agent: &Agent, intake: &Intake) -> Calendar {
     match agent.personality.style() {
-        AnalysisStyle::Value | AnalysisStyle::MarketMaker | AnalysisStyle::LiveExit => Calendar::EveryDay,
+        AnalysisStyle::Value | AnalysisStyle::MarketMaker | AnalysisStyle::LiveExit | AnalysisStyle::ValueMaker => {
+            Calendar::EveryDay
+        }
         AnalysisStyle::Scalper | AnalysisStyle::Swing | AnalysisStyle::Conservative => {
             let is_perpetual = agent.instruments.iter().any(|id| id.ends_with("-PERP"));
             if is_perpetual { calendar(intake) } else { Calendar::BusinessDays }

@@ -12,7 +12,7 @@
 //! | [`kelly`] | what is the edge after ask and fee, and which share of the capital is worth it? |
 //! | [`scout`], [`steam`], [`odds_history`] | eplScoutAgent: which quote of this match is worth buying? which prices are moving? |
 //! | [`epl_research`] | eplResearchAgent: what do past results say about a match? |
-//! | [`epl_trading`] | eplTradingAgent: which outcome is bought at the ask, which is bid for? |
+//! | [`epl_trading`], [`resting`] | eplTradingAgent: which outcome is bought at the ask, which is bid for? which bid of an agent is in the book? |
 //! | [`inplay`], [`inplay_fit`] | how likely is each outcome while the match is played? how is that learned? |
 //! | [`implied_goals`] | how many goals did the odds expect? |
 //! | [`live_trading`], [`exiting`], [`reducing`] | liveTradingAgent: keep, leave or hedge in play; what does it sell by itself? how is a position reduced on command? |
@@ -74,6 +74,7 @@ pub mod quoting;
 pub mod rebalance;
 pub mod reducing;
 pub mod research;
+pub mod resting;
 pub mod scalper;
 pub mod scanner;
 pub mod scout;

@@ -222,7 +222,7 @@ fn risk_commands(up: &Platform, olga: &str) {
     check(
         &unknown,
         0,
-        "warning: nothing named pool:scalping is known; known pools: conservative, live_exit, market_maker, scalper, swing, user, value",
+        "warning: nothing named pool:scalping is known; known pools: conservative, live_exit, market_maker, scalper, swing, user, value, value_maker",
     );
     let said = String::from_utf8_lossy(&unknown.stdout);
     let words: Vec<&str> = said.split_whitespace().take(4).collect();

@@ -13,6 +13,7 @@ pub const fn style_of(strategy: v1::Strategy) -> Option<AnalysisStyle> {
         v1::Strategy::Conservative => Some(AnalysisStyle::Conservative),
         v1::Strategy::MarketMaker => Some(AnalysisStyle::MarketMaker),
         v1::Strategy::LiveExit => Some(AnalysisStyle::LiveExit),
+        v1::Strategy::ValueMaker => Some(AnalysisStyle::ValueMaker),
         v1::Strategy::Unspecified => None,
     }
 }
@@ -27,6 +28,7 @@ pub const fn strategy_of(style: AnalysisStyle) -> v1::Strategy {
         AnalysisStyle::Conservative => v1::Strategy::Conservative,
         AnalysisStyle::MarketMaker => v1::Strategy::MarketMaker,
         AnalysisStyle::LiveExit => v1::Strategy::LiveExit,
+        AnalysisStyle::ValueMaker => v1::Strategy::ValueMaker,
     }
 }
 

@@ -13,7 +13,7 @@ use super::scout::{MatchView, Opportunity, ScoutRefusal, ScoutReport, ScoutRules
 use super::sizing::MAX_WALLET_SHARE;
 
 /// An agent that can serve a mandate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MandateAgent {
     /// eplScoutAgent: the bookmakers' consensus.
     Scout,
@@ -195,7 +195,8 @@ pub fn wish(
     Ok(Wish { agent, opportunity, max_fraction })
 }
 
-/// The first order that takes an ask; bids that would rest are no mandate's.
+/// The first order that takes an ask. Bids that would rest are no mandate's: it is answered once, and nobody would take
+/// the bid out when the probabilities behind it change. They are a configured agent's, see [`super::resting`].
 fn taken<'a>(
     mut intents: impl Iterator<Item = &'a TradeIntent>,
     fair: &[f64; 3],

@@ -24,12 +24,21 @@ pub enum AnalysisStyle {
     MarketMaker,
     /// Prediction markets in play, leaving what is held.
     LiveExit,
+    /// Prediction markets, where the quote is below the fair probability or a resting bid would be.
+    ValueMaker,
 }
 
 impl AnalysisStyle {
     /// Every rule set.
-    pub const ALL: [Self; 6] =
-        [Self::Scalper, Self::Swing, Self::Value, Self::Conservative, Self::MarketMaker, Self::LiveExit];
+    pub const ALL: [Self; 7] = [
+        Self::Scalper,
+        Self::Swing,
+        Self::Value,
+        Self::Conservative,
+        Self::MarketMaker,
+        Self::LiveExit,
+        Self::ValueMaker,
+    ];
 
     /// Its name; also the pool of agents that name none.
     #[must_use]
@@ -41,6 +50,7 @@ impl AnalysisStyle {
             Self::Conservative => "conservative",
             Self::MarketMaker => "market_maker",
             Self::LiveExit => "live_exit",
+            Self::ValueMaker => "value_maker",
         }
     }
 }

@@ -27,6 +27,8 @@ pub enum Template {
     ValueBettor,
     /// Leaves what an account holds of matches in play.
     LiveExit,
+    /// Outcomes of matches below their fair price, at the ask or as a bid that waits.
+    PatientBettor,
 }
 
 /// What a template stands for.
@@ -44,7 +46,7 @@ pub struct TemplateValues {
 
 impl Template {
     /// Every template, in the order they are listed to people.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Scalping,
         Self::BoldScalping,
         Self::Swing,
@@ -52,6 +54,7 @@ impl Template {
         Self::MarketMaking,
         Self::ValueBettor,
         Self::LiveExit,
+        Self::PatientBettor,
     ];
 
     /// Its name in files and commands.
@@ -65,6 +68,7 @@ impl Template {
             Self::BoldScalping => "bold_scalping",
             Self::ValueBettor => "value_bettor",
             Self::LiveExit => "live_exit",
+            Self::PatientBettor => "patient_bettor",
         }
     }
 
@@ -85,6 +89,7 @@ impl Template {
             Self::BoldScalping => (AnalysisStyle::Scalper, Timeframe::Minute1, 9, 500),
             Self::ValueBettor => (AnalysisStyle::Value, Timeframe::Day1, 5, 20),
             Self::LiveExit => (AnalysisStyle::LiveExit, Timeframe::Minute1, 5, 500),
+            Self::PatientBettor => (AnalysisStyle::ValueMaker, Timeframe::Minute5, 5, 600),
         };
         TemplateValues { style, timeframe, risk_tolerance, max_trades_per_day }
     }

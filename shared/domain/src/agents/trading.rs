@@ -30,7 +30,9 @@ impl TradingRules {
             AnalysisStyle::Scalper => Some(Self::Scalper(Scalper::default())),
             AnalysisStyle::Swing => Some(Self::Swing(Swing::default())),
             AnalysisStyle::Conservative => Some(Self::Conservative(Conservative::default())),
-            AnalysisStyle::Value | AnalysisStyle::MarketMaker | AnalysisStyle::LiveExit => None,
+            AnalysisStyle::Value | AnalysisStyle::MarketMaker | AnalysisStyle::LiveExit | AnalysisStyle::ValueMaker => {
+                None
+            }
         }
     }
 
@@ -75,6 +77,7 @@ mod tests {
         check(AnalysisStyle::Value, false);
         check(AnalysisStyle::MarketMaker, false);
         check(AnalysisStyle::LiveExit, false);
+        check(AnalysisStyle::ValueMaker, false);
     }
 
     #[test]

@@ -15,8 +15,8 @@ pub struct AgentFields<'a> {
     pub agent_id: &'a str,
     /// Its strategy, if a known one is set.
     pub strategy: Option<AnalysisStyle>,
-    /// What it may trade; of a value or live exit agent beginnings of match ids, none for every match; of a market maker
-    /// contracts on matches, or beginnings of their ids.
+    /// What it may trade; of a value, value maker or live exit agent beginnings of match ids, none for every match; of a
+    /// market maker contracts on matches, or beginnings of their ids.
     pub instrument_ids: &'a [String],
     /// Length of its bars.
     pub timeframe: &'a str,
@@ -52,7 +52,8 @@ pub fn check_agent(agent: &AgentFields<'_>) -> Result<(), Vec<Violation>> {
     if agent.strategy.is_none() {
         refuse("agent.strategy", Reason::StrategyMissing, "a known strategy is needed");
     }
-    let is_on_every_match = matches!(agent.strategy, Some(AnalysisStyle::Value | AnalysisStyle::LiveExit));
+    let is_on_every_match =
+        matches!(agent.strategy, Some(AnalysisStyle::Value | AnalysisStyle::LiveExit | AnalysisStyle::ValueMaker));
     if agent.instrument_ids.is_empty() && !is_on_every_match {
         refuse("agent.instrument_ids", Reason::InstrumentMissing, "at least one instrument is needed");
     } else if agent.instrument_ids.len() > INSTRUMENTS_MAX {
@@ -146,7 +147,8 @@ mod tests {
         };
         for style in AnalysisStyle::ALL {
             check(style, &instruments, &[]);
-            let is_named = ![AnalysisStyle::Value, AnalysisStyle::LiveExit].contains(&style);
+            let on_matches = [AnalysisStyle::Value, AnalysisStyle::LiveExit, AnalysisStyle::ValueMaker];
+            let is_named = !on_matches.contains(&style);
             check(style, &[], if is_named { &[Reason::InstrumentMissing] } else { &[] });
         }
     }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use tragen_contracts::v1::{self, ScopeKind};
 
 /// The pools that are there without a configured agent.
-const POOLS: [&str; 7] = ["conservative", "live_exit", "market_maker", "scalper", "swing", "user", "value"];
+const POOLS: [&str; 8] =
+    ["conservative", "live_exit", "market_maker", "scalper", "swing", "user", "value", "value_maker"];
 /// Most agents or instruments looked at.
 const LOOKED_AT_MAX: i32 = 10_000;
 /// Most known names in a warning.
@@ -70,7 +71,7 @@ mod tests {
         assert_eq!(
             unknown(&scope("scalping"), "pools", &known).as_deref(),
             Some(
-                "warning: nothing named pool:scalping is known; known pools: conservative, live_exit, market_maker, scalper, swing, user, value"
+                "warning: nothing named pool:scalping is known; known pools: conservative, live_exit, market_maker, scalper, swing, user, value, value_maker"
             )
         );
         let many = (10..30).map(|number| number.to_string()).collect();
