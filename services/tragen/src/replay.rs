@@ -1,17 +1,20 @@
 //! Runs a recorded day again and compares: what the guard approved (JOURNAL), what
 //! the venue filled (EXECUTIONS) and what the ledger posted (LEDGER). Every fill is
 //! held against its approval and the fee rule, every posting is made again by the
-//! ledger's rules. Whatever comes out otherwise is a difference; there must be none.
+//! ledger's rules, and every decision about a pool from its inputs. Whatever comes out otherwise is a difference; there
+//! must be none.
 //!
 //! The guard's own state is replayed and checked by [`tragen_risk_guard::replay`];
 //! this goes on from the orders that are in it.
 
 mod agents;
 mod books;
+mod pools;
 mod unmatched;
 
 pub(crate) use agents::{Decisions, MadeAgain};
 use books::{Books, Cash};
+pub(crate) use pools::Pools;
 use std::{
     collections::{HashMap, HashSet},
     fmt,

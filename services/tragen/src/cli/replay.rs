@@ -3,7 +3,7 @@
 use crate::{
     Verdict,
     output::{Format, print},
-    replay::{Comparison, Decisions, MadeAgain, Unmatched},
+    replay::{Comparison, Decisions, MadeAgain, Pools, Unmatched},
 };
 use anyhow::Context as _;
 use clap::Args;
@@ -14,17 +14,18 @@ use tragen_host::{Lifecycle, trace::Spans};
 use tragen_risk_guard::replay::{JournalReader, JournalWriter, Replay};
 
 /// The recordings in a folder.
-const FILES: [(Stream, &str); 4] = [
+const FILES: [(Stream, &str); 5] = [
     (Stream::Journal, "journal"),
     (Stream::Executions, "executions"),
     (Stream::Ledger, "ledger"),
     (Stream::Bars, "bars"),
+    (Stream::Pools, "pools"),
 ];
 
 /// Which day.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  tragen replay --nats nats://127.0.0.1:4222 --save day && tragen replay --journal day\n\nIt replays the guard's state with its hashes, holds every fill against its approval and the fee rule, and books\neverything again by the ledger's rules. What agents\ndecided on bars is decided again where the bars and those before them are still there. Orders that only the bars ask\nfor (missing) or only the journal has (unexpected) are shown as doubts: who was enabled is not in the journal.\nExit code 0: no difference."
+    after_help = "Example:\n  tragen replay --nats nats://127.0.0.1:4222 --save day && tragen replay --journal day\n\nIt replays the guard's state with its hashes, holds every fill against its approval and the fee rule, and books\neverything again by the ledger's rules. What agents\ndecided on bars is decided again where the bars and those before them are still there, and how\nmany agents of each pool might trade is decided again from what it was decided on. Orders that only the bars ask\nfor (missing) or only the journal has (unexpected) are shown as doubts: who was enabled is not in the journal.\nExit code 0: no difference."
 )]
 pub(crate) struct ReplayArgs {
     /// The bus that keeps the day.
@@ -42,7 +43,7 @@ impl ReplayArgs {
     pub(super) async fn run(self, format: Format) -> anyhow::Result<Verdict> {
         let mut replay = Replay::default();
         let mut comparison = Comparison::default();
-        let mut decisions = Decisions::default();
+        let (mut decisions, mut pools) = (Decisions::default(), Pools::default());
         let mut state_differs = None;
         for (stream, name) in FILES {
             self.read(stream, name, |sequence, payload| {
@@ -62,12 +63,12 @@ impl ReplayArgs {
                     }
                     Stream::Ledger => comparison.facts(&decode(payload, sequence)?),
                     Stream::Bars => decisions.bar(sequence, &decode(payload, sequence)?),
+                    Stream::Pools => pools.sized(&decode(payload, sequence)?, &mut comparison),
                     Stream::Requests
                     | Stream::Proposals
                     | Stream::Market
                     | Stream::Odds
                     | Stream::Usage
-                    | Stream::Pools
                     | Stream::News
                     | Stream::Alerts
                     | Stream::Audit
@@ -80,7 +81,7 @@ impl ReplayArgs {
         }
         comparison.conclude()?;
         let again = decisions.conclude(&mut comparison);
-        show(format, (&replay, &again), &comparison, state_differs.as_ref())?;
+        show(format, (&replay, &again, &pools), &comparison, state_differs.as_ref())?;
         Ok(if comparison.count == 0 && state_differs.is_none() { Verdict::Good } else { Verdict::Bad })
     }
 
@@ -92,8 +93,8 @@ impl ReplayArgs {
         mut take: impl FnMut(u64, &[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         if let Some(folder) = &self.journal {
-            // Recordings of earlier versions have no bars.
-            if stream == Stream::Bars && !recording(folder, name).exists() {
+            // Recordings of earlier versions have neither bars nor pools.
+            if matches!(stream, Stream::Bars | Stream::Pools) && !recording(folder, name).exists() {
                 return Ok(());
             }
             let mut reader = JournalReader::open(&recording(folder, name))?;
@@ -116,10 +117,12 @@ impl ReplayArgs {
             let mut messages = bus.follow(&context, stream, "", StartAt::Beginning).await?;
             loop {
                 let message = messages.next().await.context("the bus is gone")?;
-                if let Some(saved) = &mut saved {
-                    saved.write(message.sequence, &message.payload)?;
+                if is_replayed(stream, &message.subject) {
+                    if let Some(saved) = &mut saved {
+                        saved.write(message.sequence, &message.payload)?;
+                    }
+                    take(message.sequence, &message.payload)?;
                 }
-                take(message.sequence, &message.payload)?;
                 if message.sequence >= newest {
                     break;
                 }
@@ -127,6 +130,11 @@ impl ReplayArgs {
         }
         Ok(saved.map(JournalWriter::finish).transpose().map(drop)?)
     }
+}
+
+/// Of pools only how they were sized (`pool.<pool>`), not who began or ceased to trade in them.
+fn is_replayed(stream: Stream, subject: &str) -> bool {
+    stream != Stream::Pools || subject.matches('.').count() == 1
 }
 
 fn recording(folder: &Path, name: &str) -> PathBuf {
@@ -139,7 +147,7 @@ fn decode<T: Message + Default>(payload: &[u8], sequence: u64) -> anyhow::Result
 
 fn show(
     format: Format,
-    (replay, (again, unmatched)): (&Replay, &(MadeAgain, Unmatched)),
+    (replay, (again, unmatched), pools): (&Replay, &(MadeAgain, Unmatched), &Pools),
     comparison: &Comparison,
     state_differs: Option<&anyhow::Error>,
 ) -> anyhow::Result<()> {
@@ -161,6 +169,7 @@ fn show(
         "agent_orders_without_bars": again.without_bars,
         "agent_orders_on_odds": again.on_odds,
         "agent_orders_missing": unmatched.missing,
+        "pools_sized": pools.sized,
         "agent_orders_unexpected": unmatched.unexpected,
         "doubts": unmatched.named,
         "differences": comparison.count,
@@ -178,6 +187,7 @@ fn show(
                 again.orders, again.without_bars, again.on_odds
             ),
         ),
+        ("pools", format!("{} decisions made again", pools.sized)),
         ("doubts", format!("{} orders of agents missing, {} unexpected", unmatched.missing, unmatched.unexpected)),
         ("compared", format!("{} balances, {} positions", compared.balances, compared.positions)),
         ("differences", comparison.count.to_string()),

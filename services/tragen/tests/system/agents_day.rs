@@ -158,6 +158,7 @@ async fn a_day_of_agents_is_told_and_made_again() {
     );
     let saved = folder.path().join("saved");
     let as_recorded = replays_without_a_difference(&day, &saved);
+    a_pool_that_was_sized_otherwise_is_shown(&saved);
     an_order_that_is_missing_is_shown(&saved, &as_recorded);
 
     agents_are_judged_by_the_closing_line(&day, &bet).await;
@@ -228,10 +229,41 @@ fn replays_without_a_difference(day: &Day, saved: &Path) -> Value {
         assert_eq!(found["differences"], 0, "{found}");
         let compared = |what: &str| found[what].as_u64().expect("a count");
         assert!(compared("fills") >= 8 && compared("balances") >= 2 && compared("positions") >= 4, "{found}");
+        assert!(compared("pools_sized") >= 1, "{found}");
         assert!(compared("hashes_checked") >= 1 && compared("agent_orders") >= 4, "{found}");
         assert_eq!((compared("agent_orders_on_odds"), compared("agent_orders_without_bars")), (1, 0), "{found}");
     }
     found
+}
+
+/// A copy in which one decision about the pool is another: exactly that is the difference.
+fn a_pool_that_was_sized_otherwise_is_shown(saved: &Path) {
+    let path = saved.join("pools.bin");
+    let read = || {
+        let mut reader = JournalReader::open(&path).expect("a recording");
+        let mut messages = Vec::new();
+        while let Some((sequence, payload)) = reader.read().expect("readable") {
+            messages.push((sequence, v1::PoolSized::decode(payload.as_slice()).expect("a decision")));
+        }
+        messages
+    };
+    let write = |messages: &[(u64, v1::PoolSized)]| {
+        let mut writer = JournalWriter::create(&path).expect("a file");
+        messages.iter().try_for_each(|(at, own)| writer.write(*at, &own.encode_to_vec())).expect("written");
+        writer.finish().expect("written");
+    };
+    let recorded = read();
+    let mut changed = recorded.clone();
+    let last = &mut changed.last_mut().expect("a decision").1;
+    last.agents += 1;
+    let expected = format!("pool value at {} s", last.decided_at_micros / 1_000_000);
+    write(&changed);
+    let output = tragen(&["replay", "-o", "json", "--journal", &saved.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let named: Vec<&str> = found["named"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    assert!(found["differences"] == 1 && named.len() == 1 && named[0].contains(&expected), "{found}");
+    write(&recorded);
 }
 
 /// A copy of the journal without one order of the agent, and with one that no bar asked for: both are shown.
