@@ -25,7 +25,7 @@ use tracing::debug;
 use tragen_contracts::{convert, v1};
 use tragen_domain::{
     agents::{
-        rebalance::{Rebalance, rebalance},
+        rebalance::{Rebalance, is_sure_enough, rebalance},
         signal::Signal,
     },
     id::AccountId,
@@ -168,7 +168,9 @@ impl Desk {
             pool: agent.pool.to_string(),
             timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
-            ..Origin::default()
+            // An exit needs no confidence.
+            confidence_ppm: signal.confidence_ppm.filter(|_| !order.is_reduce_only),
+            is_first_on_match: false,
         };
         let decision: Decision =
             self.parts.proposer.order(&terms, origin, rationale(agent.personality.style(), signal));
@@ -216,6 +218,11 @@ impl Wishes<'_> {
     fn toward(&mut self, agent: &ConfiguredAgent, signal: &Signal) -> Option<Rebalance> {
         let (holding, position) = ((*self.holdings.get(&agent.account)?)?, self.position(agent)?);
         let capital = self.registry.capital(agent, holding.cash);
+        if !is_sure_enough(&agent.personality, signal) {
+            let (own, least) = (signal.confidence_ppm.unwrap_or(0), agent.personality.min_confidence_ppm());
+            counter!(metrics::UNSURE).increment(1);
+            debug!("agent {} opens nothing: its confidence of {own} ppm is below {least} ppm", agent.id);
+        }
         let order = rebalance(&agent.personality, self.instrument, signal, capital, position)?;
         let change = match order.side {
             Side::Buy => order.quantity.micros(),

@@ -73,8 +73,8 @@ struct Look<'a> {
     at: Timestamp,
     game: &'a Match,
     snapshot: &'a v1::MatchSnapshot,
-    /// The bookmakers' consensus; None where there is none.
-    fair: Option<[f64; 3]>,
+    /// The bookmakers' consensus, and how sure it is, parts per million; None where there is none.
+    fair: Option<([f64; 3], u32)>,
     /// What is worth bidding for, by the risk tolerance of those that bid.
     traded: &'a BTreeMap<u8, EplTradingReport>,
     standings: &'a Standings,
@@ -141,7 +141,7 @@ impl Quotes {
         let asked = Wanted { instruments: &snapshot.instruments, timeout, traceparent: &traceparent };
         let standings = standings::read(&self.desk.bus, accounts, &asked).await;
         let books = match_view::books(&snapshot.books);
-        let fair = fair_line(&books, DevigMethod::Shin).ok().map(|line| line.probabilities);
+        let fair = fair_line(&books, DevigMethod::Shin).ok().map(|line| (line.probabilities, line.confidence_ppm()));
         let traded = &self.traded(&makers, &snapshot).await;
         let at = told.at.max(Timestamp::from_micros(snapshot.event_time_micros));
         let (game, standings) = (&told.game, &standings);
@@ -217,7 +217,7 @@ impl Quotes {
 
     /// What should be in the book now.
     fn wants(&self, maker: &Maker, look: &Look<'_>, standing: &v1::Standing) -> Vec<WantedQuote> {
-        if maker.is_retired {
+        if maker.is_retired || !is_sure(&maker.agent, look) {
             Vec::new()
         } else if is_bidding(&maker.agent) {
             self.bid(maker, look, standing).into_iter().collect()
@@ -230,7 +230,7 @@ impl Quotes {
     fn both_sides(&self, maker: &Maker, look: &Look<'_>, standing: &v1::Standing) -> Vec<WantedQuote> {
         let (agent, rules) = (&maker.agent, MarketMakerRules::default());
         let Some(contract) = match_view::contract(look.snapshot, maker.outcome) else { return Vec::new() };
-        let Some(fair) = look.fair.map(|fair| maker.outcome.of(&fair)) else { return Vec::new() };
+        let Some(fair) = look.fair.map(|(fair, _)| maker.outcome.of(&fair)) else { return Vec::new() };
         let Some(book) = match_view::top_of_book(look.snapshot, maker.outcome, now()) else { return Vec::new() };
         let capital = self.desk.parts.registry.capital(agent, standings::cash(standing));
         let lot = lot(capital, agent.personality.risk_per_trade(), &rules);
@@ -343,8 +343,8 @@ impl Quotes {
             pool: agent.pool.to_string(),
             timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
+            confidence_ppm: look.fair.map(|(_, confidence)| confidence),
             is_first_on_match: is_bidding(agent),
-            ..Origin::default()
         };
         let mut span = self.desk.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, "");
         span.set("agent.kind", deciding(agent));
@@ -367,6 +367,17 @@ fn may_quote(agent: &ConfiguredAgent, game: &Match) -> bool {
 
 fn is_bidding(agent: &ConfiguredAgent) -> bool {
     agent.personality.style() == AnalysisStyle::ValueMaker
+}
+
+/// Whether the consensus is as sure as the agent's personality asks for; without one there is nothing to be sure of.
+fn is_sure(agent: &ConfiguredAgent, look: &Look<'_>) -> bool {
+    let Some((_, confidence)) = look.fair else { return false };
+    let least = agent.personality.min_confidence_ppm();
+    if confidence < least {
+        counter!(metrics::UNSURE).increment(1);
+        debug!("agent {} quotes nothing: its confidence of {confidence} ppm is below {least} ppm", agent.id);
+    }
+    confidence >= least
 }
 
 /// Whether a bid of the agent stands in the book of another contract on the match.
@@ -441,6 +452,6 @@ fn rationale(maker: &Maker, wanted: WantedQuote, look: &Look<'_>) -> String {
         let fair = maker.outcome.of(&report.fair);
         return format!("ValueMaker: bids {price} for {contracts} of {:?}, fair {fair:.3}", maker.outcome);
     }
-    let fair = look.fair.map_or(0.0, |fair| maker.outcome.of(&fair));
+    let fair = look.fair.map_or(0.0, |(fair, _)| maker.outcome.of(&fair));
     format!("MarketMaker: quotes {:?} at {price} for {contracts}, {side:?}, fair {fair:.3}", maker.outcome)
 }

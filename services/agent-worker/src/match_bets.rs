@@ -147,9 +147,17 @@ impl Bets {
                 inputs.insert(*agent, self.desk.analysis.mandate_inputs(*agent, snapshot).await);
             }
         }
-        let look =
-            |agent: &MandateAgent, own| wished(*agent, snapshot, inputs.get(agent)?, &rules_of(own, snapshot)).ok();
-        let wishes = personalities.iter().filter_map(|(eye, own)| Some((*eye, look(&eye.0, own)?))).collect();
+        let wish = |(eye, own): (&Eye, _)| {
+            let (agent, tolerance) = eye;
+            match wished(*agent, snapshot, inputs.get(agent)?, &rules_of(own, snapshot)) {
+                Ok(wish) => Some((*eye, wish)),
+                Err(refusal) => {
+                    debug!("{} of risk tolerance {tolerance} buys nothing: {refusal}", agent.as_str());
+                    None
+                }
+            }
+        };
+        let wishes = personalities.iter().filter_map(wish).collect();
         for agent in inputs.keys() {
             self.desk.parts.usage.add(agent.as_str(), Work { cpu: started.elapsed(), messages: 1, ..Work::default() });
         }
@@ -207,7 +215,7 @@ impl Bets {
             pool: agent.pool.to_string(),
             timeframe: agent.timeframe.as_str(),
             max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
-            confidence_ppm: None,
+            confidence_ppm: Some(wish.confidence_ppm),
             is_first_on_match: true,
         };
         let steam = self.desk.analysis.odds().note(snapshot, wish.opportunity.outcome);

@@ -22,6 +22,7 @@ pub fn rules_of(personality: &Personality, snapshot: &v1::MatchSnapshot) -> Mand
         fee_rate: fee_rate(snapshot),
         min_edge_bps: personality.min_edge_bps(),
         kelly_multiplier: personality.kelly_multiplier(),
+        min_confidence_ppm: personality.min_confidence_ppm(),
     }
 }
 

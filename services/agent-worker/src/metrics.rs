@@ -24,6 +24,8 @@ pub(crate) const SIGNAL_SECONDS: &str = "agent_worker_signal_seconds";
 pub(crate) const TOO_LATE: &str = "agent_worker_too_late_total";
 /// Signals that changed a target, by strategy.
 pub(crate) const SIGNALS: &str = "agent_worker_signals_total";
+/// Agents that opened nothing, because the decision was less sure than their personality asks for.
+pub(crate) const UNSURE: &str = "agent_worker_unsure_total";
 /// Orders proposed by configured agents.
 pub(crate) const AGENT_ORDERS: &str = "agent_worker_agent_orders_total";
 /// Quotes of market makers that were canceled.
@@ -60,6 +62,7 @@ pub(crate) fn describe() {
     describe_histogram!(SIGNAL_SECONDS, Unit::Seconds, "from a signal to the last order for it stored");
     describe_counter!(TOO_LATE, Unit::Count, "agents that could not act on a bar or odds before they were too old");
     describe_counter!(SIGNALS, Unit::Count, "signals that changed a target, by strategy");
+    describe_counter!(UNSURE, Unit::Count, "agents that opened nothing because their decision was not sure enough");
     describe_counter!(AGENT_ORDERS, Unit::Count, "orders proposed by configured agents");
     describe_counter!(
         QUOTES_WITHDRAWN,

@@ -273,19 +273,12 @@ impl World {
     }
 
     async fn put_agent_of(&self, agent_id: &str, instrument_ids: Vec<String>, account_id: &str) {
-        let agent = v1::Agent {
-            agent_id: agent_id.into(),
-            strategy: v1::Strategy::Scalper.into(),
-            instrument_ids,
-            timeframe: "1m".into(),
-            risk_tolerance: 5,
-            max_trades_per_day: 1_000,
-            account_id: account_id.into(),
-            is_enabled: true,
-            ..v1::Agent::default()
-        };
+        self.store(&scalper(agent_id, instrument_ids, account_id)).await;
+    }
+
+    async fn store(&self, agent: &v1::Agent) {
         let agents = self.bus.bucket(Bucket::Agents).await.expect("a bucket");
-        agents.put(agent_id, agent.encode_to_vec().into()).await.expect("stored");
+        agents.put(&agent.agent_id, agent.encode_to_vec().into()).await.expect("stored");
     }
 
     async fn put_instrument(&self, id: &str) {
@@ -313,6 +306,20 @@ impl World {
         };
         let subject = Subject::Bar(Timeframe::Minute1, InstrumentId::new(instrument).expect("an id"));
         self.bus.publish(&subject, &bar, &PublishOptions::default(), PATIENCE).await.expect("stored");
+    }
+}
+
+fn scalper(agent_id: &str, instrument_ids: Vec<String>, account_id: &str) -> v1::Agent {
+    v1::Agent {
+        agent_id: agent_id.into(),
+        strategy: v1::Strategy::Scalper.into(),
+        instrument_ids,
+        timeframe: "1m".into(),
+        risk_tolerance: 5,
+        max_trades_per_day: 1_000,
+        account_id: account_id.into(),
+        is_enabled: true,
+        ..v1::Agent::default()
     }
 }
 

@@ -42,8 +42,15 @@ pub(crate) fn play(load: Load) -> anyhow::Result<()> {
 
 fn loop_over(roster: &Roster, instruments: &[String], sized: Sized) -> anyhow::Result<(u64, u64, f64)> {
     let definition = Instrument::try_from(&world::definition("I0"))?;
-    let flat =
-        Signal { target: None, reason: None, reference_price: 1.5, stop_price: None, exposure: None, closed: None };
+    let flat = Signal {
+        target: None,
+        reason: None,
+        reference_price: 1.5,
+        stop_price: None,
+        exposure: None,
+        confidence_ppm: None,
+        closed: None,
+    };
     let mut book = BarBook::new(400);
     let (mut evaluated, mut orders, mut number) = (0_u64, 0_u64, 0);
     let started = Instant::now();

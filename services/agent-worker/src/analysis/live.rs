@@ -100,7 +100,7 @@ fn fair(snapshot: &v1::MatchSnapshot, now: Timestamp) -> Result<Chances, Refused
         agent: scout::AGENT,
         model_version: scout::MODEL_VERSION,
         source: v1::AnalysisSource::Model,
-        confidence_ppm: scout::confidence_ppm(&report, snapshot.books.len()),
+        confidence_ppm: scout::confidence_ppm(&report),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Caller, Desk, Finding, Said,
-    figures::{bps, count, micros, ppm, share_ppm},
+    figures::{bps, count, micros, ppm},
     match_view::{as_of, books, contract_id, fee_rate, scouted, word},
     refused::Refused,
 };
@@ -32,7 +32,7 @@ pub(super) async fn analyze(desk: &Desk, caller: &Caller, asked: &v1::ScoutReque
         agent: AGENT.to_owned(),
         model_version: MODEL_VERSION.to_owned(),
         data_asof: as_of(&snapshot),
-        confidence_ppm: confidence_ppm(&report, snapshot.books.len()),
+        confidence_ppm: confidence_ppm(&report),
         source: v1::AnalysisSource::Model.into(),
         explanation: explanation(&report) + &steam_said(&seen),
     };
@@ -52,21 +52,9 @@ pub(super) fn report(snapshot: &v1::MatchSnapshot, min_edge_bps: i32, now: Times
     })
 }
 
-/// The share of books and quotes that could be used.
-pub(super) fn confidence_ppm(report: &ScoutReport, books: usize) -> i32 {
-    let unusable = report.skipped.iter().filter(|(_, reason)| !is_priced(*reason)).count();
-    share_ppm(report.books_used + 3 - unusable, books + 3)
-}
-
-const fn is_priced(reason: SkipReason) -> bool {
-    match reason {
-        SkipReason::EdgeBelowMinimum { .. } | SkipReason::EdgeImplausible { .. } => true,
-        SkipReason::NoQuote
-        | SkipReason::InvalidSize { .. }
-        | SkipReason::Crossed { .. }
-        | SkipReason::Stale { .. }
-        | SkipReason::Unpriceable(_) => false,
-    }
+/// How sure the report is, as answers say it.
+pub(super) fn confidence_ppm(report: &ScoutReport) -> i32 {
+    i32::try_from(report.confidence_ppm()).unwrap_or(i32::MAX)
 }
 
 fn explanation(report: &ScoutReport) -> String {

@@ -1,6 +1,6 @@
 //! Configured agents on bars.
 
-use super::{PATIENCE, order_of, rig};
+use super::{PATIENCE, order_of, rig, scalper};
 use futures::StreamExt as _;
 use std::{
     collections::BTreeMap,
@@ -37,6 +37,25 @@ async fn agents_trade_a_signal_once_however_many_workers_see_the_bar() {
     assert!(more.is_empty(), "one worker acts on a bar: {more:?}");
     let bars = rig.world.bus.last_sequence(Stream::Bars).await.expect("readable");
     assert_eq!(bars, 61);
+    rig.stop().await;
+}
+
+/// The fall is a third of a trend: a confidence of 0.625.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_not_sure_enough_proposes_nothing() {
+    let mut rig = rig(1).await;
+    rig.world.put_instrument("GBPUSD").await;
+    for (agent_id, risk_tolerance) in [("careful", 5), ("bold", 6)] {
+        let agent = v1::Agent { risk_tolerance, ..scalper(agent_id, vec!["GBPUSD".into()], agent_id) };
+        rig.world.store(&agent).await;
+    }
+    rig.world.quiet_bars("GBPUSD").await;
+    rig.world.bar("GBPUSD", 60, 1_498_800).await;
+    let proposal = rig.next_one().await;
+    let order = order_of(&proposal);
+    assert_eq!((order.agent_id.as_str(), order.confidence_ppm), ("bold", Some(625_000)));
+    let more = rig.next(HANDED_ON).await;
+    assert!(more.is_empty(), "0.65 is asked for: {more:?}");
     rig.stop().await;
 }
 

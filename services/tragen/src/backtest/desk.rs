@@ -56,6 +56,8 @@ pub(super) struct Wish<'a> {
     pub(super) price: OrderPrice,
     pub(super) is_reduce_only: bool,
     pub(super) timeframe: Option<Timeframe>,
+    /// How sure the rule is, parts per million, where it says so.
+    pub(super) confidence_ppm: Option<u32>,
     /// What the rule said.
     pub(super) why: Reason,
 }
@@ -214,7 +216,7 @@ impl Desk {
             pool: Some(seat.agent.pool.clone()),
             timeframe: wish.timeframe,
             tier: Tier::Standard,
-            confidence_ppm: None,
+            confidence_ppm: wish.confidence_ppm,
             purpose: Purpose::Trade,
             valid_until: now,
             trades_per_day_max: Some(seat.agent.personality.max_trades_per_day()),

@@ -138,6 +138,7 @@ impl Lane {
                 price: OrderPrice::Market,
                 is_reduce_only: order.is_reduce_only,
                 timeframe: Some(pending.timeframe),
+                confidence_ppm: pending.signal.confidence_ppm.filter(|_| !order.is_reduce_only),
                 why: pending.signal.reason.or(closed).unwrap_or(Reason::Entry),
             };
             desk.trade(seat, wish, now)?;
@@ -279,6 +280,7 @@ fn stop(
         price: OrderPrice::Market,
         is_reduce_only: true,
         timeframe: Some(timeframe),
+        confidence_ppm: None,
         why: Reason::Stop,
     };
     desk.trade(seat, wish, now).map(drop)

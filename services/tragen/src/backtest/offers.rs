@@ -62,6 +62,8 @@ struct Offered {
 struct Look<'a> {
     row: &'a MatchRow,
     contracts: &'a [Instrument; 3],
+    /// How sure the look is, parts per million.
+    confidence_ppm: u32,
     now: Timestamp,
 }
 
@@ -135,12 +137,16 @@ impl Bettor {
         };
         self.forecasts.expect(&row.id, report.fair);
         desk.digest.forecast(now, row.id.as_str(), &report.fair);
+        let confidence_ppm = report.confidence_ppm();
+        if !report.opportunities.is_empty() && confidence_ppm < seat.agent.personality.min_confidence_ppm() {
+            return self.skip("CONFIDENCE_TOO_LOW");
+        }
         let mut found = report.opportunities;
         match self.conditions.bets {
             Bets::Best => found.truncate(1),
             Bets::All => found.sort_by_key(|opportunity| opportunity.outcome),
         }
-        let look = Look { row, contracts: &contracts, now };
+        let look = Look { row, contracts: &contracts, confidence_ppm, now };
         for opportunity in &found {
             if let Some(offered) = opportunity.outcome.of(&offered) {
                 self.buy(&look, opportunity, offered, desk, seat)?;
@@ -256,6 +262,7 @@ impl Bettor {
             price: OrderPrice::Limit(offered.price),
             is_reduce_only: false,
             timeframe: None,
+            confidence_ppm: Some(look.confidence_ppm),
             why: Reason::Entry,
         };
         if desk.trade(seat, wish, look.now)?.quantity.is_zero() {

@@ -274,6 +274,7 @@ fn words<'a>(bars: impl Iterator<Item = &'a Bar> + Clone) -> HashMap<String, BTr
                 published_at: bar.published_at.micros(),
                 is_change: signal.changed() || signal.closed.is_some(),
                 direction: signal.direction(),
+                confidence_ppm: signal.confidence_ppm,
                 rationale: rationale(style, &signal),
             };
             of_style.insert(bar.start, said);

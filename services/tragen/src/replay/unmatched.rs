@@ -12,6 +12,8 @@ use tragen_domain::{id::InstrumentId, market::Timeframe, time::Timestamp};
 
 /// Doubts that are named; the rest is counted.
 const NAMED_MAX: usize = 1_000;
+/// Every personality acts on a signal that is so sure: the most careful one asks for no more.
+const CONFIDENT_PPM: u32 = 770_000;
 
 /// What every account held of every instrument, from the fills.
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ pub(super) struct Said {
     pub(super) is_change: bool,
     /// 1 for long, -1 for short, 0 for flat.
     pub(super) direction: i8,
+    /// How sure the rule was, parts per million; None for flat.
+    pub(super) confidence_ppm: Option<u32>,
     /// How an order would have been explained.
     pub(super) rationale: String,
 }
@@ -91,6 +95,9 @@ impl Unmatched {
         held: &Held,
     ) {
         let (Some(first), Some(last)) = (decided.first(), decided.last()) else { return };
+        let is_entry = |own: &&Said| own.direction != 0;
+        let acted_on = decided.iter().filter_map(|start| said.get(start)).filter(is_entry);
+        let least = acted_on.filter_map(|own| own.confidence_ppm).min().unwrap_or(CONFIDENT_PPM).min(CONFIDENT_PPM);
         let mut is_answered = false;
         for (start, own) in said {
             let is_decided = decided.contains(start);
@@ -105,7 +112,9 @@ impl Unmatched {
             let is_held = own.published_at > 0 && position == own.direction;
             is_answered = is_decided || is_held;
             let is_within = first < start && start < last;
-            if is_within && !is_answered && own.published_at > 0 {
+            // Whether it was sure enough for the agent nobody says.
+            let is_sure = own.confidence_ppm.is_none_or(|confidence| confidence >= least);
+            if is_within && is_sure && !is_answered && own.published_at > 0 {
                 self.missing += 1;
                 self.name(watch, *start, &format!("missing: {} while {}", own.rationale, word(position)));
             }
@@ -154,6 +163,7 @@ mod tests {
             published_at: at(minute + 1).micros(),
             is_change: minute % 2 == 1,
             direction: direction(minute),
+            confidence_ppm: None,
             rationale: format!("bar {minute}"),
         };
         (0..9).map(|minute| (at(minute), own(minute))).collect()
@@ -195,6 +205,26 @@ mod tests {
         // Nobody says that the agent was there before its first order and after its last one.
         check(&[3, 5], &[(5, -5)], &[]);
         check(&[], &[], &[]);
+    }
+
+    #[test]
+    fn an_entry_that_may_not_have_been_sure_enough_for_the_agent_is_not_missing() {
+        let missing = |confidences: [u32; 2]| {
+            let mut said = said();
+            // The agent has entered at bar 1; the entry of bar 5 is not in the journal.
+            for (minute, confidence) in [1, 5].into_iter().zip(confidences) {
+                said.get_mut(&at(minute)).expect("a bar").confidence_ppm = Some(confidence);
+            }
+            let mut held = Held::default();
+            [(1, 5), (3, -5)].iter().for_each(|(minute, signed)| held.executions(&filled(*minute, *signed)));
+            let mut found = Unmatched::default();
+            found.compare(&watch(), &said, &[1, 3, 7].into_iter().map(at).collect(), &held);
+            found.missing
+        };
+        assert_eq!(missing([700_000, 700_000]), 1);
+        assert_eq!(missing([700_000, 699_999]), 0);
+        assert_eq!(missing([900_000, CONFIDENT_PPM]), 1, "sure enough for everybody");
+        assert_eq!(missing([900_000, CONFIDENT_PPM - 1]), 0);
     }
 
     #[test]

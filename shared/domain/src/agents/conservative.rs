@@ -5,12 +5,13 @@
 //! Moreira and Muir 2017), at most the capital once. A position is opened or enlarged only when two of three hold: the
 //! market trends (average directional index of 14 bars at 20 or more), it is calm (fewer than 80 % of the last 250
 //! volatilities were lower), trading is cheap (fewer than half of the last 250 spreads were narrower). There is no
-//! protective stop: the size is the protection, and the gate counts the whole position as its risk.
+//! protective stop: the size is the protection, and the gate counts the whole position as its risk. The confidence is the
+//! share of the three conditions that hold: a personality that asks for more than two thirds enters when all of them do.
 
 use super::bar::Bar;
 use super::count::count_to_f64;
 use super::indicators::Ema;
-use super::signal::{Direction, ParameterError, Position, Reason, Signal};
+use super::signal::{Direction, ParameterError, Position, Reason, Signal, confidence_ppm};
 use super::volatility::{EwmaDeviation, annualized};
 use super::wilder::Adx;
 use std::collections::VecDeque;
@@ -76,6 +77,7 @@ pub struct Conservative {
 struct Holding {
     direction: Direction,
     exposure: f64,
+    confidence_ppm: u32,
 }
 
 /// The last [`RANKED_DAYS`] values.
@@ -164,6 +166,7 @@ impl Conservative {
             reference_price: side.map_or(close, |side| side.close),
             stop_price: None,
             exposure: self.wanted.map(|wanted| wanted.exposure),
+            confidence_ppm: self.wanted.map(|wanted| wanted.confidence_ppm),
             closed,
         }
     }
@@ -211,13 +214,16 @@ impl Conservative {
             volatility_rank < params.max_volatility_rank,
             spread_rank < params.max_spread_rank,
         ];
-        let is_allowed = conditions.into_iter().filter(|holds| *holds).count() >= CONDITIONS_MIN;
+        let holding = conditions.into_iter().filter(|holds| *holds).count();
+        let is_allowed = holding >= CONDITIONS_MIN;
+        let confidence_ppm = confidence_ppm(count_to_f64(holding) / count_to_f64(conditions.len()));
+        let next = Holding { direction, exposure, confidence_ppm };
         match self.wanted.filter(|held| held.direction == direction) {
             Some(held) if (exposure - held.exposure).abs() < params.min_change * held.exposure => Some(held),
             // Smaller is always allowed.
             Some(held) if !is_allowed && exposure > held.exposure => Some(held),
-            Some(_) => Some(Holding { direction, exposure }),
-            None => is_allowed.then_some(Holding { direction, exposure }),
+            Some(_) => Some(next),
+            None => is_allowed.then_some(next),
         }
     }
 }

@@ -87,6 +87,20 @@ pub struct FairLine {
     pub dropped: Vec<DroppedBook>,
 }
 
+impl FairLine {
+    /// The share of the books that could be used, parts per million.
+    #[must_use]
+    pub fn confidence_ppm(&self) -> u32 {
+        share_ppm(self.books_used, self.books_used + self.dropped.len())
+    }
+}
+
+/// A part of a whole, parts per million, down; all of nothing.
+pub(crate) fn share_ppm(part: usize, whole: usize) -> u32 {
+    let ppm = (part.min(whole) * 1_000_000).checked_div(whole);
+    ppm.and_then(|ppm| u32::try_from(ppm).ok()).unwrap_or(1_000_000)
+}
+
 /// Why there is no fair line.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FairLineError {

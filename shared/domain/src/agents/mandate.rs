@@ -121,6 +121,8 @@ pub struct MandateRules {
     pub min_edge_bps: u32,
     /// Share of the full Kelly stake, 0 to 1.
     pub kelly_multiplier: f64,
+    /// Smallest confidence, parts per million.
+    pub min_confidence_ppm: u32,
 }
 
 /// What an agent would buy.
@@ -132,6 +134,8 @@ pub struct Wish {
     pub opportunity: Opportunity,
     /// Share of the capital to stake at most.
     pub max_fraction: f64,
+    /// How sure it is: the share of the match's books and quotes that could be used, parts per million.
+    pub confidence_ppm: u32,
 }
 
 /// Why nothing is bought.
@@ -152,9 +156,21 @@ pub enum NoWish {
         /// The best expected return on ask plus fee.
         best_edge_ratio: f64,
     },
+    /// Too few of the books and quotes can be used.
+    #[error("the confidence of {:.2} is below {:.2}: too few books and quotes can be used", ratio(*confidence_ppm), ratio(*min_ppm))]
+    Unsure {
+        /// Of the decision, parts per million.
+        confidence_ppm: u32,
+        /// The least, parts per million.
+        min_ppm: u32,
+    },
     /// No ask can be used.
     #[error("no outcome has a usable quote")]
     NoQuote,
+}
+
+fn ratio(ppm: u32) -> f64 {
+    f64::from(ppm) / 1e6
 }
 
 /// What `agent` would buy of the match.
@@ -163,7 +179,7 @@ pub enum NoWish {
 /// of Kelly the stake is at most 1.2 % of the capital.
 ///
 /// # Errors
-/// [`NoWish`]: in play, finished, not priced, or too dear.
+/// [`NoWish`]: in play, finished, not priced, too dear, or not sure enough.
 pub fn wish(
     agent: MandateAgent,
     view: &MatchView<'_>,
@@ -177,9 +193,11 @@ pub fn wish(
         kelly_multiplier: rules.kelly_multiplier,
         ..EplTradingRules::default()
     };
+    let report = scout(view, &scouting);
+    let confidence_ppm = report.as_ref().map_or(0, ScoutReport::confidence_ppm);
     let opportunity = match agent {
         MandateAgent::Scout => {
-            let report = scout(view, &scouting)?;
+            let report = report?;
             report.opportunities.first().copied().ok_or_else(|| too_dear(&report))?
         }
         MandateAgent::EplTrading => {
@@ -191,8 +209,11 @@ pub fn wish(
             taken(report.intents.iter().map(|own| &own.intent), &report.fair, view, &scouting)?
         }
     };
+    if confidence_ppm < rules.min_confidence_ppm {
+        return Err(NoWish::Unsure { confidence_ppm, min_ppm: rules.min_confidence_ppm });
+    }
     let max_fraction = stake_fraction(opportunity.priced.kelly, rules.kelly_multiplier, MAX_WALLET_SHARE);
-    Ok(Wish { agent, opportunity, max_fraction })
+    Ok(Wish { agent, opportunity, max_fraction, confidence_ppm })
 }
 
 /// The first order that takes an ask. Bids that would rest are no mandate's: it is answered once, and nobody would take
@@ -237,7 +258,8 @@ mod tests {
     use super::super::scout::{MatchPhase, Quote};
     use super::*;
 
-    const RULES: MandateRules = MandateRules { fee_rate: 0.03, min_edge_bps: 500, kelly_multiplier: 0.25 };
+    const RULES: MandateRules =
+        MandateRules { fee_rate: 0.03, min_edge_bps: 500, kelly_multiplier: 0.25, min_confidence_ppm: 650_000 };
 
     fn ask_in(phase: MatchPhase, agent: MandateAgent, home_ask: f64, inputs: &MandateInputs) -> Result<Wish, NoWish> {
         let books = [Book { bookmaker: "Pinnacle".to_owned(), weight: SHARP_WEIGHT, odds: [2.00, 3.60, 4.20] }];
@@ -287,6 +309,33 @@ mod tests {
         let absent = MandateInputs { context: MatchContext { away, ..MatchContext::default() }, ..plain };
         let moved = ask(MandateAgent::ContextAware, 0.46, &absent).expect("a wish");
         assert!(moved.opportunity.fair_probability > scout.opportunity.fair_probability);
+    }
+
+    #[test]
+    fn who_can_use_too_few_books_and_quotes_buys_nothing() {
+        let book = |odds| Book { bookmaker: "Pinnacle".to_owned(), weight: SHARP_WEIGHT, odds };
+        let quote = |ask: f64| Some(Quote { ask, ask_size: 500.0, bid: Some(ask - 0.01), age_ms: Some(10) });
+        let check = |broken: usize, quotes: [Option<Quote>; 3], confidence_ppm: u32| {
+            let books: Vec<Book> =
+                std::iter::once(book([2.00, 3.60, 4.20])).chain((0..broken).map(|_| book([0.5, 3.60, 4.20]))).collect();
+            let view = MatchView { phase: MatchPhase::PreMatch, books: &books, quotes };
+            for agent in [MandateAgent::Scout, MandateAgent::EplTrading, MandateAgent::ContextAware] {
+                let said = wish(agent, &view, &MandateInputs::default(), &RULES);
+                match said {
+                    Ok(wish) => assert_eq!(wish.confidence_ppm, confidence_ppm, "{agent:?}"),
+                    Err(refusal) => {
+                        assert_eq!(refusal, NoWish::Unsure { confidence_ppm, min_ppm: 650_000 }, "{agent:?}");
+                        assert!(confidence_ppm < 650_000, "{agent:?}");
+                        assert!(refusal.to_string().contains("is below 0.65"), "{refusal}");
+                    }
+                }
+            }
+        };
+        let all = [quote(0.46), quote(0.29), quote(0.26)];
+        check(0, all, 1_000_000);
+        check(2, all, 666_666);
+        check(3, all, 571_428);
+        check(0, [quote(0.46), None, None], 500_000);
     }
 
     #[test]

@@ -142,7 +142,16 @@ impl Personality {
         800 - 50 * u32::from(self.risk_tolerance)
     }
 
-    /// Smallest confidence worth a trade, in parts per million: 0.80 - 0.03 r.
+    /// Smallest confidence worth a trade, in parts per million: 0.80 - 0.03 r, so 0.77 for the most careful and 0.50 for
+    /// the boldest. A decision with less opens nothing; closing needs none. What a confidence is:
+    ///
+    /// | rule set | confidence |
+    /// |---|---|
+    /// | scalper | 1 - efficiency ratio of 10 bars: 0.5 at the most trend it bears, 1 in pure noise |
+    /// | swing | average directional index / 40, at most 1: 0.5 at the least trend it asks for |
+    /// | conservative | share of its three conditions that hold: two thirds, or all |
+    /// | value | share of the match's books and three quotes that could be used |
+    /// | market maker | share of the match's books that could be used for the fair price |
     #[must_use]
     pub fn min_confidence_ppm(&self) -> u32 {
         800_000 - 30_000 * u32::from(self.risk_tolerance)
@@ -158,12 +167,6 @@ impl Personality {
     #[must_use]
     pub fn kelly_multiplier(&self) -> f64 {
         f64::from(self.kelly_multiplier_ppm()) / 1e6
-    }
-
-    /// [`Self::min_confidence_ppm`] as a ratio, for estimates.
-    #[must_use]
-    pub fn min_confidence(&self) -> f64 {
-        f64::from(self.min_confidence_ppm()) / 1e6
     }
 }
 
@@ -203,7 +206,7 @@ mod tests {
     fn ratios_are_the_integers_over_a_million() {
         let agent = Personality::new(2, AnalysisStyle::Value, 5).expect("valid personality");
         assert!((agent.risk_per_trade() - 0.004_25).abs() < 1e-15 && (agent.kelly_multiplier() - 0.1).abs() < 1e-15);
-        assert!((agent.min_confidence() - 0.74).abs() < 1e-15);
+        assert_eq!(agent.min_confidence_ppm(), 740_000);
         assert_eq!((agent.risk_tolerance(), agent.style(), agent.max_trades_per_day()), (2, AnalysisStyle::Value, 5));
     }
 }

@@ -26,7 +26,8 @@ pub struct Rebalance {
 /// What to order, given the account's `cash` (units of the currency) and signed `position`; `None` for nothing.
 ///
 /// An agent that is on the right side already keeps what it has, until its rule says [`Reason::Resize`]. A spot instrument cannot be sold short, so a short
-/// signal closes it.
+/// signal closes it. A signal that is less sure than the personality asks for opens and enlarges nothing: it only closes
+/// what is held on the other side, or makes it smaller.
 #[must_use]
 pub fn rebalance(
     personality: &Personality,
@@ -50,6 +51,7 @@ pub fn rebalance(
     // Too little to hold anything on the new side: what is held on the other one is closed all the same.
     let is_against = side != 0 && side == -position.micros().signum();
     let wanted = wanted.or_else(|| is_against.then_some(0))?;
+    let wanted = if is_sure_enough(personality, signal) { wanted } else { within(wanted, position.micros()) };
     let change = wanted.checked_sub(position.micros())?;
     let quantity = Quantity::from_micros(change.checked_abs()?).floor_to(instrument.lot);
     if quantity < instrument.min_quantity {
@@ -58,6 +60,17 @@ pub fn rebalance(
     let side = if change > 0 { Side::Buy } else { Side::Sell };
     let is_reduce_only = wanted == 0 || (is_on_side && wanted.abs() < position.micros().abs());
     Some(Rebalance { side, quantity: quantity.min(instrument.max_quantity), is_reduce_only })
+}
+
+/// Whether the agent would open something on the signal.
+#[must_use]
+pub fn is_sure_enough(personality: &Personality, signal: &Signal) -> bool {
+    signal.confidence_ppm.is_none_or(|confidence| confidence >= personality.min_confidence_ppm())
+}
+
+/// What is wanted of what is held, and nothing more.
+fn within(wanted: i64, held: i64) -> i64 {
+    if held >= 0 { wanted.clamp(0, held) } else { wanted.clamp(held, 0) }
 }
 
 /// Quantity that has the signal's exposure or else loses the personality's risk at the stop, within what the cash can
@@ -135,7 +148,15 @@ mod tests {
     ) {
         let personality = Personality::new(10, AnalysisStyle::Swing, 10).expect("valid");
         let stop_price = target.map(|_| 9.0);
-        let signal = Signal { target, reason: None, reference_price: 10.0, stop_price, exposure: None, closed: None };
+        let signal = Signal {
+            target,
+            reason: None,
+            reference_price: 10.0,
+            stop_price,
+            exposure: None,
+            confidence_ppm: None,
+            closed: None,
+        };
         let order = rebalance(&personality, &instrument(style), &signal, cash, held.parse().expect("a quantity"));
         let order = order.map(|o| (o.side, o.quantity.to_string(), o.is_reduce_only));
         assert_eq!(order, expected.map(|(side, quantity, reduces)| (side, quantity.to_owned(), reduces)));
@@ -173,6 +194,7 @@ mod tests {
                 reference_price: 10.0,
                 stop_price: None,
                 exposure: Some(exposure),
+                confidence_ppm: Some(1_000_000),
                 closed: None,
             };
             let held = held.parse().expect("a quantity");
@@ -186,5 +208,35 @@ mod tests {
         check(Some(Reason::Resize), 0.2, "30", Some((Side::Sell, "10", true)));
         // Never above half of the cash.
         check(Some(Reason::Entry), 3.0, "-10", Some((Side::Buy, "60", false)));
+    }
+
+    #[test]
+    fn a_signal_that_is_not_sure_enough_opens_and_enlarges_nothing() {
+        let check = |confidence_ppm: Option<u32>, exposure: f64, held: &str, expected: Option<(Side, &str, bool)>| {
+            // Asks for 0.65.
+            let personality = Personality::new(5, AnalysisStyle::Conservative, 10).expect("valid");
+            let signal = Signal {
+                target: Some(Direction::Long),
+                reason: Some(Reason::Resize),
+                reference_price: 10.0,
+                stop_price: None,
+                exposure: Some(exposure),
+                confidence_ppm,
+                closed: None,
+            };
+            assert_eq!(is_sure_enough(&personality, &signal), confidence_ppm.is_none_or(|own| own >= 650_000));
+            let held = held.parse().expect("a quantity");
+            let order = rebalance(&personality, &instrument(SettlementStyle::Margined), &signal, 1_000.0, held);
+            let order = order.map(|o| (o.side, o.quantity.to_string(), o.is_reduce_only));
+            assert_eq!(order, expected.map(|(side, quantity, reduces)| (side, quantity.to_owned(), reduces)));
+        };
+        check(Some(650_000), 0.4, "0", Some((Side::Buy, "40", false)));
+        check(Some(649_999), 0.4, "0", None);
+        check(Some(650_000), 0.4, "30", Some((Side::Buy, "10", false)));
+        check(Some(649_999), 0.4, "30", None);
+        // Smaller is always allowed, and so is leaving the other side.
+        check(Some(649_999), 0.2, "30", Some((Side::Sell, "10", true)));
+        check(Some(649_999), 0.2, "-30", Some((Side::Buy, "30", true)));
+        check(None, 0.4, "0", Some((Side::Buy, "40", false)));
     }
 }

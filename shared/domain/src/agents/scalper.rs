@@ -3,6 +3,7 @@
 //! At the close of a bar, all from middle prices: when the close is 2 standard deviations or more away from its mean of
 //! 20 bars and the efficiency ratio of 10 bars is below 0.5 (noise, not a trend), take the opposite direction. Leave
 //! when the close is back at the mean or after 15 bars; the stop is 3 average true ranges (14 bars) from the entry.
+//! The confidence is 1 minus the efficiency ratio: 0.5 at the most trend it bears, 1 in pure noise.
 //!
 //! Sources: efficiency ratio, Kaufman (1995), "Smarter Trading"; average true range, Wilder (1978), "New Concepts in
 //! Technical Trading Systems". The rule itself is a textbook one of mean reversion.
@@ -108,7 +109,9 @@ impl Scalper {
             (Some(z), Some(efficiency), Some(atr))
                 if z.abs() >= self.params.entry_z && efficiency < self.params.max_efficiency =>
             {
-                Intent::Enter { direction: if z > 0.0 { Direction::Short } else { Direction::Long }, atr }
+                // Half at the most trend that the rule bears, all of it in pure noise.
+                let confidence = 1.0 - efficiency / (2.0 * self.params.max_efficiency);
+                Intent::Enter { direction: if z > 0.0 { Direction::Short } else { Direction::Long }, atr, confidence }
             }
             _ => Intent::Stay,
         }

@@ -5,7 +5,7 @@
 //! Whether prices are moving is told by [`super::steam`].
 
 use super::devig::DevigMethod;
-use super::fair_line::{Book, DroppedBook, FairLineError, MethodLine, Outcome, fair_lines};
+use super::fair_line::{Book, DroppedBook, FairLineError, MethodLine, Outcome, fair_lines, share_ppm};
 use super::kelly::{KellyError, PricedEdge, price_edge};
 use crate::market::MatchStatus;
 use crate::time::Timestamp;
@@ -27,6 +27,20 @@ pub enum MatchPhase {
     InPlay,
     /// Decided, abandoned or postponed.
     Finished,
+}
+
+impl SkipReason {
+    /// Whether the quote could be priced, and its price was the reason.
+    const fn is_priced(self) -> bool {
+        match self {
+            Self::EdgeBelowMinimum { .. } | Self::EdgeImplausible { .. } => true,
+            Self::NoQuote
+            | Self::InvalidSize { .. }
+            | Self::Crossed { .. }
+            | Self::Stale { .. }
+            | Self::Unpriceable(_) => false,
+        }
+    }
 }
 
 impl MatchPhase {
@@ -189,6 +203,14 @@ pub struct ScoutReport {
 }
 
 impl ScoutReport {
+    /// How sure the report is: the share of the books and of the three quotes that could be used, parts per million.
+    #[must_use]
+    pub fn confidence_ppm(&self) -> u32 {
+        let books = self.books_used + self.dropped_books.len();
+        let unusable = self.skipped.iter().filter(|(_, reason)| !reason.is_priced()).count();
+        share_ppm(self.books_used + Outcome::ALL.len() - unusable, books + Outcome::ALL.len())
+    }
+
     /// The best expected return seen, also below the minimum or above the maximum; None when no quote could be priced.
     #[must_use]
     pub fn best_edge_ratio(&self) -> Option<f64> {

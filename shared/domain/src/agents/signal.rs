@@ -115,6 +115,9 @@ pub struct Signal {
     pub stop_price: Option<f64>,
     /// How many times the capital to hold, for rules that size by volatility instead of by a stop; None when flat.
     pub exposure: Option<f64>,
+    /// How sure the rule was of the target when it chose it, parts per million: [`CONFIDENCE_LEAST_PPM`] where its
+    /// condition just holds, 1,000,000 where it holds as clearly as it counts; None when flat.
+    pub confidence_ppm: Option<u32>,
     /// The model trade that ended during this bar: at its open (exit decided on the bar before) or at the stop.
     ///
     /// With [`Reason::Entry`] beside it the position ended and a new one starts, even if the direction is the same.
@@ -137,6 +140,15 @@ impl Signal {
     pub fn changed(&self) -> bool {
         self.reason.is_some()
     }
+}
+
+/// The confidence of a bar rule whose condition just holds: the boldest personality follows all that its rule says.
+pub const CONFIDENCE_LEAST_PPM: u32 = 500_000;
+
+/// A confidence of 0 to 1 in parts per million, down; what is no number is none.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "floored and clamped to a million first")]
+pub(crate) fn confidence_ppm(confidence: f64) -> u32 {
+    (confidence * 1e6 + 1e-6).clamp(0.0, 1e6).floor() as u32
 }
 
 /// Why a rule set refuses its parameters.

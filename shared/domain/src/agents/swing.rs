@@ -2,7 +2,8 @@
 //!
 //! At the close of a bar, all from middle prices: when the close leaves the range of the 20 bars before it and the
 //! average directional index of 14 bars is 20 or more, follow. Leave when the close leaves the range of the 10 bars
-//! before it on the other side; the stop is 2 average true ranges (14 bars) from the middle at the entry.
+//! before it on the other side; the stop is 2 average true ranges (14 bars) from the middle at the entry. The confidence
+//! is the index over 40: 0.5 at the least trend it asks for, 1 at twice as much.
 //!
 //! Sources: average directional index and true range, Wilder (1978), "New Concepts in Technical Trading Systems"; the
 //! channels are Donchian's.
@@ -83,10 +84,11 @@ impl Swing {
         let closed = self.cycle.advance(bar);
         let intent = match self.cycle.position() {
             Some(position) => exit_intent(position, exit, mid.close),
-            None if is_warm && adx.is_some_and(|adx| adx >= self.params.min_adx) => {
-                entry_intent(breakout, atr, mid.close)
-            }
-            None => Intent::Stay,
+            None => match adx.filter(|adx| is_warm && *adx >= self.params.min_adx) {
+                // Half at the least trend that the rule asks for, all of it at twice as much.
+                Some(adx) => entry_intent(breakout, atr, mid.close, (adx / (2.0 * self.params.min_adx)).min(1.0)),
+                None => Intent::Stay,
+            },
         };
         self.cycle.decide(bar, intent, closed)
     }
@@ -98,11 +100,14 @@ impl Swing {
     }
 }
 
-fn entry_intent(breakout: Option<Channel>, atr: Option<f64>, close: f64) -> Intent {
-    match (breakout, atr) {
-        (Some(range), Some(atr)) if close > range.upper => Intent::Enter { direction: Direction::Long, atr },
-        (Some(range), Some(atr)) if close < range.lower => Intent::Enter { direction: Direction::Short, atr },
-        _ => Intent::Stay,
+fn entry_intent(breakout: Option<Channel>, atr: Option<f64>, close: f64, confidence: f64) -> Intent {
+    let (Some(range), Some(atr)) = (breakout, atr) else { return Intent::Stay };
+    if close > range.upper {
+        Intent::Enter { direction: Direction::Long, atr, confidence }
+    } else if close < range.lower {
+        Intent::Enter { direction: Direction::Short, atr, confidence }
+    } else {
+        Intent::Stay
     }
 }
 

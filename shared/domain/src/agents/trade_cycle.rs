@@ -5,15 +5,17 @@
 //! same bars holds the same one, and one machine per (strategy, instrument, timeframe) serves all agents.
 
 use super::bar::Bar;
-use super::signal::{ClosedTrade, Direction, ParameterError, Position, Reason, Signal, StopFrom, StopRule};
+use super::signal::{
+    ClosedTrade, Direction, ParameterError, Position, Reason, Signal, StopFrom, StopRule, confidence_ppm,
+};
 
 /// What a rule wants at the close of a bar.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Intent {
     /// Leave everything as it is.
     Stay,
-    /// Open at the next bar; `atr` is the average true range now, in price units.
-    Enter { direction: Direction, atr: f64 },
+    /// Open at the next bar; `atr` is the average true range now, in price units, `confidence` how sure the rule is, 0 to 1.
+    Enter { direction: Direction, atr: f64, confidence: f64 },
     /// Close at the next bar.
     Exit(Reason),
 }
@@ -57,13 +59,15 @@ impl Moment {
 pub(crate) struct TradeCycle {
     stop: StopRule,
     phase: Phase,
+    /// How sure the rule was of the last entry.
+    confidence_ppm: u32,
 }
 
 impl TradeCycle {
     /// Starts flat.
     pub(crate) fn new(stop: StopRule) -> Result<Self, ParameterError> {
         ParameterError::check("atr_multiple", stop.atr_multiple)?;
-        Ok(Self { stop, phase: Phase::Flat })
+        Ok(Self { stop, phase: Phase::Flat, confidence_ppm: 0 })
     }
 
     /// Lets the bar happen to the position: the pending exit or entry at its open, then the stop within it.
@@ -109,17 +113,20 @@ impl TradeCycle {
             reference_price: close.mid,
             stop_price: None,
             exposure: None,
+            confidence_ppm: None,
             closed,
         };
         match (self.phase, intent) {
-            (Phase::Flat, Intent::Enter { direction, atr }) if atr.is_finite() && atr > 0.0 => {
+            (Phase::Flat, Intent::Enter { direction, atr, confidence }) if atr.is_finite() && atr > 0.0 => {
                 let stop_distance = self.stop.atr_multiple * atr;
                 self.phase = Phase::Entering { direction, stop_distance };
+                self.confidence_ppm = confidence_ppm(confidence);
                 Signal {
                     target: Some(direction),
                     reason: Some(Reason::Entry),
                     reference_price: close.entry(direction),
                     stop_price: Some(self.stop_price(close, direction, stop_distance)),
+                    confidence_ppm: Some(self.confidence_ppm),
                     ..idle
                 }
             }
@@ -127,9 +134,12 @@ impl TradeCycle {
                 self.phase = Phase::Exiting(position, reason);
                 Signal { reason: Some(reason), reference_price: close.exit(position.direction), ..idle }
             }
-            (Phase::Open(position), Intent::Stay | Intent::Enter { .. }) => {
-                Signal { target: Some(position.direction), stop_price: position.stop_price, ..idle }
-            }
+            (Phase::Open(position), Intent::Stay | Intent::Enter { .. }) => Signal {
+                target: Some(position.direction),
+                stop_price: position.stop_price,
+                confidence_ppm: Some(self.confidence_ppm),
+                ..idle
+            },
             (Phase::Flat | Phase::Entering { .. } | Phase::Exiting(..), _) => idle,
         }
     }
@@ -173,14 +183,17 @@ mod tests {
     #[test]
     fn entry_fills_at_the_next_open_and_the_exit_at_the_one_after_its_signal() {
         let mut cycle = TradeCycle::new(FROM_FILL).expect("valid rule");
-        let long = Intent::Enter { direction: Direction::Long, atr: 5.0 };
+        let long = Intent::Enter { direction: Direction::Long, atr: 5.0, confidence: 0.75 };
         let entry = step(&mut cycle, bar(100.0, 101.0, 99.0, 100.0), long);
         assert_eq!((entry.direction(), entry.reason, entry.reference_price), (1, Some(Reason::Entry), 101.0));
         assert_eq!((entry.stop_price, cycle.position()), (Some(91.0), None));
+        assert_eq!(entry.confidence_ppm, Some(750_000));
         let held = step(&mut cycle, bar(102.0, 104.0, 101.0, 103.0), Intent::Stay);
         assert_eq!((held.direction(), held.changed(), held.stop_price), (1, false, Some(93.0)));
+        assert_eq!(held.confidence_ppm, Some(750_000), "that of the entry");
         let exit = step(&mut cycle, bar(103.0, 108.0, 103.0, 107.0), Intent::Exit(Reason::ExitSignal));
         assert_eq!((exit.direction(), exit.reason, exit.reference_price), (0, Some(Reason::ExitSignal), 106.0));
+        assert_eq!(exit.confidence_ppm, None);
         let flat = step(&mut cycle, bar(106.0, 106.0, 106.0, 106.0), Intent::Stay);
         let closed = flat.closed.expect("closed at the open");
         assert_eq!((closed.entry_price, closed.exit_price, closed.bars_held), (103.0, 105.0, 2));
@@ -191,7 +204,7 @@ mod tests {
     fn stop_fills_at_its_price_or_at_the_worse_open() {
         let check = |direction: Direction, next: Bar, fill: f64| {
             let mut cycle = TradeCycle::new(FROM_FILL).expect("valid rule");
-            step(&mut cycle, bar(100.0, 100.0, 100.0, 100.0), Intent::Enter { direction, atr: 5.0 });
+            step(&mut cycle, bar(100.0, 100.0, 100.0, 100.0), Intent::Enter { direction, atr: 5.0, confidence: 0.75 });
             step(&mut cycle, bar(100.0, 101.0, 99.0, 100.0), Intent::Stay);
             let signal = step(&mut cycle, next, Intent::Stay);
             let closed = signal.closed.expect("stopped");
@@ -208,7 +221,7 @@ mod tests {
     #[test]
     fn stopped_position_may_enter_again_on_the_same_bar() {
         let mut cycle = TradeCycle::new(StopRule { atr_multiple: 1.0, measured_from: StopFrom::Mid }).expect("valid");
-        let long = Intent::Enter { direction: Direction::Long, atr: 5.0 };
+        let long = Intent::Enter { direction: Direction::Long, atr: 5.0, confidence: 0.75 };
         step(&mut cycle, bar(100.0, 100.0, 100.0, 100.0), long);
         let again = step(&mut cycle, bar(100.0, 100.0, 90.0, 92.0), long);
         assert_eq!((again.direction(), again.reason), (1, Some(Reason::Entry)));
@@ -218,7 +231,7 @@ mod tests {
     #[test]
     fn entry_without_a_range_is_not_taken() {
         let mut cycle = TradeCycle::new(FROM_FILL).expect("valid rule");
-        let dead = Intent::Enter { direction: Direction::Short, atr: 0.0 };
+        let dead = Intent::Enter { direction: Direction::Short, atr: 0.0, confidence: 0.75 };
         assert!(!step(&mut cycle, bar(100.0, 100.0, 100.0, 100.0), dead).changed());
         assert!(TradeCycle::new(StopRule { atr_multiple: 0.0, measured_from: StopFrom::Mid }).is_err());
     }
