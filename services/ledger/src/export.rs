@@ -185,6 +185,11 @@ async fn read(
     if let Some(found) = found {
         anyhow::bail!("there are books already ({} has {} rows): import into an empty store", found.name, found.rows);
     }
+    // Before anything is written, and also where the file has no rows: with such a table no ledger could go on.
+    let mut looking = Looking { session: &mut session };
+    for table in 0..TABLES {
+        visit(table, &mut looking).await?;
+    }
     let total = header.tables.iter().map(|table| table.rows).sum();
     let mut importing =
         Importing { session: &mut session, block: None, read: vec![0; usize::from(TABLES)], total, progress };
@@ -213,6 +218,18 @@ impl Visit for Counting<'_> {
         let rows = self.session.count::<R>().await.with_context(|| format!("counting {}", R::TABLE))?;
         self.tables.push(TableHeader { name: R::TABLE.to_owned(), columns: R::COLUMNS.to_owned(), rows });
         Ok(())
+    }
+}
+
+/// Reads each table, so that one without the columns of this version is named.
+struct Looking<'a> {
+    session: &'a mut Session,
+}
+
+impl Visit for Looking<'_> {
+    async fn table<R: Row + Record + Sync + 'static>(&mut self, order: &'static str) -> anyhow::Result<()> {
+        let first = self.session.stream::<R>(order).try_next().await;
+        first.map(drop).with_context(|| format!("the store has another table {} than this build", R::TABLE))
     }
 }
 

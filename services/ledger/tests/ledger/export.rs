@@ -4,6 +4,8 @@ use super::{
     accounting::{Market, Tables, adjustment, balanced, correction, sending, settlement, traded},
     rig::{BOTH, Kind, Rig, fill, id, report, withdrawal},
 };
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
@@ -135,6 +137,112 @@ async fn a_file_is_taken_whole_or_not_at_all() {
         imported(&url, &good).await;
         let refused = tragen_ledger::import(&url, &good, |_, _| {}).await.expect_err("there are books");
         assert!(refused.to_string().contains("there are books already"), "{refused:#}");
+        assert_eq!(tragen_ledger::verify(&url, |_| {}).await.expect("a report"), rig.verified().await);
+    }
+}
+
+/// The file with another list of tables: nothing else is wrong with it, its checksum is right.
+fn with_tables(content: &[u8], mut change: impl FnMut(&mut Vec<Value>)) -> Vec<u8> {
+    let magic = content.iter().position(|byte| *byte == b'\n').expect("a first line") + 1;
+    let (begin, rest) = content.split_at(magic);
+    let (length, rest) = rest.split_first_chunk().expect("a length");
+    let (header, blocks) = rest.split_at(usize::try_from(u32::from_be_bytes(*length)).expect("small"));
+    let mut header: Value = serde_json::from_slice(header).expect("a header");
+    change(header["tables"].as_array_mut().expect("tables"));
+    let header = header.to_string();
+    let length = u32::try_from(header.len()).expect("small").to_be_bytes();
+    let (blocks, _) = blocks.split_at(blocks.len() - 32);
+    let mut other = [begin, &length, header.as_bytes(), blocks].concat();
+    let checksum = Sha256::digest(&other);
+    other.extend_from_slice(&checksum);
+    other
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_with_other_tables_is_refused_before_anything_is_made_for_it() {
+    let rig = booked(Kind::Sqlite).await;
+    let folder = TempDir::new().expect("a folder");
+    let (good, bad) = (folder.path().join("good"), folder.path().join("bad"));
+    exported(&rig.url, &good).await;
+    let content = bytes(&good);
+    let store = folder.path().join("other.db");
+    let url = format!("sqlite://{}", store.display());
+    let check = async |change: &dyn Fn(&mut Vec<Value>), named: [&str; 2]| {
+        std::fs::write(&bad, with_tables(&content, change)).expect("written");
+        let refused = tragen_ledger::import(&url, &bad, |_, _| {}).await.expect_err("other tables").to_string();
+        let [of_file, own] = named;
+        let expected = format!("it has {of_file}, and {own} is known here");
+        assert!(refused.contains(&expected), "{refused}, not {expected}");
+        assert!(!store.exists(), "{named:?}");
+    };
+    let header = |place: usize| -> String {
+        let mut named = String::new();
+        with_tables(&content, |tables| {
+            let text = |part: &str| tables[place][part].as_str().expect("a text").to_owned();
+            named = format!("{} ({})", text("name"), text("columns"));
+        });
+        named
+    };
+    let [wallet, position, last] = [2, 3, 14].map(header);
+    let (lent, shorter) = (wallet.replacen("wallet", "lent", 1), wallet.replace(", is_frozen", ""));
+    check(&|tables| tables[2]["name"] = json!("lent"), [&lent, &wallet]).await;
+    let columns = shorter.replace("wallet (", "").replace(')', "");
+    check(&|tables| tables[2]["columns"] = json!(columns), [&shorter, &wallet]).await;
+    check(&|tables| tables.swap(2, 3), [&position, &wallet]).await;
+    check(&|tables| drop(tables.remove(2)), [&position, &wallet]).await;
+    check(&|tables| drop(tables.pop()), ["nothing", &last]).await;
+    let tax = json!({"name": "tax", "columns": "account_id, amount", "rows": 0});
+    check(&|tables| tables.push(tax.clone()), ["tax (account_id, amount)", "nothing"]).await;
+
+    std::fs::write(&bad, with_tables(&content, |_| {})).expect("written");
+    imported(&url, &bad).await;
+    assert_eq!(tragen_ledger::verify(&url, |_| {}).await.expect("a report"), rig.verified().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_with_other_tables_is_refused_and_stays_as_it_is() {
+    for kind in BOTH {
+        let rig = booked(kind).await;
+        let folder = TempDir::new().expect("a folder");
+        let (good, bad) = (folder.path().join("good"), folder.path().join("bad"));
+        exported(&rig.url, &good).await;
+        // A file that ends too early leaves empty tables.
+        let content = bytes(&good);
+        std::fs::write(&bad, &content[..content.len() / 2]).expect("written");
+        let (other, url, _server) = other_store(&rig, &folder).await;
+        tragen_ledger::import(&url, &bad, |_, _| {}).await.expect_err("damaged");
+        let target = Tables { url: url.clone(), shard: 0 };
+        // The last two have rows in no file of a ledger with one shard.
+        for (table, wrong, right) in [
+            ("wallet", "ALTER TABLE wallet RENAME TO purse", "ALTER TABLE purse RENAME TO wallet"),
+            (
+                "position",
+                "ALTER TABLE position RENAME COLUMN fees TO tips",
+                "ALTER TABLE position RENAME COLUMN tips TO fees",
+            ),
+            (
+                "moved_wallet",
+                "ALTER TABLE moved_wallet RENAME COLUMN margin TO edge",
+                "ALTER TABLE moved_wallet RENAME COLUMN edge TO margin",
+            ),
+            (
+                "moved_position",
+                "ALTER TABLE moved_position RENAME TO gone_position",
+                "ALTER TABLE gone_position RENAME TO moved_position",
+            ),
+        ] {
+            target.change(wrong).await;
+            let refused = tragen_ledger::import(&url, &good, |_, _| {}).await.expect_err("other tables");
+            let refused = format!("{refused:#}");
+            assert!(refused.split([' ', ':']).any(|word| word == table), "{other:?}, {wrong}: {refused}");
+            target.change(right).await;
+            for table in ["shard", "slot", "wallet", "position", "trade", "transfer"] {
+                let count = target.number(&format!("SELECT COUNT(*) FROM {table}")).await;
+                assert_eq!(count, 0, "{other:?}, {wrong}: {table}");
+            }
+            assert_eq!(target.number("SELECT COUNT(*) FROM lease WHERE expires_at > 0").await, 0, "nobody is kept out");
+        }
+        imported(&url, &good).await;
         assert_eq!(tragen_ledger::verify(&url, |_| {}).await.expect("a report"), rig.verified().await);
     }
 }
