@@ -381,6 +381,38 @@ async fn a_shard_of_the_ledger_reads_what_all_read_and_what_is_handed_on_to_it()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_counts_as_waiting_at_once_and_only_for_those_who_read_it() {
+    let rig = rig().await;
+    let consumer = Consumer::Ledger(3);
+    rig.bus.apply_consumer(consumer).await.expect("a consumer");
+    let lag = async || {
+        let lag = rig.bus.lag(consumer).await.expect("readable");
+        (lag.waiting, lag.in_hand)
+    };
+    assert_eq!(lag().await, (0, 0), "nothing was ever stored");
+    let other = Subject::ExecutionsFor { venue: "ledger".to_owned(), shard: 4 };
+    publish(&rig.bus, &other, &batch_of("other")).await.expect("stored");
+    assert_eq!(lag().await, (0, 0), "it is for another shard");
+
+    let mut puller = rig.bus.pull::<v1::ExecutionBatch>(&rig.context, consumer);
+    for round in 0..500 {
+        // Both filters of the consumer: what all read, and what is for it alone.
+        let own = Subject::ExecutionsFor { venue: "ledger".to_owned(), shard: 3 };
+        let subject = if round % 2 == 0 { Subject::Executions("paper") } else { own };
+        publish(&rig.bus, &subject, &batch_of("own")).await.expect("stored");
+        let (waiting, in_hand) = lag().await;
+        // The puller may have it by now, or have it on its way: one of both knows of it.
+        assert!(waiting + in_hand > 0, "round {round}");
+        tokio::time::timeout(PATIENCE, puller.next()).await.expect("in time").expect("running").ack().await;
+        let started = Instant::now();
+        while lag().await != (0, 0) {
+            assert!(started.elapsed() < PATIENCE, "round {round}: it is acked");
+        }
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_is_gone_is_missed_unless_it_had_become_too_old() {
     let rig = rig().await;
     let (bus, subject, hour) = (&rig.bus, Subject::LedgerFacts(0), 3_600_000_000);
