@@ -7,6 +7,7 @@
 //! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db --accounts 1000000 --zipf
 //! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db --rate 10000
 //! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db --accounts 1000000 --kills 5
+//! cargo run --release -p tragen-ledger --example post_rate -- sqlite:///tmp/books.db --fills 100000 --wipe
 //! ```
 //!
 //! The store should be fresh. `--accounts` (10,000) get money first, then `--fills` (200,000) go round
@@ -14,7 +15,8 @@
 //! people do. `--hot` lets all of them trade one instrument; `--batch 1` is the plain way, one transaction for each fill; `--shards` cuts
 //! the books; `--rate` offers that many fills a second and reports how long each took from the
 //! bus to its fact; `--kills` kills a process of the ledger that often under load and reports how
-//! long a new one takes to post again.
+//! long a new one takes to post again; `--wipe` deletes the stream of facts when all is told, and reports how
+//! long a fill that comes then waits until everything was told again.
 
 mod post_rate {
     pub(crate) mod commits;
@@ -29,7 +31,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tragen_bus::{
-    Bus, Follower, PublishOptions, StartAt, Stream, Subject,
+    Bus, Consumer, Follower, PublishOptions, StartAt, Stream, Subject,
     server::{NatsServer, Sync, find_binary},
 };
 use tragen_contracts::{trade_id, v1};
@@ -58,6 +60,7 @@ struct Load {
     is_zipf: bool,
     rate: Option<u64>,
     kills: u64,
+    is_wiped: bool,
 }
 
 #[tokio::main]
@@ -96,6 +99,11 @@ async fn main() -> anyhow::Result<()> {
             measured.wait_for(load.fills).await?;
             let rate = per_second(load.fills, started.elapsed());
             println!("{system}: {} fills, {rate} fills/s, {} transfers/s", load.fills, rate * 2);
+            if load.is_wiped {
+                let told = load.accounts + load.fills;
+                let waited = wiped(&bus, nats.url(), &report(load.fills)).await?;
+                println!("{system}: {told} facts told again within {} ms", waited.as_millis());
+            }
             stop(ledger).await?;
         }
         Some(rate) => {
@@ -148,6 +156,7 @@ fn load() -> anyhow::Result<Load> {
         is_zipf: false,
         rate: None,
         kills: 0,
+        is_wiped: false,
     };
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse().ok()).context("a number is missing");
@@ -158,6 +167,7 @@ fn load() -> anyhow::Result<Load> {
             "--kills" => load.kills = number()?,
             "--shards" => load.shards = u16::try_from(number()?)?,
             "--rate" => load.rate = Some(number()?),
+            "--wipe" => load.is_wiped = true,
             "--hot" => load.is_hot = true,
             "--zipf" => load.is_zipf = true,
             other => anyhow::bail!("{other} is not one of the flags above"),
@@ -301,6 +311,23 @@ impl Measured {
         };
         tokio::try_join!(publishing, listening)?;
         Ok(latencies)
+    }
+}
+
+/// Takes the facts away from under a ledger with one shard; how long a fill that comes then waits for its own.
+async fn wiped(bus: &Bus, nats_url: &str, report: &v1::ExecutionReport) -> anyhow::Result<Duration> {
+    let jetstream = async_nats::jetstream::new(async_nats::connect(nats_url).await?);
+    jetstream.delete_stream(Stream::Ledger.as_str()).await?;
+    let started = Instant::now();
+    let batch = v1::ExecutionBatch { reports: vec![report.clone()] };
+    bus.publish(&Subject::Executions("paper"), &batch, &PublishOptions::default(), PATIENCE).await?;
+    loop {
+        let lag = bus.lag(Consumer::Ledger(0)).await?;
+        if lag.waiting + lag.in_hand == 0 {
+            return Ok(started.elapsed());
+        }
+        anyhow::ensure!(started.elapsed() < PATIENCE * 10, "the fill waits for its fact");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

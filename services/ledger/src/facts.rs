@@ -9,6 +9,7 @@ use crate::{
     store::{
         Known,
         rows::{CashRow, ExecutionRow, PayoutRow, PositionRow, TradeRow, WalletRow},
+        untold::{ExecutionIdRow, Untold},
     },
 };
 use std::collections::HashMap;
@@ -128,18 +129,26 @@ impl Surroundings {
 
 /// The facts of everything in `known`, sequences ascending.
 pub(crate) fn of_known(shard: u16, known: Known) -> Vec<v1::LedgerFact> {
-    let books = Surroundings::new(known.wallets, known.positions);
+    let Known { trades, cash, payouts, wallets, positions, .. } = known;
+    let id_of = |row: ExecutionRow| ExecutionIdRow { trade_id: row.trade_id, execution_id: row.execution_id };
+    let executions = known.executions.into_iter().map(id_of).collect();
+    of_untold(shard, Untold { trades, executions, cash, payouts, wallets, positions })
+}
+
+/// The facts of everything in `untold`, sequences ascending.
+pub(crate) fn of_untold(shard: u16, untold: Untold) -> Vec<v1::LedgerFact> {
+    let books = Surroundings::new(untold.wallets, untold.positions);
     let mut executions: HashMap<Uuid, Vec<String>> = HashMap::new();
-    for ExecutionRow { trade_id, execution_id, .. } in known.executions {
+    for ExecutionIdRow { trade_id, execution_id } in untold.executions {
         executions.entry(trade_id).or_default().push(execution_id);
     }
-    let trades = known.trades.iter().map(|row| {
+    let trades = untold.trades.iter().map(|row| {
         let execution_ids = executions.remove(&row.trade_id).unwrap_or_default();
         books.trade_fact(shard, row, execution_ids, &row.traceparent, "")
     });
     let mut facts: Vec<_> = trades.collect();
-    facts.extend(known.cash.iter().map(|row| books.cash_fact(shard, row, &row.traceparent, "")));
-    facts.extend(known.payouts.iter().map(|row| books.payout_fact(shard, row, &row.traceparent, "")));
+    facts.extend(untold.cash.iter().map(|row| books.cash_fact(shard, row, &row.traceparent, "")));
+    facts.extend(untold.payouts.iter().map(|row| books.payout_fact(shard, row, &row.traceparent, "")));
     facts.sort_by_key(|fact| fact.sequence);
     facts
 }

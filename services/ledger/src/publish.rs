@@ -3,11 +3,13 @@
 //! store was wiped, set back or damaged, is told again from the books.
 
 mod losses;
+mod reading;
 
-use crate::{facts, metrics as names, slot::slot_of, store::Books};
+use crate::{metrics as names, slot::slot_of, store::Books};
 use losses::{Losses, watch_losses};
 use metrics::{counter, gauge};
 use prost::Message as _;
+use reading::read_ahead;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
@@ -15,8 +17,6 @@ use tragen_bus::{Bus, Delivery, PublishError, PublishOptions, Severity, Stream, 
 use tragen_contracts::v1;
 use tragen_host::{Context, clock::now_micros, failpoint, retry::Backoff};
 
-/// Facts read at once when they are told again.
-const RETOLD_MAX: i64 = 1_000;
 /// So often in a row the bus may end elsewhere than it says, before what it has of us is taken away.
 const GAPS_MAX: u32 = 5;
 const HOUR_MICROS: i64 = 3_600_000_000;
@@ -340,43 +340,31 @@ impl Publisher {
         Ok((after, newest))
     }
 
-    async fn tell_between(&mut self, mut after: i64, newest: i64) -> Telling {
-        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
-        if after < newest {
-            info!("telling the facts {} to {newest} of shard {} again", after + 1, self.books.shard);
+    async fn tell_between(&mut self, after: i64, newest: i64) -> Telling {
+        if after >= newest {
+            return Telling::Done;
         }
-        while after < newest {
+        info!("telling the facts {} to {newest} of shard {} again", after + 1, self.books.shard);
+        let mut parts = read_ahead(&self.context, &self.books, (after, newest), self.limits.message_bytes_max);
+        while let Some(mut part) = parts.recv().await {
+            // Whoever has the shard next tells the rest: what two tell at once, each takes for damage of the other's.
             if self.context.is_stopping() {
-                return Telling::Stopped;
+                break;
             }
-            let to = (after + RETOLD_MAX).min(newest);
-            match self.books.untold(after, to).await {
-                Ok(known) => {
-                    let own = self.books.shard;
-                    let sent_on = facts::arrivals(own, &known.cash);
-                    let facts = facts::of_known(own, known);
-                    counter!(names::RETOLD).increment(u64::try_from(facts.len()).unwrap_or(0));
-                    if !self.hand_on(&sent_on, &[]).await {
-                        return Telling::Stopped;
-                    }
-                    let mut messages = messages_of(facts, self.limits.message_bytes_max);
-                    match self.tell(&mut messages, to, true, &[]).await {
-                        Telling::Done => {}
-                        ended @ (Telling::Gap | Telling::Stopped) => return ended,
-                    }
-                    self.told_up_to = self.told_up_to.max(to);
-                    after = to;
-                }
-                Err(error) => {
-                    if self.context.is_stopping() {
-                        return Telling::Stopped;
-                    }
-                    warn!("reading facts to tell them again: {:#}", anyhow::Error::new(error));
-                    backoff.wait().await;
-                }
+            counter!(names::RETOLD).increment(u64::try_from(part.facts).unwrap_or(0));
+            if !self.hand_on(&part.handed_on, &[]).await {
+                break;
+            }
+            match self.tell(&mut part.messages, part.up_to, true, &[]).await {
+                Telling::Done => {}
+                ended @ (Telling::Gap | Telling::Stopped) => return ended,
+            }
+            self.told_up_to = self.told_up_to.max(part.up_to);
+            if part.up_to >= newest {
+                return Telling::Done;
             }
         }
-        Telling::Done
+        Telling::Stopped
     }
 }
 

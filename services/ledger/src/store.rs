@@ -14,6 +14,7 @@ mod snapshot;
 pub(crate) mod sqlite;
 pub(crate) mod table;
 pub(crate) mod turn;
+pub(crate) mod untold;
 pub(crate) mod whole;
 mod working;
 
@@ -251,23 +252,6 @@ const SET_ASIDE: Sql = Sql::new(
     "SELECT report_id FROM rejected_report WHERE report_id IN (SELECT value FROM json_each($1))",
     "SELECT report_id FROM rejected_report WHERE report_id = ANY($1)",
 );
-const UNTOLD_TRADES: Sql =
-    Sql::same("SELECT * FROM trade WHERE fact_sequence > $1 AND fact_sequence <= $2 ORDER BY fact_sequence");
-const UNTOLD_CASH: Sql =
-    Sql::same("SELECT * FROM cash_movement WHERE fact_sequence > $1 AND fact_sequence <= $2 ORDER BY fact_sequence");
-const UNTOLD_PAYOUTS: Sql =
-    Sql::same("SELECT * FROM payout WHERE fact_sequence > $1 AND fact_sequence <= $2 ORDER BY fact_sequence");
-const FACT_FROM: Sql = Sql::same(
-    "SELECT fact_sequence, told_at FROM
-        (SELECT * FROM (SELECT fact_sequence, updated_at AS told_at FROM trade
-             WHERE fact_sequence >= $1 ORDER BY fact_sequence LIMIT 1) AS trades
-         UNION ALL SELECT * FROM (SELECT fact_sequence, posted_at FROM cash_movement
-             WHERE fact_sequence >= $1 ORDER BY fact_sequence LIMIT 1) AS cash
-         UNION ALL SELECT * FROM (SELECT fact_sequence, posted_at FROM payout
-             WHERE fact_sequence >= $1 ORDER BY fact_sequence LIMIT 1) AS payouts) AS facts
-     ORDER BY fact_sequence LIMIT 1",
-);
-
 /// What a shard that exists says of its beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Beginning {
@@ -356,19 +340,6 @@ impl Books {
         known(&self.primary, Keys { cash_ids: trade_ids.clone(), trade_ids, ..Keys::default() }).await
     }
 
-    /// What is told by the facts from after `after` up to `to`.
-    pub(crate) async fn untold(&self, after: i64, to: i64) -> Result<Known, StoreError> {
-        let range = [Arg::Int(after), Arg::Int(to)];
-        let trades: Vec<TradeRow> = self.primary.rows(UNTOLD_TRADES, &range).await?;
-        let cash: Vec<CashRow> = self.primary.rows(UNTOLD_CASH, &range).await?;
-        let payouts: Vec<PayoutRow> = self.primary.rows(UNTOLD_PAYOUTS, &range).await?;
-        let account_ids = payouts.iter().map(|row| row.account_id.clone()).collect();
-        let positions = payouts.iter().map(|row| (row.account_id.clone(), row.instrument_id.clone())).collect();
-        let keys = Keys { account_ids, positions, ..Keys::default() };
-        let known = around(&self.primary, trades, cash, keys).await?;
-        Ok(Known { payouts, ..known })
-    }
-
     /// The newest fact.
     pub(crate) async fn fact_sequence(&self) -> Result<i64, StoreError> {
         let newest: Option<(i64,)> = self.primary.one(FACT_SEQUENCE, &[]).await?;
@@ -388,20 +359,6 @@ impl Books {
         let set_aside: Vec<(String,)> = self.primary.rows(SET_ASIDE, &[Arg::Texts(&names)]).await?;
         let set_aside = set_aside.into_iter().filter_map(|(id,)| Uuid::try_parse(&id).ok());
         Ok(booked.into_iter().map(|(id,)| id).chain(set_aside).collect())
-    }
-
-    /// The last fact before those of `since` and later, microseconds since the epoch. Facts ascend with
-    /// time, so a few of them tell.
-    pub(crate) async fn fact_before(&self, since: i64) -> Result<i64, StoreError> {
-        let (mut before, mut last) = (0, self.fact_sequence().await?);
-        while before < last {
-            let middle = before + (last - before + 1) / 2;
-            match self.primary.one::<(i64, i64)>(FACT_FROM, &[Arg::Int(middle)]).await? {
-                Some((sequence, told_at)) if told_at < since => before = sequence.max(middle),
-                Some(_) | None => last = middle - 1,
-            }
-        }
-        Ok(before)
     }
 
     /// Closes every connection.

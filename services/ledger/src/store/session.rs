@@ -1,7 +1,8 @@
 //! One way to read from either database: a static statement, its arguments and
 //! the rows it gives.
 
-use super::StoreError;
+use super::{StoreError, sqlite::from_row, table::Row};
+use rusqlite::{params_from_iter, types::Value};
 use sqlx::{
     AssertSqlSafe, FromRow, PgPool, Postgres, SqlSafeStr, SqlStr, Sqlite, SqlitePool, Transaction, postgres::PgRow,
     query::QueryAs, sqlite::SqliteRow,
@@ -142,13 +143,30 @@ fn sqlite_query<'q, T: Record>(
         Arg::Text(text) => query.bind(*text),
         Arg::Uuid(uuid) => query.bind(*uuid),
         Arg::Bytes(bytes) => query.bind(bytes.to_vec()),
-        Arg::Texts(texts) => query.bind(serde_json::Value::from(texts.to_vec()).to_string()),
+        Arg::Texts(texts) => query.bind(array(texts)),
         Arg::Pairs(pairs) => query.bind(object(pairs)),
-        Arg::Uuids(uuids) => {
-            let hex: Vec<String> = uuids.iter().map(|uuid| uuid.simple().to_string()).collect();
-            query.bind(serde_json::Value::from(hex).to_string())
-        }
+        Arg::Uuids(uuids) => query.bind(hex_array(uuids)),
     })
+}
+
+/// All rows that a statement gives, read by the thread that asks: nothing is handed from one thread to another.
+pub(super) fn rows_of_file<T: Record + Row>(
+    connection: &rusqlite::Connection,
+    sql: Sql,
+    args: &[Arg<'_>],
+) -> Result<Vec<T>, StoreError> {
+    let values = args.iter().map(|arg| match arg {
+        Arg::Int(number) => Value::Integer(*number),
+        Arg::Text(text) => Value::Text((*text).to_owned()),
+        Arg::Uuid(uuid) => Value::Blob(uuid.as_bytes().to_vec()),
+        Arg::Bytes(bytes) => Value::Blob(bytes.to_vec()),
+        Arg::Texts(texts) => Value::Text(array(texts)),
+        Arg::Pairs(pairs) => Value::Text(object(pairs)),
+        Arg::Uuids(uuids) => Value::Text(hex_array(uuids)),
+    });
+    let mut statement = connection.prepare(named::<T>(sql.sqlite).as_str())?;
+    let rows = statement.query_map(params_from_iter(values), |row| Ok(from_row(row)))?;
+    rows.map(|row| row?.map_err(|error| StoreError::unavailable(error.into()))).collect()
 }
 
 fn postgres_query<'q, T: Record>(
@@ -167,6 +185,15 @@ fn postgres_query<'q, T: Record>(
         }
         Arg::Uuids(uuids) => query.bind(*uuids),
     })
+}
+
+fn array(texts: &[String]) -> String {
+    serde_json::Value::from(texts.to_vec()).to_string()
+}
+
+fn hex_array(uuids: &[Uuid]) -> String {
+    let hex: Vec<String> = uuids.iter().map(|uuid| uuid.simple().to_string()).collect();
+    serde_json::Value::from(hex).to_string()
 }
 
 /// `{"a":"b","a":"c"}`: `json_each` gives each pair as a key and a value, in one pass. Two arrays joined by their places

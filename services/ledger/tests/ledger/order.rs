@@ -5,9 +5,10 @@
 use super::{
     accounting::{Market, Tables, adjustment, balanced, sending, settlement, taken_out, traded},
     cluster::Process,
-    rig::{BOTH, PATIENCE, Rig, fill, id, trade_id, with},
+    rig::{BOTH, Kind, PATIENCE, Rig, fill, id, trade_id, with},
 };
 use prost::Message as _;
+use sqlx::{Connection as _, Executor as _};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -292,6 +293,110 @@ async fn facts_that_the_bus_loses_under_load_are_told_again() {
         balanced(&rig).await;
         rig.stop().await;
     }
+}
+
+/// Takes all messages of facts but the first one off the bus; how far that one has told.
+async fn lose_all_but_the_first(rig: &Rig) -> i64 {
+    let client = async_nats::connect(rig.nats_url()).await.expect("a connection");
+    let stream = async_nats::jetstream::new(client).get_stream("LEDGER").await.expect("a stream");
+    let state = stream.cached_info().state.clone();
+    for sequence in state.first_sequence + 1..=state.last_sequence {
+        stream.delete_message(sequence).await.expect("deleted");
+    }
+    told_on_the_bus(rig).await
+}
+
+/// How far the newest message of facts has told; 0 while there is none, or no stream.
+async fn told_on_the_bus(rig: &Rig) -> i64 {
+    let newest = rig.bus.newest_on(Stream::Ledger, &Subject::LedgerFacts(0)).await;
+    let told =
+        |(_, payload, _): (u64, bytes::Bytes, i64)| v1::LedgerFactBatch::decode(payload).expect("facts").told_up_to;
+    newest.ok().flatten().map_or(0, told)
+}
+
+/// Waits until everything up to `newest` is told.
+async fn wait_until_told(rig: &Rig, newest: i64) {
+    let started = Instant::now();
+    while told_on_the_bus(rig).await < newest {
+        assert!(started.elapsed() < PATIENCE, "up to {} of {newest}", told_on_the_bus(rig).await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_again_is_what_was_told() {
+    for kind in BOTH {
+        let mut rig = Rig::started(kind).await;
+        rig.report(funding()).await;
+        rig.all_acked().await;
+        let reports = mix(&mut Random(11), 1_200);
+        for part in reports.chunks(100) {
+            rig.report(part.to_vec()).await;
+        }
+        rig.all_acked().await;
+        let newest = rig.number("SELECT fact_sequence FROM shard").await;
+        let facts = async |rig: &Rig| {
+            let messages = told_from_the_beginning(rig, newest).await;
+            messages.into_iter().flat_map(|batch| batch.facts).collect::<Vec<_>>()
+        };
+        let first: BTreeMap<_, _> = facts(&rig).await.into_iter().map(|fact| (fact.sequence, fact)).collect();
+        delete_stream(&rig, "LEDGER").await;
+        wait_until_told(&rig, newest).await;
+
+        let again = facts(&rig).await;
+        assert!(again.len() > 1_000, "{} facts are more than are read at once", again.len());
+        assert!(again.is_sorted_by(|a, b| a.sequence < b.sequence), "{kind:?}: in their order, each once");
+        let mut versions = BTreeMap::new();
+        for fact in &again {
+            assert_eq!(fact.kind, first[&fact.sequence].kind, "{kind:?}");
+            // Accounts are shown as they are now: no later fact takes one back.
+            for account in fact.balances.iter().filter_map(|changed| changed.account.as_ref()) {
+                let before = versions.insert(account.account_id.clone(), account.version);
+                assert!(before <= Some(account.version), "{kind:?}: {fact:?}");
+            }
+        }
+        // Of a trade that went on, only its end is told again.
+        let ended: BTreeSet<_> = first.values().map(trade_id).collect();
+        assert_eq!(again.iter().map(trade_id).collect::<BTreeSet<_>>(), ended, "{kind:?}");
+        rig.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_is_to_stop_tells_no_more_of_the_past() {
+    let mut rig = Rig::started(Kind::Postgres).await;
+    rig.report(funding()).await;
+    rig.all_acked().await;
+    for part in mix(&mut Random(9), 2_000).chunks(200) {
+        rig.report(part.to_vec()).await;
+    }
+    rig.all_acked().await;
+    rig.stop().await;
+    let newest = rig.number("SELECT fact_sequence FROM shard").await;
+    let told = lose_all_but_the_first(&rig).await;
+    assert!(told + 2_000 < newest, "{told} of {newest} are told: more than is read at once is lost");
+
+    // It cannot read what it has to tell before it is to stop.
+    let mut locking = sqlx::PgConnection::connect(&rig.url).await.expect("a connection");
+    locking.execute("BEGIN; LOCK TABLE shard_0.payout IN ACCESS EXCLUSIVE MODE").await.expect("locked");
+    rig.start().await;
+    rig.wait_for("SELECT COUNT(*) FROM pg_locks WHERE relation = 'shard_0.payout'::regclass AND NOT granted", 1).await;
+    let stopping = async {
+        let mut rig = rig;
+        rig.stop().await;
+        rig
+    };
+    let unlocking = async {
+        tokio::task::yield_now().await;
+        locking.execute("ROLLBACK").await.expect("unlocked");
+    };
+    let (mut rig, ()) = tokio::join!(stopping, unlocking);
+    assert_eq!(told_on_the_bus(&rig).await, told, "the next owner tells it");
+
+    rig.start().await;
+    wait_until_told(&rig, newest).await;
+    balanced(&rig).await;
+    rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
