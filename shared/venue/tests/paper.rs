@@ -73,8 +73,7 @@ fn approved_if(
     restriction: Restriction,
 ) -> Approved<Order> {
     let mut gate = State::new(Limits { prediction_collar: Price::from_micros(1_000_000), ..Limits::default() });
-    let id = InstrumentId::new("P").expect("an id");
-    let account = AccountId::new("alice").expect("an id");
+    let (id, account) = (InstrumentId::new("P").expect("an id"), AccountId::new("alice").expect("an id"));
     let currency = Currency::new("USD").expect("a currency");
     let (style, currency_too) = (SettlementStyle::Prediction, currency.clone());
     let settlement = SettlementTerms { style, currency: currency_too, initial_margin_ppm: 0 };
