@@ -1,5 +1,5 @@
 //! What an order of a configured agent is called and how it is explained: functions of agent, bar and signal, of agent,
-//! match and slot, of agent, contract, slot and side, or of agent, contract and the time a match was told at, so every
+//! match and slot, of agent, contract, slot and side, or of agent, contract and the telling of a match, so every
 //! worker says the same, and a replay of bars says it again.
 
 use tragen_domain::{
@@ -33,10 +33,11 @@ pub fn quote_request_id(agent: &str, (timeframe, slot): (Timeframe, Timestamp), 
     named(&format!("{agent}-{}-{contract}-{side}", timeframe.as_str()), slot)
 }
 
-/// The same of a sale of what is held of a contract in play, after the match was told at `told_at`.
+/// The same of a sale of what is held of a contract in play, after the match was told: of market time `at`, published
+/// at that wall clock.
 #[must_use]
-pub fn exit_request_id(agent: &str, contract: &str, told_at: Timestamp) -> Uuid {
-    named(&format!("{agent}-{contract}-exit"), told_at)
+pub fn exit_request_id(agent: &str, contract: &str, (at, published_at): (Timestamp, Timestamp)) -> Uuid {
+    named(&format!("{agent}-{contract}-exit-{}", published_at.micros()), at)
 }
 
 fn named(name: &str, start: Timestamp) -> Uuid {

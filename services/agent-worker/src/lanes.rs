@@ -51,7 +51,7 @@ struct Handler {
 }
 
 /// How often the bus is told that a batch is still worked on: an answer may take longer than it waits for an ack.
-const STILL_WORKING: Duration = Duration::from_secs(2);
+const STILL_WORKING: Duration = Duration::from_millis(500);
 
 /// Starts taking requests whenever the guard is alive.
 pub(crate) fn start(context: &Context, bus: &Bus, config: &Arc<Config>, parts: Parts) {

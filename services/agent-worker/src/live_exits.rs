@@ -3,8 +3,8 @@
 //! domain (`live_trading.rs`, `exiting.rs`) says is to be left. Prices move, freezes end and feeds fall silent between
 //! two tellings; a worker that dies leaves its claim to another one.
 //!
-//! An order is named by agent, contract and the time that the match was told at, so whoever sells a second time changes
-//! nothing, and a contract is ordered once each time; what is left of it waits for the next.
+//! An order is named by agent, contract and the telling, so whoever sells a second time changes nothing, and a contract is
+//! ordered once each time; what is left of it waits for the next.
 
 use crate::{
     analysis::{
@@ -69,7 +69,6 @@ impl Exits {
     /// Watches a claimed match until it is told again.
     pub(crate) async fn settle(&self, told: &Told) -> End {
         let (started, every) = (Instant::now(), Duration::from_millis(self.desk.config.exit_look_ms));
-        let mut last: Option<v1::MatchSnapshot> = None;
         // Contracts that are ordered since the match was told.
         let mut ordered = BTreeSet::new();
         while told.game.status == MatchStatus::InPlay && started.elapsed() < WATCH_MAX {
@@ -78,21 +77,19 @@ impl Exits {
                 break;
             }
             match self.desk.analysis.snapshot(told.game.id.as_str(), "").await {
-                Ok(snapshot) => last = Some(snapshot),
+                Ok(snapshot) if is_told_again(told, &snapshot) => break,
+                Ok(snapshot) => self.look(agents, told, &snapshot, &mut ordered).await,
                 Err(NoSnapshot::Unknown(_)) => break,
-                // What was known grows old, and old data is left.
-                Err(NoSnapshot::Silent(why)) => debug!("{} is looked at as it was last: {why}", told.game.id),
-            }
-            if let Some(snapshot) = &last {
-                if is_told_again(told, snapshot) {
-                    break;
-                }
-                self.look(agents, told, snapshot, &mut ordered).await;
+                // Who does not answer here may well tell the guard: nothing is known to be old.
+                Err(NoSnapshot::Silent(why)) => debug!("{} is looked at later: {why}", told.game.id),
             }
             if self.desk.context.is_stopping() || self.desk.parts.control.permission() == Permission::GuardSilent {
                 return End::Open;
             }
-            tokio::time::sleep(every).await;
+            tokio::select! {
+                () = self.desk.context.stopped() => {}
+                () = tokio::time::sleep(every) => {}
+            }
         }
         End::Done
     }
@@ -199,7 +196,8 @@ impl Exits {
             agent_id: agent.id.to_string(),
             pool: agent.pool.to_string(),
             timeframe: agent.timeframe.as_str(),
-            max_trades_per_day: i32::try_from(agent.personality.max_trades_per_day()).unwrap_or(i32::MAX),
+            // No number of trades keeps anybody from leaving.
+            max_trades_per_day: 0,
             ..Origin::default()
         };
         let mut span = self.desk.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, look.traceparent);
@@ -229,7 +227,8 @@ fn holds(standing: &v1::Standing, snapshot: &v1::MatchSnapshot) -> bool {
     snapshot.instruments.iter().any(|own| is_held(&own.instrument_id))
 }
 
-/// The same for every worker and every repeat: of agent, contract and the time that the match was told at.
+/// The same for every worker and every repeat: of agent, contract and the telling. A feed that begins anew tells the same
+/// market time once more, at another time of the day.
 fn key_of(agent: &ConfiguredAgent, contract: &str, told: &Told) -> v1::TradeKey {
-    agents_key(&agent.account, &exit_request_id(agent.id.as_str(), contract, told.at))
+    agents_key(&agent.account, &exit_request_id(agent.id.as_str(), contract, (told.at, told.game.published_at)))
 }

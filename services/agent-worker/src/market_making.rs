@@ -8,7 +8,7 @@
 use crate::{
     analysis::{NoSnapshot, match_view},
     autonomous::now,
-    bar_order::quote_request_id,
+    bar_order::{bet_request_id, quote_request_id},
     bars::as_units,
     claims::End,
     match_wish::{rules_of, traded},
@@ -44,7 +44,7 @@ use tragen_domain::{
         scout::MatchPhase,
     },
     id::{AccountId, AgentId, InstrumentId},
-    market::Match,
+    market::{Match, Timeframe},
     money::{Price, Quantity},
     order::{OrderPrice, OrderTerms, Side, TimeInForce},
     time::Timestamp,
@@ -175,8 +175,11 @@ impl Quotes {
             Some(None) => return Ok(Outlook::Settled),
             None => return Ok(Outlook::Waits),
         };
+        let bets = bets_of(agent, look);
         let is_own = |order: &&v1::StandingOrder| {
-            look.makers.contains(order.agent_id.as_str()) && order.instrument_id == contract.instrument_id
+            look.makers.contains(order.agent_id.as_str())
+                && order.instrument_id == contract.instrument_id
+                && !bets.contains(&order.trade_id)
         };
         let keys = [Side::Buy, Side::Sell].map(|side| key_of(agent, contract, look.at, side));
         let quotes = standing.orders.iter().filter(is_own);
@@ -380,6 +383,21 @@ fn is_sure(agent: &ConfiguredAgent, look: &Look<'_>) -> bool {
     confidence >= least
 }
 
+/// The bets that the agent may have on their way: what it takes it does not take out again.
+fn bets_of(agent: &ConfiguredAgent, look: &Look<'_>) -> [String; 2] {
+    let begin = slot(agent.timeframe, look.at);
+    let before = slot(agent.timeframe, begin.plus_millis(-1));
+    [begin, before].map(|begin| {
+        let request = bet_request_id(agent.id.as_str(), agent.timeframe, &look.game.id, begin);
+        agents_key(&agent.account, &request).trade_id
+    })
+}
+
+/// The stretch in which an agent quotes once a side: a bid, which soon ends by itself, is put in again sooner.
+fn quoting_frame(agent: &ConfiguredAgent) -> Timeframe {
+    if is_bidding(agent) { agent.timeframe.min(Timeframe::Minute5) } else { agent.timeframe }
+}
+
 /// Whether a bid of the agent stands in the book of another contract on the match.
 fn bids_elsewhere(agent: &ConfiguredAgent, contract: &v1::Instrument, standing: &v1::Standing) -> bool {
     let is_elsewhere = |order: &v1::StandingOrder| {
@@ -397,7 +415,7 @@ fn deciding(agent: &ConfiguredAgent) -> &'static str {
 fn life(agent: &ConfiguredAgent, look: &Look<'_>) -> i64 {
     let kick_off = kick_off_in_ms(look);
     if is_bidding(agent) {
-        bid_life_ms(agent.timeframe, kick_off)
+        bid_life_ms(quoting_frame(agent), kick_off)
     } else {
         life_ms(agent.timeframe, kick_off, &MarketMakerRules::default())
     }
@@ -435,8 +453,9 @@ fn kick_off_in_ms(look: &Look<'_>) -> Option<i64> {
 
 /// The same for every worker and every repeat: of agent, contract, slot and side.
 fn key_of(agent: &ConfiguredAgent, contract: &v1::Instrument, at: Timestamp, side: Side) -> v1::TradeKey {
-    let begin = slot(agent.timeframe, at);
-    let request = quote_request_id(agent.id.as_str(), (agent.timeframe, begin), &contract.instrument_id, side);
+    let frame = quoting_frame(agent);
+    let begin = slot(frame, at);
+    let request = quote_request_id(agent.id.as_str(), (frame, begin), &contract.instrument_id, side);
     agents_key(&agent.account, &request)
 }
 

@@ -368,17 +368,19 @@ impl Publisher {
     }
 }
 
-/// Calls a person; once, as far as the bus allows: an alert is not worth waiting for.
-pub(crate) async fn raise(bus: &Bus, alert: &v1::Alert) {
+/// Calls a person, once: an alert is not worth waiting for. Whether the bus has stored it.
+pub(crate) async fn raise(bus: &Bus, alert: &v1::Alert) -> bool {
     let severity = match alert.severity() {
         v1::AlertSeverity::Critical => Severity::Critical,
         v1::AlertSeverity::Warning | v1::AlertSeverity::Unspecified => Severity::Warning,
     };
     let options = PublishOptions { message_id: alert.alert_id.clone().into(), ..PublishOptions::default() };
     let subject = Subject::Alert(severity, code_of(alert));
-    if let Err(error) = bus.publish(&subject, alert, &options, Duration::from_secs(1)).await {
+    let stored = bus.publish(&subject, alert, &options, Duration::from_secs(1)).await;
+    if let Err(error) = &stored {
         warn!("raising alert {}: {error}", alert.code);
     }
+    stored.is_ok()
 }
 
 /// Alerts of the ledger, by code.

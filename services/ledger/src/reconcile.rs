@@ -23,7 +23,7 @@ use finding::Finding;
 use metrics::{counter, histogram};
 use round::Watch;
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -45,6 +45,8 @@ const HALT_WAIT_MS: i32 = 1_000;
 const REMEMBERED_MAX: usize = 10_000;
 /// Halts that wait for a guard.
 const HALTS_MAX: usize = 100;
+/// Most alerts that wait for the bus; what is found beyond them only the log tells.
+const ALERTS_MAX: usize = 1_000;
 
 /// Starts comparing the shards that this process owns.
 pub(crate) fn start(context: &Context, bus: &Bus, books: &Arc<[Books]>, owned: &Owned, config: &Arc<Config>) {
@@ -59,6 +61,7 @@ pub(crate) fn start(context: &Context, bus: &Bus, books: &Arc<[Books]>, owned: &
         venue: Venue::default(),
         views_after: String::new(),
         told: HashSet::new(),
+        alerts: VecDeque::new(),
         halts: BTreeMap::new(),
     };
     context.spawn("ledger-reconcile", reconciler.run(context.clone()));
@@ -81,6 +84,8 @@ struct Reconciler {
     views_after: String,
     /// Findings that were told.
     told: HashSet<String>,
+    /// Alerts that the bus has not stored, oldest first.
+    alerts: VecDeque<v1::Alert>,
     /// Halts that the guard has not confirmed, by what they are about.
     halts: BTreeMap<String, v1::HaltRequest>,
 }
@@ -105,6 +110,7 @@ impl Reconciler {
                 }
                 self.others(&owned).await;
                 self.ask_for_halts().await;
+                self.raise_alerts().await;
             };
             // All of it only reads and tells: it may be dropped anywhere.
             tokio::select! {
@@ -176,7 +182,20 @@ impl Reconciler {
             if let (Some(halt), true) = (finding.halt(), self.halts.len() < HALTS_MAX) {
                 self.halts.entry(finding.subject.clone()).or_insert(halt);
             }
-            publish::raise(&self.bus, &finding.alert()).await;
+            if self.alerts.len() < ALERTS_MAX {
+                self.alerts.push_back(finding.alert());
+            }
+        }
+        self.raise_alerts().await;
+    }
+
+    /// Calls a person; what the bus does not store now is told with the next round.
+    async fn raise_alerts(&mut self) {
+        while let Some(alert) = self.alerts.front() {
+            if !publish::raise(&self.bus, alert).await {
+                return;
+            }
+            self.alerts.pop_front();
         }
     }
 

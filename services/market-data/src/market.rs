@@ -178,8 +178,8 @@ impl Market {
         }
     }
 
-    /// What changed since the last call, stamped with the wall clock `now`. A match comes after its quotes and
-    /// odds, so that they are known where somebody acts on it.
+    /// What changed since the last call, stamped with the wall clock `now`. A match comes after its quotes, so that they
+    /// are known where somebody acts on it; the odds come last, no decision waits for them.
     pub(crate) fn take_changes(&mut self, now: Timestamp) -> Vec<Update> {
         let changed = std::mem::take(&mut self.changed);
         let instruments = changed.instruments.iter().filter_map(|id| self.listed.get(id));
@@ -187,7 +187,6 @@ impl Market {
         for id in changed.quotes {
             updates.extend(self.listed.get_mut(&id).map(|listed| Update::Quote(listed.stamped(now))));
         }
-        updates.extend(self.odds.take_unsent().into_iter().map(Update::Odds));
         for id in changed.matches {
             if let Some(live) = self.matches.get_mut(&id) {
                 live.state.published_at = now;
@@ -195,6 +194,7 @@ impl Market {
                 updates.push(Update::Match(v1::Match { event_time_micros, ..(&live.state).into() }));
             }
         }
+        updates.extend(self.odds.take_unsent().into_iter().map(Update::Odds));
         updates
     }
 

@@ -238,6 +238,18 @@ fn every_http_route_is_on_the_page() {
 }
 
 #[test]
+fn the_bus_that_is_deployed_has_room_for_the_streams_in_memory() {
+    let conf = read(&root().join("deploy/nats/nats.conf"));
+    let stated = conf.lines().find_map(|line| line.trim().strip_prefix("max_memory_store: ")?.strip_suffix("MB"));
+    let megabytes: i64 = stated.and_then(|text| text.parse().ok()).expect("max_memory_store in MB");
+    let needed = tragen_bus::memory_bytes_max() >> 20;
+    assert!(
+        megabytes >= needed,
+        "deploy/nats/nats.conf: max_memory_store is {megabytes}MB, the streams ask for {needed}MB"
+    );
+}
+
+#[test]
 fn every_bus_takes_messages_of_the_same_size() {
     let (size, megabytes) = (tragen_bus::server::PAYLOAD_MAX, tragen_bus::server::PAYLOAD_BYTES_MAX >> 20);
     let conf = read(&root().join("deploy/nats/nats.conf"));

@@ -25,4 +25,4 @@ pub use follow::{Followed, Follower, StartAt};
 pub use gaps::Look;
 pub use publish::{PublishError, PublishOptions};
 pub use subject::{Ask, CoreSubject, Severity, Source, Subject};
-pub use topology::{BARS_KEPT, Bucket, Consumer, ODDS_KEPT, Stream};
+pub use topology::{BARS_KEPT, Bucket, Consumer, ODDS_KEPT, Stream, memory_bytes_max};

@@ -90,13 +90,14 @@ pub enum Bucket {
     Workers,
 }
 
-/// A delivery not acked after this long goes to somebody else.
-const ACK_WAIT: Duration = Duration::from_secs(5);
+/// A delivery not acked after this long goes to somebody else. What a killed guard or ledger
+/// had taken must be there for the next one, which has its place two seconds later; a request
+/// in the hands of a killed worker must be answered before its caller gives up, and bars are
+/// soon old. Whoever works longer says so.
+const ACK_WAIT: Duration = Duration::from_secs(2);
 
-/// The same for the guard and the ledger: what a killed owner had taken must be there
-/// for the next one, which has its place two seconds later. And for bars, which are soon old;
-/// whoever works longer on one says so.
-const OWNER_ACK_WAIT: Duration = Duration::from_secs(2);
+/// The same where nobody waits for it.
+const UNHURRIED_ACK_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a lane keeps the ids of published messages to drop repeats.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -230,6 +231,13 @@ impl Stream {
     }
 }
 
+/// What the streams in memory may take together, bytes: a server that allows less (`max_memory_store`) refuses them.
+#[must_use]
+pub fn memory_bytes_max() -> i64 {
+    let configs = Stream::ALL.into_iter().map(|stream| stream.config(0));
+    configs.filter(|config| config.storage == StorageType::Memory).map(|config| config.max_bytes).sum()
+}
+
 impl Consumer {
     /// Every consumer that exists from the beginning. A shard of the ledger other than
     /// the first gets its own when it is first served: [`crate::Bus::apply_consumer`].
@@ -315,12 +323,14 @@ impl Consumer {
             },
             ack_policy: AckPolicy::Explicit,
             ack_wait: match self {
-                Self::Guard | Self::Ledger(_) | Self::WorkerBars | Self::WorkerMatches => OWNER_ACK_WAIT,
-                Self::WorkerPremium
+                Self::Guard
+                | Self::Ledger(_)
+                | Self::WorkerBars
+                | Self::WorkerMatches
+                | Self::WorkerPremium
                 | Self::WorkerStandard
-                | Self::WorkerFree
-                | Self::CostExecutions
-                | Self::CostUsage => ACK_WAIT,
+                | Self::WorkerFree => ACK_WAIT,
+                Self::CostExecutions | Self::CostUsage => UNHURRIED_ACK_WAIT,
             },
             // Deliveries are counted by the handler, which keeps the bytes of what it gives up.
             max_deliver: -1,

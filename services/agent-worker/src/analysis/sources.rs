@@ -114,17 +114,25 @@ impl Sources {
 
     /// What the ledger has posted of the caller's positions.
     pub(super) async fn positions(&self, caller: &Caller) -> Result<Vec<v1::Position>, Refused> {
-        let asked = v1::ListPositionsRequest { page_size: POSITIONS_MAX, ..v1::ListPositionsRequest::default() };
-        let question = v1::LedgerQuestion {
-            account_id: caller.account_id.clone(),
-            question: Some(ledger_question::Question::ListPositions(asked)),
-            traceparent: caller.traceparent.clone(),
-        };
-        let answer: Result<v1::LedgerAnswer, NoAnswer> = self.bus.ask(Ask::Ledger, &question, self.timeout).await;
-        match answer.map_err(|_| silent("ledger"))?.answer {
-            Some(ledger_answer::Answer::Positions(page)) => Ok(page.positions),
-            Some(ledger_answer::Answer::Error(error)) => Err(error.into()),
-            Some(_) | None => Err(silent("ledger")),
+        let mut asked = v1::ListPositionsRequest { page_size: POSITIONS_MAX, ..v1::ListPositionsRequest::default() };
+        let mut positions = Vec::new();
+        loop {
+            let question = v1::LedgerQuestion {
+                account_id: caller.account_id.clone(),
+                question: Some(ledger_question::Question::ListPositions(asked.clone())),
+                traceparent: caller.traceparent.clone(),
+            };
+            let answer: Result<v1::LedgerAnswer, NoAnswer> = self.bus.ask(Ask::Ledger, &question, self.timeout).await;
+            let page = match answer.map_err(|_| silent("ledger"))?.answer {
+                Some(ledger_answer::Answer::Positions(page)) => page,
+                Some(ledger_answer::Answer::Error(error)) => return Err(error.into()),
+                Some(_) | None => return Err(silent("ledger")),
+            };
+            positions.extend(page.positions);
+            if page.next_page_token.is_empty() {
+                return Ok(positions);
+            }
+            asked.page_token = page.next_page_token;
         }
     }
 

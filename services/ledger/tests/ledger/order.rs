@@ -323,6 +323,16 @@ async fn wait_until_told(rig: &Rig, newest: i64) {
     }
 }
 
+/// What a fact tells, and apart from it the executions that it names.
+fn without_executions(fact: &v1::LedgerFact) -> (Option<v1::ledger_fact::Kind>, BTreeSet<String>) {
+    let mut kind = fact.kind.clone();
+    let named = match &mut kind {
+        Some(v1::ledger_fact::Kind::Trade(posted)) => std::mem::take(&mut posted.execution_ids),
+        Some(_) | None => Vec::new(),
+    };
+    (kind, named.into_iter().collect())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_told_again_is_what_was_told() {
     for kind in BOTH {
@@ -346,9 +356,16 @@ async fn what_is_told_again_is_what_was_told() {
         let again = facts(&rig).await;
         assert!(again.len() > 1_000, "{} facts are more than are read at once", again.len());
         assert!(again.is_sorted_by(|a, b| a.sequence < b.sequence), "{kind:?}: in their order, each once");
+        let mut executions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for fact in first.values() {
+            executions.entry(trade_id(fact)).or_default().extend(without_executions(fact).1);
+        }
         let mut versions = BTreeMap::new();
         for fact in &again {
-            assert_eq!(fact.kind, first[&fact.sequence].kind, "{kind:?}");
+            let (told, named) = without_executions(fact);
+            assert_eq!(told, without_executions(&first[&fact.sequence]).0, "{kind:?}");
+            // Of a trade that was posted in several batches all are named.
+            assert_eq!(named, executions[&trade_id(fact)], "{kind:?}");
             // Accounts are shown as they are now: no later fact takes one back.
             for account in fact.balances.iter().filter_map(|changed| changed.account.as_ref()) {
                 let before = versions.insert(account.account_id.clone(), account.version);

@@ -138,6 +138,9 @@ proptest! {
         // Compared as text: what is not a number is not equal to itself.
         let again = live_trading(&model, &view, &rules).expect("in play");
         prop_assert_eq!(format!("{report:?}"), format!("{again:?}"));
+        // Where nobody tells of the match any more, the freeze ends by the age of what was told.
+        let silent_ms = if score_age_ms > rules.age_ms_max { score_age_ms } else { 0 };
+        let is_frozen = since_ms + silent_ms < rules.freeze_ms;
         for (outcome, decision) in Outcome::ALL.into_iter().zip(report.decisions) {
             let (held, book) = (outcome.of(&held).map_or(0.0, |held| held.contracts), outcome.of(&books));
             match decision {
@@ -147,12 +150,12 @@ proptest! {
                 }
                 LiveDecision::Keep(_) => prop_assert!(held > 0.0),
                 LiveDecision::Exit { contracts, limit, .. } => {
-                    prop_assert!(since_ms >= rules.freeze_ms && contracts > 0.0 && contracts <= held);
+                    prop_assert!(!is_frozen && contracts > 0.0 && contracts <= held);
                     let bid = book.and_then(|book| book.bid);
                     prop_assert!(limit.is_none_or(|limit| bid.is_some_and(|bid| bid.price == limit && contracts <= bid.size)));
                 }
                 LiveDecision::Hedge { contracts, locked, .. } => {
-                    prop_assert!(since_ms >= rules.freeze_ms && contracts > 0.0 && contracts <= held);
+                    prop_assert!(!is_frozen && contracts > 0.0 && contracts <= held);
                     prop_assert!(locked > 0.0 && locked < 1.0, "{locked}");
                 }
             }
