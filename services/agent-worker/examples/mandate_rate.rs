@@ -10,11 +10,14 @@ use std::{
 };
 use tragen_agent_worker::match_wish::{rationale, rules_of, taking, wished};
 use tragen_contracts::v1;
-use tragen_domain::agents::{
-    bettor::{Purse, bet_size},
-    context_aware::{MatchContext, TeamContext},
-    mandate::{MandateAgent, MandateInputs},
-    personality::{AnalysisStyle, Personality},
+use tragen_domain::{
+    agents::{
+        bettor::{Purse, bet_size},
+        context_aware::{MatchContext, TeamContext},
+        mandate::{MandateAgent, MandateInputs},
+        personality::{AnalysisStyle, Personality},
+    },
+    time::Timestamp,
 };
 use tragen_host::clock;
 
@@ -61,7 +64,8 @@ fn decide(agent: MandateAgent, answer: &[u8], inputs: &MandateInputs, personalit
     let answer = v1::MarketAnswer::decode(answer).ok()?;
     let Some(v1::market_answer::Answer::MatchSnapshot(snapshot)) = answer.answer else { return None };
     let rules = rules_of(personality, &snapshot);
-    let wish = wished(agent, &snapshot, inputs, &rules).ok()?;
+    let now = Timestamp::from_micros(clock::now_micros());
+    let wish = wished(agent, &snapshot, inputs, &rules, now).ok()?;
     let purse = Purse { capital: 1_000.0, wallet: 1_000.0, budget: 50.0 };
     let size = bet_size(&wish.opportunity, wish.max_fraction, &purse).ok()?;
     let terms = taking(&snapshot, &wish, size.contracts, "00000000-0000-7000-8000-000000000001-o")?;

@@ -20,6 +20,7 @@ mod mandate;
 mod market_making;
 mod market_view;
 mod match_bets;
+pub mod match_look;
 pub mod match_wish;
 mod matches;
 mod metrics;

@@ -174,9 +174,9 @@ fn wished(desk: &Desk, asked: &Order<'_>, inputs: &MandateInputs) -> Result<(Wis
     let rules = rules_of(&personality, asked.snapshot);
     let asked_bps = u32::try_from(asked.mandate.min_edge_bps).ok().filter(|bps| *bps > 0);
     let rules = MandateRules { min_edge_bps: asked_bps.unwrap_or(rules.min_edge_bps), ..rules };
-    let wish =
-        match_wish::wished(asked.agent, asked.snapshot, inputs, &rules).map_err(|refusal| refusal.to_string())?;
-    Ok((wish, rules))
+    let now = Timestamp::from_micros(clock::now_micros());
+    let wish = match_wish::wished(asked.agent, asked.snapshot, inputs, &rules, now);
+    Ok((wish.map_err(|refusal| refusal.to_string())?, rules))
 }
 
 /// Asks the advisor about a wish, then sizes what it leaves. It is asked about the market; it hears nothing of who pays.

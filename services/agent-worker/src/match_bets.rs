@@ -6,16 +6,18 @@
 //! What another worker has proposed a moment ago, in the slot before this one or because of other odds, nobody here can
 //! know. So a bet is proposed as the account's first order on its match, and the guard, which decides one after the
 //! other, denies whatever comes second.
+//!
+//! What was seen and what came out is stored before anything is proposed (`look.{match}`), and decided by functions of
+//! exactly that (`match_look.rs`), so that a replay can decide it again.
 
 use crate::{
     analysis::{NoSnapshot, match_view::contract_id},
-    bar_order::bet_request_id,
-    bars::as_units,
+    autonomous::now,
     claims::End,
-    match_wish::{rationale, rules_of, taking, wished},
+    match_look::{self, Bet, LOOK_BYTES_MAX, Wishes, event_id, eye, looking},
+    match_wish::rationale,
     matches::{Desk, Told},
     metrics,
-    order::order_id,
     proposal::{NotProposed, Origin, agents_key},
     roster::ConfiguredAgent,
     standings::{self, Sent, Standings, Wanted},
@@ -23,45 +25,23 @@ use crate::{
 use ::metrics::{counter, histogram};
 use futures::{StreamExt as _, stream};
 use opentelemetry::trace::SpanKind;
+use prost::Message as _;
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tracing::debug;
-use tragen_bus::usage::Work;
-use tragen_contracts::v1;
+use tracing::{debug, warn};
+use tragen_bus::{PublishOptions, Subject, usage::Work};
+use tragen_contracts::{convert, v1};
 use tragen_domain::{
-    agents::{
-        bettor::{Bettor, Involvement, Purse, bets, slot},
-        mandate::{MandateAgent, MandateInputs, Wish},
-        personality::AnalysisStyle,
-        scout::MatchPhase,
-        sizing::MandateSize,
-    },
-    money::Quantity,
+    agents::{mandate::MandateAgent, personality::AnalysisStyle, scout::MatchPhase},
+    id::{AccountId, MatchId},
     time::Timestamp,
 };
 
-/// The shared agent that looks for them.
-fn looking(agent: &ConfiguredAgent) -> MandateAgent {
-    match agent.personality.style() {
-        AnalysisStyle::ValueMaker => MandateAgent::EplTrading,
-        AnalysisStyle::Value
-        | AnalysisStyle::Scalper
-        | AnalysisStyle::Swing
-        | AnalysisStyle::Conservative
-        | AnalysisStyle::MarketMaker
-        | AnalysisStyle::LiveExit => MandateAgent::Scout,
-    }
-}
-
-/// Who looks, and how boldly: all agents of one share the look.
-type Eye = (MandateAgent, u8);
-
-fn eye(agent: &ConfiguredAgent) -> Eye {
-    (looking(agent), agent.personality.risk_tolerance())
-}
+/// How long it is tried to store a look.
+const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where changes of matches become bets.
 pub(crate) struct Bets {
@@ -70,12 +50,15 @@ pub(crate) struct Bets {
     pub(crate) sent: Sent,
 }
 
-/// A bet that an agent wants, and what it will be called.
-struct Bet {
-    agent: Arc<ConfiguredAgent>,
-    key: v1::TradeKey,
-    wish: Wish,
-    size: MandateSize,
+/// What came of telling a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// It is stored, so its bets may be proposed.
+    Yes,
+    /// Not yet.
+    No,
+    /// It never will be: the bus does not take it.
+    Never,
 }
 
 impl Bets {
@@ -104,103 +87,165 @@ impl Bets {
             Err(NoSnapshot::Silent(_)) => return agents,
         };
         let started = Instant::now();
-        let wishes = self.wishes(&snapshot, &agents).await;
-        if wishes.is_empty() {
+        let mut look = self.look(told, snapshot, &agents).await;
+        let wishes = self.wishes(&look);
+        let is_wanting =
+            |bettor: &v1::MatchBettor| eye(bettor).is_some_and(|eye| matches!(wishes.get(&eye), Some(Ok(_))));
+        let wanting: Vec<bool> = look.bettors.iter().map(is_wanting).collect();
+        if !wanting.contains(&true) {
             return Vec::new();
         }
-        for (agent, _) in wishes.keys() {
-            counter!(metrics::SIGNALS, "strategy" => strategy(*agent)).increment(1);
-        }
-        let wanting: Vec<Arc<ConfiguredAgent>> =
-            agents.into_iter().filter(|agent| wishes.contains_key(&eye(agent))).collect();
-        let accounts = wanting.iter().map(|agent| agent.account.clone()).collect();
-        let timeout = Duration::from_millis(self.desk.config.question_timeout_ms);
-        let wanted = Wanted { instruments: &snapshot.instruments, timeout, traceparent: &traceparent };
-        let standings = standings::read(&self.desk.bus, accounts, &wanted).await;
-        let (answered, mut open): (Vec<_>, Vec<_>) =
-            wanting.into_iter().partition(|agent| standings.contains_key(&agent.account));
-        let bets = stream::iter(self.bets(answered, told, &wishes, &standings)).map(|bet| {
-            let snapshot = &snapshot;
-            async move {
-                let stored = self.propose(&bet, told, snapshot).await;
-                if let Err(error) = &stored {
-                    debug!("agent {}: {error}", bet.agent.id);
-                }
-                (bet.agent, stored.is_ok())
-            }
+        let those = || agents.iter().zip(&wanting).filter(|(_, is_wanting)| **is_wanting).map(|(agent, _)| agent);
+        let standings = self.standings(&look, those().map(|agent| agent.account.clone()).collect(), &traceparent).await;
+        let mut open: Vec<_> = those().filter(|agent| !standings.contains_key(&agent.account)).cloned().collect();
+        let known = agents.iter().zip(&look.bettors).zip(&wanting).map(|((agent, bettor), is_wanting)| {
+            let own = standings.get(&agent.account).filter(|_| *is_wanting)?.as_ref()?;
+            Some(self.standing(agent, own, (told, &match_look::names(&look, bettor)?.1)))
         });
-        let unstored = bets
-            .buffer_unordered(self.desk.config.agents_at_once_max)
-            .filter_map(|(agent, is_stored)| std::future::ready((!is_stored).then_some(agent)));
-        open.extend(unstored.collect::<Vec<_>>().await);
+        let known: Vec<Option<v1::BettorStanding>> = known.collect();
+        look.bettors.iter_mut().zip(known).for_each(|(bettor, standing)| bettor.standing = standing);
+        look.decided_at_micros = now().micros();
+        let bets = match_look::bets(&look, &wishes);
+        for bet in &bets {
+            let decided = v1::BetDecided { trade_id: bet.trade_id.clone(), terms: Some((&bet.terms).into()) };
+            look.bettors[bet.bettor].bet = Some(decided);
+        }
+        match self.tell(&mut look, &traceparent).await {
+            Stored::Yes => open.extend(self.propose_all(&agents, bets, told, &look).await),
+            Stored::No => open.extend(bets.iter().map(|bet| Arc::clone(&agents[bet.bettor]))),
+            Stored::Never => {}
+        }
         histogram!(metrics::SIGNAL_SECONDS).record(started.elapsed().as_secs_f64());
         open
     }
 
+    /// What is seen of the match, and who looks; what their accounts have nobody has been asked yet.
+    async fn look(&self, told: &Told, snapshot: v1::MatchSnapshot, agents: &[Arc<ConfiguredAgent>]) -> v1::MatchLooked {
+        let mut model = None;
+        if agents.iter().any(|agent| looking(agent.personality.style()) == MandateAgent::EplTrading) {
+            model = self.desk.analysis.mandate_inputs(MandateAgent::EplTrading, &snapshot).await.model;
+        }
+        v1::MatchLooked {
+            meta: None,
+            match_id: told.game.id.to_string(),
+            told_at_micros: told.at.micros(),
+            snapshot: Some(snapshot),
+            looked_at_micros: now().micros(),
+            model_probabilities: model.map(Vec::from).unwrap_or_default(),
+            decided_at_micros: 0,
+            bettors: agents.iter().map(|agent| bettor(agent)).collect(),
+        }
+    }
+
     /// What is worth buying, by who looks.
-    async fn wishes(&self, snapshot: &v1::MatchSnapshot, agents: &[Arc<ConfiguredAgent>]) -> BTreeMap<Eye, Wish> {
+    fn wishes(&self, look: &v1::MatchLooked) -> Wishes {
         let started = Instant::now();
-        let personalities: BTreeMap<Eye, _> = agents.iter().map(|agent| (eye(agent), agent.personality)).collect();
-        let mut inputs: BTreeMap<MandateAgent, MandateInputs> = BTreeMap::new();
-        for (agent, _) in personalities.keys() {
-            if !inputs.contains_key(agent) {
-                inputs.insert(*agent, self.desk.analysis.mandate_inputs(*agent, snapshot).await);
+        let wishes = match_look::wishes(look);
+        for ((agent, tolerance), wish) in &wishes {
+            match wish {
+                Ok(_) => counter!(metrics::SIGNALS, "strategy" => strategy(*agent)).increment(1),
+                Err(refusal) => debug!("{} of risk tolerance {tolerance} buys nothing: {refusal}", agent.as_str()),
             }
         }
-        let wish = |(eye, own): (&Eye, _)| {
-            let (agent, tolerance) = eye;
-            match wished(*agent, snapshot, inputs.get(agent)?, &rules_of(own, snapshot)) {
-                Ok(wish) => Some((*eye, wish)),
-                Err(refusal) => {
-                    debug!("{} of risk tolerance {tolerance} buys nothing: {refusal}", agent.as_str());
-                    None
-                }
-            }
-        };
-        let wishes = personalities.iter().filter_map(wish).collect();
-        for agent in inputs.keys() {
+        let unsure = match_look::unsure(look, &wishes);
+        counter!(metrics::UNSURE).increment(u64::try_from(unsure).unwrap_or(u64::MAX));
+        for agent in wishes.keys().map(|(agent, _)| agent).collect::<BTreeSet<_>>() {
             self.desk.parts.usage.add(agent.as_str(), Work { cpu: started.elapsed(), messages: 1, ..Work::default() });
         }
         wishes
     }
 
-    /// Who bets, in the order of the agents.
-    fn bets(
-        &self,
-        agents: Vec<Arc<ConfiguredAgent>>,
-        told: &Told,
-        wishes: &BTreeMap<Eye, Wish>,
-        standings: &Standings,
-    ) -> Vec<Bet> {
-        let about = told.game.id.as_str();
-        let bettors = agents.iter().filter_map(|agent| {
-            let standing = standings.get(&agent.account)?.as_ref()?;
-            let wish = wishes.get(&eye(agent))?;
-            let key = key_of(agent, told);
-            let held = standing.positions.iter().map(|own| Quantity::from_micros(own.quantity_micros));
-            let on_its_way = self.sent.of_other((&agent.account, about), &key.trade_id);
-            let (cash, available) = (standings::cash(standing), as_units(standing.available_micros));
-            let capital = self.desk.parts.registry.capital(agent, cash.max(0.0));
-            Some(Bettor {
-                agent: (agent, key, wish),
-                account: &agent.account,
-                involvement: Involvement::of(held, standing.orders.len(), on_its_way),
-                found: &wish.opportunity,
-                share: wish.max_fraction,
-                purse: Purse { capital, wallet: available.max(0.0), budget: capital },
-            })
-        });
-        let bet = |((agent, key, wish), size): ((&Arc<ConfiguredAgent>, _, &Wish), _)| Bet {
-            agent: Arc::clone(agent),
-            key,
-            wish: *wish,
-            size,
-        };
-        bets(bettors).into_iter().map(bet).collect()
+    async fn standings(&self, look: &v1::MatchLooked, accounts: BTreeSet<AccountId>, traceparent: &str) -> Standings {
+        let instruments = look.snapshot.as_ref().map(|snapshot| snapshot.instruments.as_slice()).unwrap_or_default();
+        let timeout = Duration::from_millis(self.desk.config.question_timeout_ms);
+        standings::read(&self.desk.bus, accounts, &Wanted { instruments, timeout, traceparent }).await
     }
 
-    async fn propose(&self, bet: &Bet, told: &Told, snapshot: &v1::MatchSnapshot) -> Result<(), NotProposed> {
-        let Bet { agent, key, wish, size } = bet;
+    /// What the account of an agent has of the match, when its bet there is to be `trade_id`.
+    fn standing(
+        &self,
+        agent: &ConfiguredAgent,
+        own: &v1::Standing,
+        (told, trade_id): (&Told, &str),
+    ) -> v1::BettorStanding {
+        let on_its_way = self.sent.of_other((&agent.account, told.game.id.as_str()), trade_id);
+        v1::BettorStanding {
+            cash_micros: own.cash_micros,
+            available_micros: own.available_micros,
+            pool_capital_micros: self.desk.parts.registry.part_micros(agent),
+            held_micros: own.positions.iter().map(|held| held.quantity_micros).collect(),
+            open_orders: i32::try_from(own.orders.len()).unwrap_or(i32::MAX),
+            sent_valid_until_micros: on_its_way.valid_until.map(Timestamp::micros),
+        }
+    }
+
+    /// Stores a look with everything that came out; one that nobody was answered at says nothing.
+    async fn tell(&self, look: &mut v1::MatchLooked, traceparent: &str) -> Stored {
+        if look.bettors.iter().all(|bettor| bettor.standing.is_none()) {
+            return Stored::Yes;
+        }
+        let event_id = event_id(look).to_string();
+        look.meta = Some(v1::Meta {
+            event_id: event_id.clone(),
+            traceparent: traceparent.to_owned(),
+            occurred_at_micros: look.decided_at_micros,
+            ..v1::Meta::default()
+        });
+        let (bytes, bettors) = (look.encoded_len(), look.bettors.len());
+        if bytes > LOOK_BYTES_MAX {
+            counter!(metrics::LOOKS_TOO_LARGE).increment(1);
+            warn!(
+                "nobody bets on {}: the look of {bettors} agents takes {bytes} of {LOOK_BYTES_MAX} bytes",
+                look.match_id
+            );
+            return Stored::Never;
+        }
+        let options = PublishOptions {
+            message_id: event_id.into(),
+            traceparent: traceparent.to_owned(),
+            ..PublishOptions::default()
+        };
+        let Ok(game) = MatchId::new(&look.match_id) else { return Stored::Never };
+        match self.desk.bus.publish(&Subject::Look(game), look, &options, LOOK_PATIENCE).await {
+            Ok(_) => Stored::Yes,
+            Err(error) => {
+                debug!("a look at {} is not stored: {error}", look.match_id);
+                Stored::No
+            }
+        }
+    }
+
+    /// Proposes what came out of a stored look; gives back those whose order is not stored.
+    async fn propose_all(
+        &self,
+        agents: &[Arc<ConfiguredAgent>],
+        bets: Vec<Bet>,
+        told: &Told,
+        look: &v1::MatchLooked,
+    ) -> Vec<Arc<ConfiguredAgent>> {
+        let Some(snapshot) = &look.snapshot else { return Vec::new() };
+        let proposed = stream::iter(bets).map(|bet| async move {
+            let agent = Arc::clone(&agents[bet.bettor]);
+            let stored = self.propose(&agent, &bet, told, snapshot).await;
+            if let Err(error) = &stored {
+                debug!("agent {}: {error}", agent.id);
+            }
+            (agent, stored.is_ok())
+        });
+        let unstored = proposed
+            .buffer_unordered(self.desk.config.agents_at_once_max)
+            .filter_map(|(agent, is_stored)| std::future::ready((!is_stored).then_some(agent)));
+        unstored.collect().await
+    }
+
+    async fn propose(
+        &self,
+        agent: &ConfiguredAgent,
+        bet: &Bet,
+        told: &Told,
+        snapshot: &v1::MatchSnapshot,
+    ) -> Result<(), NotProposed> {
+        let wish = &bet.wish;
         // A stopped contract is left alone; the agent may bet on it later.
         let stopped = (v1::ScopeKind::Instrument, contract_id(snapshot, wish.opportunity.outcome));
         if self.desk.parts.control.is_halted(&[stopped]) {
@@ -208,7 +253,6 @@ impl Bets {
         }
         let mut span = self.desk.context.spans.start("evaluate md.match.{match}", SpanKind::Internal, "");
         span.set("agent.kind", wish.agent.as_str());
-        let Some(terms) = taking(snapshot, wish, size.contracts, &order_id(&key.trade_id)) else { return Ok(()) };
         let origin = Origin {
             agent: wish.agent.as_str(),
             agent_id: agent.id.to_string(),
@@ -219,12 +263,13 @@ impl Bets {
             is_first_on_match: true,
         };
         let steam = self.desk.analysis.odds().note(snapshot, wish.opportunity.outcome);
-        let decision = self.desk.parts.proposer.order(&terms, origin, rationale(wish, *size) + &steam);
+        let decision = self.desk.parts.proposer.order(&bet.terms, origin, rationale(wish, bet.size) + &steam);
+        let key = agents_key(&agent.account, &bet.request_id);
         let meta = v1::Meta { event_id: key.request_id.clone(), ..v1::Meta::default() };
-        self.desk.parts.proposer.propose(key.clone(), &meta, &span, decision).await?;
+        self.desk.parts.proposer.propose(key, &meta, &span, decision).await?;
         // Not earlier: what is not stored is tried again.
         let valid_until = Timestamp::from_micros(self.desk.parts.proposer.valid_until_micros());
-        self.sent.note((&agent.account, told.game.id.as_str()), &key.trade_id, valid_until);
+        self.sent.note((&agent.account, told.game.id.as_str()), &bet.trade_id, valid_until);
         counter!(metrics::AGENT_ORDERS).increment(1);
         Ok(())
     }
@@ -238,9 +283,15 @@ const fn strategy(agent: MandateAgent) -> &'static str {
     }
 }
 
-/// The same for every worker and every repeat: of agent, match and slot.
-fn key_of(agent: &ConfiguredAgent, told: &Told) -> v1::TradeKey {
-    let begin = slot(agent.timeframe, told.at);
-    let request = bet_request_id(agent.id.as_str(), agent.timeframe, &told.game.id, begin);
-    agents_key(&agent.account, &request)
+/// An agent as it is when it looks.
+fn bettor(agent: &ConfiguredAgent) -> v1::MatchBettor {
+    v1::MatchBettor {
+        agent_id: agent.id.to_string(),
+        account_id: agent.account.to_string(),
+        strategy: convert::strategy_of(agent.personality.style()).into(),
+        risk_tolerance: i32::from(agent.personality.risk_tolerance()),
+        timeframe: agent.timeframe.as_str().to_owned(),
+        standing: None,
+        bet: None,
+    }
 }

@@ -26,7 +26,7 @@ pub fn rules_of(personality: &Personality, snapshot: &v1::MatchSnapshot) -> Mand
     }
 }
 
-/// Books and quotes in, what to buy or the reason not to out.
+/// Books and quotes in, what to buy or the reason not to out. Quotes have their age at the wall clock `now`.
 ///
 /// # Errors
 /// [`NoWish`].
@@ -35,9 +35,10 @@ pub fn wished(
     snapshot: &v1::MatchSnapshot,
     inputs: &MandateInputs,
     rules: &MandateRules,
+    now: Timestamp,
 ) -> Result<Wish, NoWish> {
     let books = books(&snapshot.books);
-    let view = scouted(snapshot, &books, Timestamp::from_micros(clock::now_micros()));
+    let view = scouted(snapshot, &books, now);
     wish(agent, &view, inputs, rules)
 }
 

@@ -26,6 +26,8 @@ pub(crate) const TOO_LATE: &str = "agent_worker_too_late_total";
 pub(crate) const SIGNALS: &str = "agent_worker_signals_total";
 /// Agents that opened nothing, because the decision was less sure than their personality asks for.
 pub(crate) const UNSURE: &str = "agent_worker_unsure_total";
+/// Looks at matches that are larger than the bus takes, so that nobody bet.
+pub(crate) const LOOKS_TOO_LARGE: &str = "agent_worker_looks_too_large_total";
 /// Orders proposed by configured agents.
 pub(crate) const AGENT_ORDERS: &str = "agent_worker_agent_orders_total";
 /// Quotes of market makers that were canceled.
@@ -63,6 +65,7 @@ pub(crate) fn describe() {
     describe_counter!(TOO_LATE, Unit::Count, "agents that could not act on a bar or odds before they were too old");
     describe_counter!(SIGNALS, Unit::Count, "signals that changed a target, by strategy");
     describe_counter!(UNSURE, Unit::Count, "agents that opened nothing because their decision was not sure enough");
+    describe_counter!(LOOKS_TOO_LARGE, Unit::Count, "looks at matches too large for the bus, so that nobody bet");
     describe_counter!(AGENT_ORDERS, Unit::Count, "orders proposed by configured agents");
     describe_counter!(
         QUOTES_WITHDRAWN,

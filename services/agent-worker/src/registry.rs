@@ -39,8 +39,8 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct SizedPool {
     benched: HashSet<AgentId>,
-    /// Most of its money that an agent works with, units of the currency.
-    capital: HashMap<AgentId, f64>,
+    /// Most of its money that an agent works with, 1e-6 of the currency.
+    capital: HashMap<AgentId, i64>,
 }
 
 impl Registry {
@@ -98,9 +98,13 @@ impl Registry {
     /// What the agent works with when its account has `cash`, units of the currency: its part of the pool's capital
     /// if it has one, never more than there is.
     pub(crate) fn capital(&self, agent: &ConfiguredAgent, cash: f64) -> f64 {
+        working(cash, self.part_micros(agent))
+    }
+
+    /// The agent's part of its pool's capital, 1e-6 of the currency; None where the pool has no say.
+    pub(crate) fn part_micros(&self, agent: &ConfiguredAgent) -> Option<i64> {
         let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
-        let part = pools.get(agent.pool.as_str()).and_then(|pool| pool.capital.get(&agent.id).copied());
-        part.map_or(cash, |part| cash.min(part))
+        pools.get(agent.pool.as_str()).and_then(|pool| pool.capital.get(&agent.id).copied())
     }
 
     fn take_pool(&self, key: &str, value: &[u8]) {
@@ -109,8 +113,7 @@ impl Registry {
             counter!(metrics::MALFORMED, "kind" => "pool").increment(1);
             return;
         };
-        let part =
-            |agent: &v1::PlacedAgent| Some((AgentId::new(&agent.agent_id).ok()?, as_units(agent.capital_micros?)));
+        let part = |agent: &v1::PlacedAgent| Some((AgentId::new(&agent.agent_id).ok()?, agent.capital_micros?));
         let sized = SizedPool {
             benched: pool.benched.iter().filter_map(|agent| AgentId::new(&agent.agent_id).ok()).collect(),
             capital: pool.placed.iter().filter_map(part).collect(),
@@ -164,6 +167,11 @@ impl Registry {
         counter!(metrics::MALFORMED, "kind" => "agent").increment(1);
         tracing::warn!(agent.id = %key, "{complaint}");
     }
+}
+
+/// What an agent works with of `cash`, units of the currency, when `part_micros` of its pool's capital is its own.
+pub(crate) fn working(cash: f64, part_micros: Option<i64>) -> f64 {
+    part_micros.map_or(cash, |part| cash.min(as_units(part)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! What the worker promises, on a real bus. The test speaks for the guard, the
-//! ledger and market-data by their bus protocols.
+//! What the worker promises, on a real bus. The test speaks for guard, ledger and market-data by their bus protocols.
 
 #[path = "agent_worker/advised_mandates.rs"]
 mod advised_mandates;
@@ -19,6 +18,8 @@ mod exits;
 mod guard;
 #[path = "agent_worker/handover.rs"]
 mod handover;
+#[path = "agent_worker/looks.rs"]
+mod looks;
 #[path = "agent_worker/market_making.rs"]
 mod market_making;
 #[path = "agent_worker/news.rs"]
@@ -283,9 +284,8 @@ impl World {
 
     async fn put_instrument(&self, id: &str) {
         let subject = Subject::Instrument(InstrumentId::new(id).expect("an id"));
-        let options = PublishOptions::default();
         let instrument = v1::Instrument { instrument_id: id.into(), ..gbpusd() };
-        self.bus.publish(&subject, &instrument, &options, PATIENCE).await.expect("stored");
+        self.bus.publish(&subject, &instrument, &PublishOptions::default(), PATIENCE).await.expect("stored");
     }
 
     async fn bar(&self, instrument: &str, number: i64, close_micros: i64) {

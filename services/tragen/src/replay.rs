@@ -1,19 +1,21 @@
 //! Runs a recorded day again and compares: what the guard approved (JOURNAL), what
 //! the venue filled (EXECUTIONS) and what the ledger posted (LEDGER). Every fill is
 //! held against its approval and the fee rule, every posting is made again by the
-//! ledger's rules, and every decision about a pool from its inputs. Whatever comes out otherwise is a difference; there
-//! must be none.
+//! ledger's rules, and every decision about a pool and every bet of a configured agent from its inputs. Whatever comes
+//! out otherwise is a difference; there must be none.
 //!
 //! The guard's own state is replayed and checked by [`tragen_risk_guard::replay`];
 //! this goes on from the orders that are in it.
 
 mod agents;
 mod books;
+mod looks;
 mod pools;
 mod unmatched;
 
 pub(crate) use agents::{Decisions, MadeAgain};
 use books::{Books, Cash};
+pub(crate) use looks::{Looked, Looks};
 pub(crate) use pools::Pools;
 use std::{
     collections::{HashMap, HashSet},

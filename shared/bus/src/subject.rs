@@ -62,6 +62,8 @@ pub enum Subject {
     PoolSized(PoolId),
     /// `pool.<pool>.line-up`: who began or ceased to trade in a pool.
     PoolLinedUp(PoolId),
+    /// `look.<match>`: what workers saw of a match when agents bet on it, and what came out.
+    Look(MatchId),
     /// `news.<match>`: what was written about a match.
     News(MatchId),
     /// `alert.<severity>.<code>`: what a person must look at; the code is closed, in UPPER_SNAKE.
@@ -161,6 +163,7 @@ impl fmt::Display for Subject {
             Self::Usage(service) => write!(f, "usage.{service}"),
             Self::PoolSized(pool) => write!(f, "pool.{pool}"),
             Self::PoolLinedUp(pool) => write!(f, "pool.{pool}.line-up"),
+            Self::Look(match_id) => write!(f, "look.{match_id}"),
             Self::News(match_id) => write!(f, "news.{match_id}"),
             Self::Alert(severity, code) => write!(f, "alert.{}.{code}", severity.as_str()),
             Self::ChainHead(shard) => write!(f, "audit.{shard}"),
@@ -188,6 +191,7 @@ impl Subject {
             Self::Usage(_) => "usage.{service}",
             Self::PoolSized(_) => "pool.{pool}",
             Self::PoolLinedUp(_) => "pool.{pool}.line-up",
+            Self::Look(_) => "look.{match}",
             Self::News(_) => "news.{match}",
             Self::Alert(..) => "alert.{severity}.{code}",
             Self::ChainHead(_) => "audit.{shard}",
@@ -247,6 +251,7 @@ mod tests {
         check(Subject::ChainHead(7), "audit.7");
         check(Subject::Bar(Timeframe::Minute1, instrument.clone()), "md.bar.1m.GBPUSD");
         check(Subject::Quote(instrument), "md.quote.GBPUSD");
+        check(Subject::Look(MatchId::new("EPL-2026-ARS-MCI").expect("an id")), "look.EPL-2026-ARS-MCI");
         assert_eq!(CoreSubject::Ask(Ask::LedgerShard(3)).to_string(), "ask.ledger.3");
     }
 }

@@ -37,6 +37,8 @@ pub enum Stream {
     Usage,
     /// How pools were sized. File: they explain which agents traded, and are few.
     Pools,
+    /// What bets of agents were decided on. File: they explain orders for as long as their outcomes are kept.
+    Looks,
     /// What was written about matches. File: people type it once.
     News,
     /// What a person must look at. File: an alert must not be lost with the power that caused it.
@@ -111,12 +113,16 @@ pub const BARS_KEPT: u16 = 2_880;
 /// counts them, so 64 MiB hold the last half hour of 180 matches whose odds change every four seconds.
 pub const ODDS_KEPT: u16 = 512;
 
+/// Bytes of looks that are kept, of 7 days at most. With two bookmakers and four bettors one takes 1,300 bytes as the bus
+/// counts them, so there is room for 400,000; beyond the bound the oldest go first.
+const LOOKS_BYTES_MAX: i64 = 512 * MIB;
+
 const DAY: Duration = Duration::from_secs(86_400);
 const MIB: i64 = 1 << 20;
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Requests,
         Self::Proposals,
         Self::Journal,
@@ -127,6 +133,7 @@ impl Stream {
         Self::Odds,
         Self::Usage,
         Self::Pools,
+        Self::Looks,
         Self::News,
         Self::Alerts,
         Self::Audit,
@@ -147,6 +154,7 @@ impl Stream {
             Self::Odds => "ODDS",
             Self::Usage => "USAGE",
             Self::Pools => "POOLS",
+            Self::Looks => "LOOKS",
             Self::News => "NEWS",
             Self::Alerts => "ALERTS",
             Self::Audit => "AUDIT",
@@ -166,6 +174,7 @@ impl Stream {
             Self::Odds => &["md.odds.>"],
             Self::Usage => &["usage.>"],
             Self::Pools => &["pool.>"],
+            Self::Looks => &["look.>"],
             Self::News => &["news.>"],
             Self::Alerts => &["alert.>"],
             Self::Audit => &["audit.*"],
@@ -224,6 +233,7 @@ impl Stream {
                 ..base
             },
             Self::Usage => Config { storage: StorageType::Memory, max_age: DAY, max_bytes: 64 * MIB, ..base },
+            Self::Looks => Config { max_age: 7 * DAY, max_bytes: LOOKS_BYTES_MAX, ..base },
             // The longest that a text counts is two days.
             Self::News => Config { max_messages_per_subject: 200, max_age: 3 * DAY, max_bytes: 64 * MIB, ..base },
             Self::Pools | Self::Alerts | Self::Dead => Config { max_age: 30 * DAY, max_bytes: 256 * MIB, ..base },

@@ -3,7 +3,7 @@
 use crate::{
     Verdict,
     output::{Format, print},
-    replay::{Comparison, Decisions, MadeAgain, Pools, Unmatched},
+    replay::{Comparison, Decisions, Looked, Looks, MadeAgain, Pools, Unmatched},
 };
 use anyhow::Context as _;
 use clap::Args;
@@ -14,18 +14,19 @@ use tragen_host::{Lifecycle, trace::Spans};
 use tragen_risk_guard::replay::{JournalReader, JournalWriter, Replay};
 
 /// The recordings in a folder.
-const FILES: [(Stream, &str); 5] = [
+const FILES: [(Stream, &str); 6] = [
     (Stream::Journal, "journal"),
     (Stream::Executions, "executions"),
     (Stream::Ledger, "ledger"),
     (Stream::Bars, "bars"),
     (Stream::Pools, "pools"),
+    (Stream::Looks, "looks"),
 ];
 
 /// Which day.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  tragen replay --nats nats://127.0.0.1:4222 --save day && tragen replay --journal day\n\nIt replays the guard's state with its hashes, holds every fill against its approval and the fee rule, and books\neverything again by the ledger's rules. What agents\ndecided on bars is decided again where the bars and those before them are still there, and how\nmany agents of each pool might trade is decided again from what it was decided on. Orders that only the bars ask\nfor (missing) or only the journal has (unexpected) are shown as doubts: who was enabled is not in the journal.\nExit code 0: no difference."
+    after_help = "Example:\n  tragen replay --nats nats://127.0.0.1:4222 --save day && tragen replay --journal day\n\nIt replays the guard's state with its hashes, holds every fill against its approval and the fee rule, and books\neverything again by the ledger's rules. What agents\ndecided on bars is decided again where the bars and those before them are still there, what they bet on\nmatches from the looks they were bet at, and how many agents of each pool might trade from what it was decided on.\nQuotes, bids and exits on matches are only counted. Orders that only the bars ask\nfor (missing) or only the journal has (unexpected) are shown as doubts: who was enabled is not in the journal.\nExit code 0: no difference."
 )]
 pub(crate) struct ReplayArgs {
     /// The bus that keeps the day.
@@ -39,11 +40,17 @@ pub(crate) struct ReplayArgs {
     save: Option<PathBuf>,
 }
 
+/// What agents decided, made again.
+struct Agents {
+    bars: (MadeAgain, Unmatched),
+    bets: Looked,
+}
+
 impl ReplayArgs {
     pub(super) async fn run(self, format: Format) -> anyhow::Result<Verdict> {
         let mut replay = Replay::default();
         let mut comparison = Comparison::default();
-        let (mut decisions, mut pools) = (Decisions::default(), Pools::default());
+        let (mut decisions, mut pools, mut looks) = (Decisions::default(), Pools::default(), Looks::default());
         let mut state_differs = None;
         for (stream, name) in FILES {
             self.read(stream, name, |sequence, payload| {
@@ -52,6 +59,7 @@ impl ReplayArgs {
                         let batch = decode(payload, sequence)?;
                         comparison.journal(&batch);
                         decisions.journal(&batch);
+                        looks.journal(&batch);
                         if state_differs.is_none() {
                             state_differs = replay.take(sequence, payload).err();
                         }
@@ -64,6 +72,7 @@ impl ReplayArgs {
                     Stream::Ledger => comparison.facts(&decode(payload, sequence)?),
                     Stream::Bars => decisions.bar(sequence, &decode(payload, sequence)?),
                     Stream::Pools => pools.sized(&decode(payload, sequence)?, &mut comparison),
+                    Stream::Looks => looks.looked(&decode(payload, sequence)?, &mut comparison),
                     Stream::Requests
                     | Stream::Proposals
                     | Stream::Market
@@ -80,8 +89,8 @@ impl ReplayArgs {
             .with_context(|| format!("reading {}", stream.as_str()))?;
         }
         comparison.conclude()?;
-        let again = decisions.conclude(&mut comparison);
-        show(format, (&replay, &again, &pools), &comparison, state_differs.as_ref())?;
+        let agents = Agents { bars: decisions.conclude(&mut comparison), bets: looks.conclude(&mut comparison) };
+        show(format, (&replay, &agents, &pools), &comparison, state_differs.as_ref())?;
         Ok(if comparison.count == 0 && state_differs.is_none() { Verdict::Good } else { Verdict::Bad })
     }
 
@@ -93,8 +102,8 @@ impl ReplayArgs {
         mut take: impl FnMut(u64, &[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         if let Some(folder) = &self.journal {
-            // Recordings of earlier versions have neither bars nor pools.
-            if matches!(stream, Stream::Bars | Stream::Pools) && !recording(folder, name).exists() {
+            // Recordings of earlier versions have neither bars nor pools nor looks.
+            if matches!(stream, Stream::Bars | Stream::Pools | Stream::Looks) && !recording(folder, name).exists() {
                 return Ok(());
             }
             let mut reader = JournalReader::open(&recording(folder, name))?;
@@ -147,13 +156,14 @@ fn decode<T: Message + Default>(payload: &[u8], sequence: u64) -> anyhow::Result
 
 fn show(
     format: Format,
-    (replay, (again, unmatched), pools): (&Replay, &(MadeAgain, Unmatched), &Pools),
+    (replay, Agents { bars: (again, unmatched), bets }, pools): (&Replay, &Agents, &Pools),
     comparison: &Comparison,
     state_differs: Option<&anyhow::Error>,
 ) -> anyhow::Result<()> {
     let (replayed, compared) = (replay.replayed(), comparison.compared);
     let named: Vec<String> = comparison.differences.iter().map(ToString::to_string).collect();
     let state = state_differs.map(|error| format!("{error:#}"));
+    let doubts: Vec<&String> = unmatched.named.iter().chain(&bets.named).collect();
     let message = serde_json::json!({
         "journal_sequence": replayed.journal_sequence,
         "records": replayed.records,
@@ -171,7 +181,10 @@ fn show(
         "agent_orders_missing": unmatched.missing,
         "pools_sized": pools.sized,
         "agent_orders_unexpected": unmatched.unexpected,
-        "doubts": unmatched.named,
+        "agent_bets": bets.bets,
+        "agent_bets_without_look": bets.without_look,
+        "looks": bets.looks,
+        "doubts": doubts,
         "differences": comparison.count,
         "named": named,
     });
@@ -183,9 +196,13 @@ fn show(
         (
             "agents",
             format!(
-                "{} orders on bars made again, {} without their bars, {} on odds, which are not kept",
+                "{} orders on bars made again, {} without their bars, {} quotes, bids and exits not compared",
                 again.orders, again.without_bars, again.on_odds
             ),
+        ),
+        (
+            "bets",
+            format!("{} looks decided again, {} bets of them, {} without", bets.looks, bets.bets, bets.without_look),
         ),
         ("pools", format!("{} decisions made again", pools.sized)),
         ("doubts", format!("{} orders of agents missing, {} unexpected", unmatched.missing, unmatched.unexpected)),
@@ -194,7 +211,7 @@ fn show(
     ];
     format.record(&message, &fields)?;
     if format == Format::Table {
-        named.iter().chain(&unmatched.named).try_for_each(|line| print(line))?;
+        named.iter().chain(doubts).try_for_each(|line| print(line))?;
     }
     Ok(())
 }

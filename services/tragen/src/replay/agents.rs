@@ -7,6 +7,7 @@
 
 use super::{
     Comparison,
+    looks::is_bet,
     unmatched::{Held, Said, Unmatched, Watch},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,7 +25,7 @@ use tragen_domain::{
 };
 use uuid::Uuid;
 
-/// The shared agent that trades bars, and quotes on odds; the others of configured agents bet on odds.
+/// The shared agent that trades bars, and quotes on odds; the others of configured agents bet, bid and leave on odds.
 const TRADING_AGENT: &str = "tradingAgent";
 /// Where the beginning of a series is gone, the second start of the rules: so many bars after the first.
 const SECOND_START: usize = 360;
@@ -62,7 +63,7 @@ pub(crate) struct MadeAgain {
     pub(crate) orders: u64,
     /// Not compared: their bar is not there any more, or those before it are not.
     pub(crate) without_bars: u64,
-    /// Not compared: bets and quotes on the odds of matches, which no stream keeps.
+    /// Not compared: quotes, bids and exits on matches. Bets are, see [`super::Looks`].
     pub(crate) on_odds: u64,
 }
 
@@ -93,6 +94,9 @@ impl Decisions {
             let Some(timeframe) = Timeframe::parse(&own.timeframe).filter(|_| !is_reduction) else { continue };
             let Ok(instrument) = InstrumentId::new(&terms.instrument_id) else { continue };
             if own.agent_id.is_empty() {
+                continue;
+            }
+            if is_bet(own) {
                 continue;
             }
             // Bars make no quotes: those are made on odds.

@@ -159,6 +159,7 @@ async fn a_day_of_agents_is_told_and_made_again() {
     let saved = folder.path().join("saved");
     let as_recorded = replays_without_a_difference(&day, &saved);
     a_pool_that_was_sized_otherwise_is_shown(&saved);
+    a_bet_that_was_seen_otherwise_is_shown(&saved);
     an_order_that_is_missing_is_shown(&saved, &as_recorded);
 
     agents_are_judged_by_the_closing_line(&day, &bet).await;
@@ -231,39 +232,80 @@ fn replays_without_a_difference(day: &Day, saved: &Path) -> Value {
         assert!(compared("fills") >= 8 && compared("balances") >= 2 && compared("positions") >= 4, "{found}");
         assert!(compared("pools_sized") >= 1, "{found}");
         assert!(compared("hashes_checked") >= 1 && compared("agent_orders") >= 4, "{found}");
-        assert_eq!((compared("agent_orders_on_odds"), compared("agent_orders_without_bars")), (1, 0), "{found}");
+        assert_eq!((compared("agent_orders_on_odds"), compared("agent_orders_without_bars")), (0, 0), "{found}");
+        assert_eq!((compared("agent_bets"), compared("agent_bets_without_look")), (1, 0), "{found}");
+        assert!(compared("looks") >= 1, "{found}");
     }
     found
 }
 
 /// A copy in which one decision about the pool is another: exactly that is the difference.
 fn a_pool_that_was_sized_otherwise_is_shown(saved: &Path) {
-    let path = saved.join("pools.bin");
-    let read = || {
-        let mut reader = JournalReader::open(&path).expect("a recording");
-        let mut messages = Vec::new();
-        while let Some((sequence, payload)) = reader.read().expect("readable") {
-            messages.push((sequence, v1::PoolSized::decode(payload.as_slice()).expect("a decision")));
-        }
-        messages
+    let mut expected = String::new();
+    let change = |sized: &mut [v1::PoolSized]| {
+        let last = sized.last_mut().expect("a decision");
+        last.agents += 1;
+        expected = format!("pool value at {} s", last.decided_at_micros / 1_000_000);
     };
-    let write = |messages: &[(u64, v1::PoolSized)]| {
+    let named = differing(saved, "pools.bin", change);
+    assert!(named.len() == 1 && named[0].contains(&expected), "{named:?} is not {expected}");
+}
+
+/// Copies in which the agent had half as much, the offer had been made long ago, or nobody had looked: exactly its bet is
+/// the difference.
+fn a_bet_that_was_seen_otherwise_is_shown(saved: &Path) {
+    let at_bet = |looks: &mut [v1::MatchLooked], change: &dyn Fn(&mut v1::MatchLooked)| {
+        let is_bet = |look: &&mut v1::MatchLooked| look.bettors.iter().any(|bettor| bettor.bet.is_some());
+        change(looks.iter_mut().find(is_bet).expect("the look of the bet"));
+    };
+    let poorer = |look: &mut v1::MatchLooked| {
+        let standing = look.bettors[0].standing.as_mut().expect("an answer");
+        standing.cash_micros /= 2;
+        standing.available_micros /= 2;
+    };
+    let later = |look: &mut v1::MatchLooked| look.looked_at_micros += 3_600_000_000;
+    let named = differing(saved, "looks.bin", |looks| at_bet(looks, &poorer));
+    let is_named =
+        |line: &str| line.starts_with(&format!("bettor-1 on {MATCH} at ")) && line.contains(": bet: replayed ");
+    assert!(named.len() == 1 && is_named(&named[0]), "{named:?}");
+    assert_eq!(named[0].matches(&format!(" {MATCH}-HOME at ")).count(), 2, "another number of contracts: {named:?}");
+    let named = differing(saved, "looks.bin", |looks| at_bet(looks, &later));
+    assert!(named.len() == 1 && is_named(&named[0]) && named[0].contains("replayed none ("), "{named:?}");
+    // The first look that is there is before the bet, and the bet's is not there.
+    let lost = |look: &mut v1::MatchLooked| look.bettors.clear();
+    let named = differing(saved, "looks.bin", |looks| looks.iter_mut().for_each(lost));
+    assert!(named.len() == 1 && named[0].starts_with("bettor-1 ") && named[0].contains(": look: "), "{named:?}");
+}
+
+/// What differs when a recording is changed; it is as before afterwards.
+fn differing<T: prost::Message + Default + Clone>(
+    saved: &Path,
+    name: &str,
+    change: impl FnOnce(&mut [T]),
+) -> Vec<String> {
+    let path = saved.join(name);
+    let mut reader = JournalReader::open(&path).expect("a recording");
+    let (mut sequences, mut messages) = (Vec::new(), Vec::new());
+    while let Some((sequence, payload)) = reader.read().expect("readable") {
+        sequences.push(sequence);
+        messages.push(T::decode(payload.as_slice()).expect("a message"));
+    }
+    let write = |messages: &[T]| {
         let mut writer = JournalWriter::create(&path).expect("a file");
-        messages.iter().try_for_each(|(at, own)| writer.write(*at, &own.encode_to_vec())).expect("written");
+        let mut pairs = sequences.iter().zip(messages);
+        pairs.try_for_each(|(at, own)| writer.write(*at, &own.encode_to_vec())).expect("written");
         writer.finish().expect("written");
     };
-    let recorded = read();
-    let mut changed = recorded.clone();
-    let last = &mut changed.last_mut().expect("a decision").1;
-    last.agents += 1;
-    let expected = format!("pool value at {} s", last.decided_at_micros / 1_000_000);
-    write(&changed);
+    let recorded = messages.clone();
+    change(&mut messages);
+    write(&messages);
     let output = tragen(&["replay", "-o", "json", "--journal", &saved.to_string_lossy()]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let named: Vec<&str> = found["named"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    assert!(found["differences"] == 1 && named.len() == 1 && named[0].contains(&expected), "{found}");
+    let named: Vec<String> = serde_json::from_value(found["named"].clone()).expect("sentences");
+    assert_eq!(found["differences"].as_u64(), u64::try_from(named.len()).ok(), "{found}");
     write(&recorded);
+    named
 }
 
 /// A copy of the journal without one order of the agent, and with one that no bar asked for: both are shown.
