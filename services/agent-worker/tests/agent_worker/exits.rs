@@ -6,6 +6,7 @@ use super::{
     guard::Guard,
     handover, order_of, rig,
 };
+use futures::StreamExt as _;
 use prost::Message as _;
 use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 use tragen_bus::{Bucket, Consumer, CoreSubject};
