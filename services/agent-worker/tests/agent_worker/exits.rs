@@ -163,7 +163,7 @@ async fn a_fair_price_is_kept_a_freeze_is_waited_for_and_a_fallen_chance_is_stop
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stale_score_is_left_at_market_and_silence_is_not_taken_for_one() {
+async fn what_is_stale_is_left_at_market_and_silence_is_not_taken_for_it() {
     let (mut rig, _guard) = holding_rig().await;
     rig.world.put_exiter("x1", "one").await;
     with_workers(1, &rig).await;
@@ -174,9 +174,10 @@ async fn a_stale_score_is_left_at_market_and_silence_is_not_taken_for_one() {
     handover::until("it is watched", async || asked() > 1).await;
     rig.world.is_market_silent.store(true, Ordering::SeqCst);
     assert!(next_sales(&mut rig, Duration::from_secs(7)).await.is_empty(), "who says nothing says nothing of the data");
-    // The score is older than it may be, the quotes are not: the guard lets that one pass.
+    // It is there again and shows what is older than it may be.
     let mut stale = in_play(780_000);
     stale.r#match.as_mut().expect("a match").published_at_micros = told_micros;
+    stale.quotes.iter_mut().for_each(|quote| quote.published_at_micros = told_micros);
     rig.world.show(stale, 500_000);
     rig.world.is_market_silent.store(false, Ordering::SeqCst);
     assert_eq!(next_sales(&mut rig, PATIENCE).await, [(0, 100)]);
