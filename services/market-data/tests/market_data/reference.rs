@@ -79,7 +79,8 @@ fn real_bars_are_read_and_played() {
     let names = ["gbpusd_m1_2012-02.csv", "btcperp_m1_2022-01.csv", "eurusd_h4_2012-2022.csv", "fx_d1_2012-2022.csv"];
     let intake = read(&data, &names);
     for (report, rows) in intake.reports().iter().zip([30_117, 45_031, 14_400, 28_800]) {
-        assert_eq!(report.accepted + report.skipped, rows, "{}", report.file);
+        // Of a pair with bars of several lengths the shortest are used.
+        assert_eq!(report.accepted + report.skipped + report.left_out, rows, "{}", report.file);
         assert!(100 * report.skipped < rows, "{}", report.file);
     }
     play_all(intake);
