@@ -40,11 +40,11 @@ use tragen_domain::{
         market_maker::{MarketMakerRules, QuotedMarket, quote},
         personality::AnalysisStyle,
         quoting::{OwnQuote, Revision, Seat, WantedQuote, inventory, life_ms, lot, may_be_of, revise, wanted},
-        resting::{Waiting, bid_life_ms, resting_bid},
+        resting::{Waiting, bid_frame, bid_life_ms, resting_bid},
         scout::MatchPhase,
     },
     id::{AccountId, AgentId, InstrumentId},
-    market::{Match, Timeframe},
+    market::Match,
     money::{Price, Quantity},
     order::{OrderPrice, OrderTerms, Side, TimeInForce},
     time::Timestamp,
@@ -393,11 +393,6 @@ fn bets_of(agent: &ConfiguredAgent, look: &Look<'_>) -> [String; 2] {
     })
 }
 
-/// The stretch in which an agent quotes once a side: a bid, which soon ends by itself, is put in again sooner.
-fn quoting_frame(agent: &ConfiguredAgent) -> Timeframe {
-    if is_bidding(agent) { agent.timeframe.min(Timeframe::Minute5) } else { agent.timeframe }
-}
-
 /// Whether a bid of the agent stands in the book of another contract on the match.
 fn bids_elsewhere(agent: &ConfiguredAgent, contract: &v1::Instrument, standing: &v1::Standing) -> bool {
     let is_elsewhere = |order: &v1::StandingOrder| {
@@ -415,7 +410,7 @@ fn deciding(agent: &ConfiguredAgent) -> &'static str {
 fn life(agent: &ConfiguredAgent, look: &Look<'_>) -> i64 {
     let kick_off = kick_off_in_ms(look);
     if is_bidding(agent) {
-        bid_life_ms(quoting_frame(agent), kick_off)
+        bid_life_ms(agent.timeframe, kick_off)
     } else {
         life_ms(agent.timeframe, kick_off, &MarketMakerRules::default())
     }
@@ -453,7 +448,7 @@ fn kick_off_in_ms(look: &Look<'_>) -> Option<i64> {
 
 /// The same for every worker and every repeat: of agent, contract, slot and side.
 fn key_of(agent: &ConfiguredAgent, contract: &v1::Instrument, at: Timestamp, side: Side) -> v1::TradeKey {
-    let frame = quoting_frame(agent);
+    let frame = if is_bidding(agent) { bid_frame(agent.timeframe) } else { agent.timeframe };
     let begin = slot(frame, at);
     let request = quote_request_id(agent.id.as_str(), (frame, begin), &contract.instrument_id, side);
     agents_key(&agent.account, &request)

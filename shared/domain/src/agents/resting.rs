@@ -58,11 +58,17 @@ pub fn resting_bid(report: &EplTradingReport, outcome: Outcome, waiting: &Waitin
     (contracts > Quantity::ZERO).then_some(WantedQuote { side, price: limit, contracts })
 }
 
+/// The stretch in which an agent of `timeframe` bids at most once: a bid that soon ends by itself is put in again sooner.
+#[must_use]
+pub fn bid_frame(timeframe: Timeframe) -> Timeframe {
+    timeframe.min(Timeframe::Minute5)
+}
+
 /// Milliseconds that a bid stays in the book if nobody looks after it: as a quote, and never longer than the
 /// probabilities behind it are worth something ([`REST_TTL_SECS`]).
 #[must_use]
 pub fn bid_life_ms(timeframe: Timeframe, kick_off_in_ms: Option<i64>) -> i64 {
-    life_ms(timeframe, kick_off_in_ms, &MarketMakerRules::default()).min(i64::from(REST_TTL_SECS) * 1_000)
+    life_ms(bid_frame(timeframe), kick_off_in_ms, &MarketMakerRules::default()).min(i64::from(REST_TTL_SECS) * 1_000)
 }
 
 #[cfg(test)]
@@ -157,5 +163,10 @@ mod tests {
         check(Timeframe::Day1, None, 300_000);
         check(Timeframe::Day1, Some(360_000), 300_000);
         check(Timeframe::Day1, Some(359_999), 299_999);
+        // It is put in again as soon as it has ended.
+        assert_eq!(
+            [Timeframe::Minute1, Timeframe::Minute5, Timeframe::Day1].map(bid_frame),
+            [Timeframe::Minute1, Timeframe::Minute5, Timeframe::Minute5]
+        );
     }
 }
