@@ -255,7 +255,8 @@ fn order(desk: &Desk, asked: &Order<'_>, (wish, advice): (&Wish, &Advice), size:
     let Some(terms) = taking(asked.snapshot, wish, size.contracts, &order_id(&asked.key.trade_id)) else {
         return Decision::nothing(agent, "the quote cannot be turned into an order");
     };
-    let steam = desk.analysis.odds().note(asked.snapshot, wish.opportunity.outcome);
+    let notes = desk.analysis.odds().notes(asked.snapshot);
+    let steam = wish.opportunity.outcome.of(&notes.each_ref());
     let rationale = format!("{}{steam}{}", match_wish::rationale(wish, size), advice.note());
     let origin = Origin { agent, pool: POOL.to_owned(), ..Origin::default() };
     desk.proposer.order(&terms, origin, rationale)

@@ -224,9 +224,10 @@ impl Bets {
         look: &v1::MatchLooked,
     ) -> Vec<Arc<ConfiguredAgent>> {
         let Some(snapshot) = &look.snapshot else { return Vec::new() };
+        let steam = &self.desk.analysis.odds().notes(snapshot);
         let proposed = stream::iter(bets).map(|bet| async move {
             let agent = Arc::clone(&agents[bet.bettor]);
-            let stored = self.propose(&agent, &bet, told, snapshot).await;
+            let stored = self.propose((&agent, &bet), told, (snapshot, steam)).await;
             if let Err(error) = &stored {
                 debug!("agent {}: {error}", agent.id);
             }
@@ -238,12 +239,12 @@ impl Bets {
         unstored.collect().await
     }
 
+    /// Proposes one bet; `steam` is what is added to the reason for each outcome.
     async fn propose(
         &self,
-        agent: &ConfiguredAgent,
-        bet: &Bet,
+        (agent, bet): (&ConfiguredAgent, &Bet),
         told: &Told,
-        snapshot: &v1::MatchSnapshot,
+        (snapshot, steam): (&v1::MatchSnapshot, &[String; 3]),
     ) -> Result<(), NotProposed> {
         let wish = &bet.wish;
         // A stopped contract is left alone; the agent may bet on it later.
@@ -262,8 +263,8 @@ impl Bets {
             confidence_ppm: Some(wish.confidence_ppm),
             is_first_on_match: true,
         };
-        let steam = self.desk.analysis.odds().note(snapshot, wish.opportunity.outcome);
-        let decision = self.desk.parts.proposer.order(&bet.terms, origin, rationale(wish, bet.size) + &steam);
+        let rationale = rationale(wish, bet.size) + wish.opportunity.outcome.of(&steam.each_ref()).as_str();
+        let decision = self.desk.parts.proposer.order(&bet.terms, origin, rationale);
         let key = agents_key(&agent.account, &bet.request_id);
         let meta = v1::Meta { event_id: key.request_id.clone(), ..v1::Meta::default() };
         self.desk.parts.proposer.propose(key, &meta, &span, decision).await?;

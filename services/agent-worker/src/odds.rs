@@ -84,10 +84,11 @@ impl OddsBoard {
         history.steam(&current, Timestamp::from_micros(snapshot.event_time_micros))
     }
 
-    /// What is added to the reason for buying `outcome`; empty where its odds have not moved.
-    pub(crate) fn note(&self, snapshot: &v1::MatchSnapshot, outcome: Outcome) -> String {
+    /// What is added to the reason for buying home, draw or away; empty where its odds have not moved.
+    pub(crate) fn notes(&self, snapshot: &v1::MatchSnapshot) -> [String; 3] {
         let moves = self.steam(snapshot).report.moves;
-        moves.iter().filter(|own| own.outcome == outcome).map(|own| format!("; steam: {}", said(own))).collect()
+        let of = |outcome| moves.iter().filter(move |own| own.outcome == outcome);
+        Outcome::ALL.map(|outcome| of(outcome).map(|own| format!("; steam: {}", said(own))).collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<MatchId, OddsHistory>> {
