@@ -1,15 +1,10 @@
 //! A day of a whole platform on files of its own: a user pays in, bets by mandate and trades by hand, configured agents
 //! trade bars and bet on odds, news come in, the match is played. Then the agents say what they know, and every record is made again.
 
-use crate::rig::{PATIENCE, Platform, tragen};
+use crate::rig::{Platform, micros, tragen, wait_for};
 use prost::Message as _;
 use serde_json::Value;
-use std::{
-    fmt::Write as _,
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write as _, fs, path::Path};
 use tragen_agent_worker::bar_order;
 use tragen_contracts::v1::{self, journal_record::Kind};
 use tragen_domain::{id::InstrumentId, market::Timeframe, time::Timestamp};
@@ -91,36 +86,13 @@ impl Day {
         Self { up, alice, fund, punter, olga }
     }
 
-    /// What a command prints, which must end with `code`; `more` are arguments with spaces in them.
     fn run(&self, token: &str, line: &str, more: &[&str], code: i32) -> Value {
-        let mut arguments: Vec<&str> = line.split(' ').collect();
-        arguments.extend(["-o", "json", "--endpoint", self.up.endpoint(), "--token", token]);
-        arguments.extend(more);
-        let output = tragen(&arguments);
-        assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
+        self.up.command(token, line, more, code)
     }
 
-    /// Trades of an account, newest first.
     fn trades(&self, token: &str) -> Vec<Value> {
-        self.run(token, "trade list", &[], 0)["trades"].as_array().cloned().unwrap_or_default()
+        self.up.trades_of(token)
     }
-}
-
-/// Waits for a `Some`; `what` names it when there is none.
-async fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let started = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(started.elapsed() < PATIENCE, "{what} did not come");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
-fn micros(value: &Value) -> i64 {
-    value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{value} is no amount"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //! the built binary, real servers, the public API.
 
 mod agents_day;
+mod agents_match;
 mod bookings;
 mod collector;
 mod command_line;

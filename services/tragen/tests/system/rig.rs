@@ -2,6 +2,7 @@
 //! processes against their own NATS, PostgreSQL and Valkey.
 
 use serde::Deserialize;
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs,
@@ -301,6 +302,21 @@ impl Platform {
         assert!(output.status.success(), "{text}");
     }
 
+    /// What a command prints, which must end with `code`; `more` are arguments with spaces in them.
+    pub(crate) fn command(&self, token: &str, line: &str, more: &[&str], code: i32) -> Value {
+        let mut arguments: Vec<&str> = line.split(' ').collect();
+        arguments.extend(["-o", "json", "--endpoint", self.endpoint(), "--token", token]);
+        arguments.extend(more);
+        let output = tragen(&arguments);
+        assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    /// Trades of an account as the command lists them, newest first.
+    pub(crate) fn trades_of(&self, token: &str) -> Vec<Value> {
+        self.command(token, "trade list", &[], 0)["trades"].as_array().cloned().unwrap_or_default()
+    }
+
     /// A premium caller with `role`, retrying the connection until it is there.
     pub(crate) fn caller(&self, account: &str, role: Role) -> Caller {
         let bearer = Bearer(format!("Bearer {}", self.token(account, role)).parse().expect("a header"));
@@ -412,4 +428,21 @@ pub(crate) async fn wait_until<F: Future<Output = bool>>(what: &str, mut conditi
         assert!(started.elapsed() < PATIENCE, "{what} did not come true");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Waits for a `Some`; `what` names it when there is none.
+pub(crate) async fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what} did not come");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// An amount of the command's JSON, 1e-6.
+pub(crate) fn micros(value: &Value) -> i64 {
+    value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{value} is no amount"))
 }
