@@ -7,7 +7,10 @@ use crate::{
 };
 use anyhow::Context as _;
 use prost::Message as _;
-use std::{io, path::PathBuf};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 use tokio::sync::watch;
 use tracing::warn;
 use tragen_contracts::v1;
@@ -56,7 +59,9 @@ impl ChangedFile {
         let record = |change| v1::JournalRecord { kind: Some(limit_kind(change)), ..v1::JournalRecord::default() };
         let records = changes.iter().map(record).collect();
         let (folder, body) = (self.folder.clone(), v1::JournalBatch { records, ..v1::JournalBatch::default() });
-        let writing = tokio::task::spawn_blocking(move || write_whole(&folder, NAME, (MARK, &body.encode_to_vec())));
+        let body = body.encode_to_vec();
+        let writing =
+            tokio::task::spawn_blocking(move || write_whole(&folder, (NAME, MARK), |file| file.write_all(&body)));
         match writing.await.map_err(io::Error::other).and_then(|written| written) {
             Ok(_) => self.written = changes,
             Err(error) => warn!("a changed limit is not in a file: {error}"),

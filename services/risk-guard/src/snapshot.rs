@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use std::{
     cmp::Reverse,
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, BufWriter, Seek as _, Write},
     path::{Path, PathBuf},
 };
 use tracing::warn;
@@ -26,6 +26,8 @@ const MARK: &[u8; 8] = b"TRAGENGS";
 const VERSION: u32 = 1;
 /// Bytes before the body.
 const HEAD_BYTES: usize = 52;
+/// What is synced at once, bytes: a disk that has much to write keeps the journal waiting.
+const SYNC_BYTES: usize = 1 << 20;
 /// Snapshots that are kept: if the newest one is damaged, the one before it saves the time.
 const KEPT: usize = 2;
 /// What the names begin with; when the journal's stream was made and the journal's sequence follow. Earlier versions
@@ -80,12 +82,47 @@ impl Snapshot {
     /// # Errors
     /// [`io::Error`].
     pub(crate) fn write(&self, folder: &Path) -> io::Result<PathBuf> {
-        let mut body = self.header.encode_length_delimited_to_vec();
-        write_entries(&self.entries, &mut body);
         let v1::SnapshotHeader { journal_created_micros: created, journal_sequence: sequence, .. } = self.header;
-        let path = write_whole(folder, &name(created, sequence), (MARK, &body))?;
+        let path = write_whole(folder, (&name(created, sequence), MARK), |body| {
+            body.write_all(&self.header.encode_length_delimited_to_vec())?;
+            write_entries(&self.entries, body)
+        })?;
         forget(folder, created)?;
         Ok(path)
+    }
+}
+
+/// The body of a file on its way there. It is never in memory as a whole.
+pub(crate) struct Body {
+    file: BufWriter<File>,
+    checksum: Sha256,
+    length: u64,
+    unsynced: usize,
+}
+
+impl Body {
+    fn head(self, mark: &[u8; 8]) -> (BufWriter<File>, Vec<u8>) {
+        let (version, length) = (VERSION.to_le_bytes(), self.length.to_le_bytes());
+        (self.file, [mark.as_slice(), &version, &length, &self.checksum.finalize()].concat())
+    }
+}
+
+impl Write for Body {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.checksum.update(&bytes[..written]);
+        self.length = self.length.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
+        self.unsynced += written;
+        if self.unsynced >= SYNC_BYTES {
+            self.unsynced = 0;
+            self.file.flush()?;
+            self.file.get_ref().sync_data()?;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -115,22 +152,28 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, SnapshotError> {
     Ok(Loaded { path: path.to_owned(), header, body: rest })
 }
 
-/// Writes `body` beside the file `name` of `folder` and renames that; the path.
+/// Writes a file beside the file `name` of `folder` and renames that; the path.
 ///
 /// # Errors
 /// [`io::Error`].
-pub(crate) fn write_whole(folder: &Path, name: &str, (mark, body): (&[u8; 8], &[u8])) -> io::Result<PathBuf> {
+pub(crate) fn write_whole(
+    folder: &Path,
+    (name, mark): (&str, &[u8; 8]),
+    write: impl FnOnce(&mut Body) -> io::Result<()>,
+) -> io::Result<PathBuf> {
     let path = folder.join(name);
     // Guards of one machine may share the folder.
     let fresh = path.with_extension(format!("{}.new", std::process::id()));
     fs::create_dir_all(folder)?;
-    let mut file = File::create(&fresh)?;
-    file.write_all(mark)?;
-    file.write_all(&VERSION.to_le_bytes())?;
-    file.write_all(&u64::try_from(body.len()).unwrap_or(u64::MAX).to_le_bytes())?;
-    file.write_all(&Sha256::digest(body))?;
-    file.write_all(body)?;
-    file.sync_all()?;
+    let mut file = BufWriter::new(File::create(&fresh)?);
+    file.write_all(&[0; HEAD_BYTES])?;
+    let mut body = Body { file, checksum: Sha256::new(), length: 0, unsynced: 0 };
+    write(&mut body)?;
+    let (mut file, head) = body.head(mark);
+    // How long it is turns out at its end.
+    file.rewind()?;
+    file.write_all(&head)?;
+    file.into_inner()?.sync_all()?;
     fs::rename(&fresh, &path)?;
     File::open(folder)?.sync_all()?;
     Ok(path)

@@ -9,7 +9,10 @@ use crate::{
 };
 use anyhow::Context as _;
 use prost::Message as _;
-use std::{io, path::PathBuf};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 use tokio::sync::watch;
 use tracing::warn;
 use tragen_contracts::v1;
@@ -74,7 +77,8 @@ impl ToldFile {
             return;
         }
         let (folder, body) = (self.folder.clone(), states.encode_to_vec());
-        let writing = tokio::task::spawn_blocking(move || write_whole(&folder, NAME, (MARK, &body)));
+        let writing =
+            tokio::task::spawn_blocking(move || write_whole(&folder, (NAME, MARK), |file| file.write_all(&body)));
         match writing.await.map_err(io::Error::other).and_then(|written| written) {
             Ok(_) => self.written = states.epoch,
             Err(error) => warn!("epoch {} is not in a file: {error}", states.epoch),

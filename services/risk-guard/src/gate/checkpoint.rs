@@ -11,7 +11,13 @@ use crate::{
     wire::{Entries, gate_limits, journal_record},
 };
 use ::metrics::{counter, histogram};
-use std::time::{Duration, Instant};
+use rustix::process::setpriority_process;
+use std::{
+    io,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 use tokio::sync::oneshot;
 use tracing::{debug, error, warn};
 use tragen_bus::Severity;
@@ -24,6 +30,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Most changed accounts that are checked at one tick: at ten ticks a second 10,000 of them.
 const TOUCHED_AT_ONCE: usize = 1_024;
 
+/// A tenth of the weight of the others, if they are all busy.
+const NICE: i32 = 10;
+
 /// When it was done last.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
@@ -31,6 +40,20 @@ pub(crate) struct Checkpoints {
     hashed_at: Instant,
     /// Resolves when the snapshot before is written; or it could not be.
     writing: Option<oneshot::Receiver<()>>,
+}
+
+/// Writes in a thread of its own that gets a processor after those that decide: a snapshot takes half a second of it, and
+/// nobody waits for one.
+async fn on_the_side(write: impl FnOnce() -> io::Result<PathBuf> + Send + 'static) -> io::Result<PathBuf> {
+    let (done, written) = oneshot::channel();
+    thread::Builder::new().name("snapshot".to_owned()).spawn(move || {
+        // Of this thread only. Without it snapshots are written as well.
+        if let Err(error) = setpriority_process(None, NICE) {
+            debug!("snapshots are not written at a lower priority: {error}");
+        }
+        let _ = done.send(write());
+    })?;
+    written.await.map_err(io::Error::other)?
 }
 
 impl Default for Checkpoints {
@@ -127,10 +150,9 @@ impl Gate {
         let (folder, (written, writing)) = (self.config.snapshot_folder.clone(), oneshot::channel());
         self.checkpoints.writing = Some(writing);
         self.context.spawn("snapshot", async move {
-            match tokio::task::spawn_blocking(move || snapshot.write(&folder)).await {
-                Ok(Ok(path)) => debug!("wrote {}", path.display()),
-                Ok(Err(error)) => warn!("writing a snapshot: {error}; the next start reads more of the journal"),
-                Err(error) => warn!("writing a snapshot: {error}"),
+            match on_the_side(move || snapshot.write(&folder)).await {
+                Ok(path) => debug!("wrote {}", path.display()),
+                Err(error) => warn!("writing a snapshot: {error}; the next start reads more of the journal"),
             }
             let _ = written.send(());
             Ok(())

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{bookings::Untold, replica::Replica, reports::Kept, snapshot::SnapshotError};
 use bytes::Bytes;
-use prost::Message as _;
-use std::collections::HashMap;
+use prost::{Message as _, encode_length_delimiter, length_delimiter_len};
+use std::{collections::HashMap, io};
 use tragen_contracts::{
     convert::{InvalidField, id, required},
     v1::{self, snapshot_entry::Kind},
@@ -36,27 +36,35 @@ pub(crate) struct Entries {
     pub(crate) untold: Vec<v1::ExecutionReport>,
 }
 
-/// Encodes every part behind `out`.
-pub(crate) fn write_entries(entries: &Entries, out: &mut Vec<u8>) {
+/// Before a `report` in an encoded `SnapshotEntry`: field 9, with its length (wire type 2).
+const REPORT_KEY: u8 = 9 << 3 | 2;
+
+/// Encodes every part.
+///
+/// # Errors
+/// Of `out`.
+pub(crate) fn write_entries(entries: &Entries, out: &mut impl io::Write) -> io::Result<()> {
+    let mut part = Vec::new();
     let mut put = |kind: Kind| {
-        let entry = v1::SnapshotEntry { kind: Some(kind) };
-        out.extend_from_slice(&entry.encode_length_delimited_to_vec());
+        part.clear();
+        v1::SnapshotEntry { kind: Some(kind) }.encode_length_delimited(&mut part)?;
+        out.write_all(&part)
     };
     let stored = &entries.stored;
-    stored.scopes.iter().for_each(|state| put(Kind::Scope(scope_state(state))));
-    stored.settled.iter().for_each(|instrument| put(Kind::SettledInstrumentId(instrument.to_string())));
+    stored.scopes.iter().try_for_each(|state| put(Kind::Scope(scope_state(state))))?;
+    stored.settled.iter().try_for_each(|instrument| put(Kind::SettledInstrumentId(instrument.to_string())))?;
     for (agent, day, count) in &stored.agent_trades {
-        put(Kind::AgentTrades(v1::AgentTrades { agent_id: agent.to_string(), day: *day, count: *count }));
+        put(Kind::AgentTrades(v1::AgentTrades { agent_id: agent.to_string(), day: *day, count: *count }))?;
     }
     let commands = &stored.commands;
-    commands.reductions().for_each(|reduction| put(Kind::Reduction(reduction_entry(reduction))));
-    commands.changes().for_each(|change| put(Kind::Change(risk_change(change))));
+    commands.reductions().try_for_each(|reduction| put(Kind::Reduction(reduction_entry(reduction))))?;
+    commands.changes().try_for_each(|change| put(Kind::Change(risk_change(change))))?;
     let (minute, count) = commands.flattened();
-    put(Kind::Flattened(v1::FlattenedOrders { minute, count }));
+    put(Kind::Flattened(v1::FlattenedOrders { minute, count }))?;
     for stored in &stored.orders {
         // Whoever approves keeps a ticket until the journal has the end.
         if let Some(ticket) = entries.tickets.get(&stored.order.terms.id) {
-            put(Kind::Order(order_entry(stored, ticket)));
+            put(Kind::Order(order_entry(stored, ticket)))?;
         }
     }
     for (_, known) in stored.known.generations() {
@@ -67,14 +75,14 @@ pub(crate) fn write_entries(entries: &Entries, out: &mut Vec<u8>) {
         put(Kind::Known(v1::KnownTrades {
             trade_ids: known.iter().map(|(trade, _)| trade.to_string()).collect(),
             order_ids: known.iter().map(|(_, known)| order(known)).collect(),
-        }));
+        }))?;
     }
     for (_, told) in stored.told.generations() {
         let trade_ids = told.iter().map(|(trade, _)| trade.to_string()).collect();
-        put(Kind::Told(v1::KnownTrades { trade_ids, order_ids: Vec::new() }));
+        put(Kind::Told(v1::KnownTrades { trade_ids, order_ids: Vec::new() }))?;
     }
-    stored.owners.iter().filter_map(owners_entry).for_each(|entry| put(Kind::Owners(entry)));
-    stored.memories.iter().filter_map(memory::memory_entry).for_each(&mut put);
+    stored.owners.iter().filter_map(owners_entry).try_for_each(|entry| put(Kind::Owners(entry)))?;
+    stored.memories.iter().filter_map(memory::memory_entry).try_for_each(&mut put)?;
     for (account, instrument, unposted) in &stored.unposted {
         put(Kind::Unposted(v1::UnpostedFill {
             account_id: account.to_string(),
@@ -83,7 +91,7 @@ pub(crate) fn write_entries(entries: &Entries, out: &mut Vec<u8>) {
             side: v1::Side::from(unposted.side).into(),
             settlement: Some((&unposted.settlement).into()),
             fill: Some((&unposted.fill).into()),
-        }));
+        }))?;
     }
     for (account, trade, currency, amount) in &stored.withdrawals {
         put(Kind::Withdrawal(v1::HeldWithdrawal {
@@ -91,12 +99,20 @@ pub(crate) fn write_entries(entries: &Entries, out: &mut Vec<u8>) {
             trade_id: trade.to_string(),
             currency: currency.to_string(),
             amount_micros: amount.micros(),
-        }));
+        }))?;
     }
-    // Encoded by ourselves: decoding them again cannot fail.
-    let reports = entries.reports.iter().filter_map(|(_, kept)| v1::KeptReport::decode(kept.clone()).ok());
-    reports.for_each(|kept| put(Kind::Report(kept)));
-    entries.untold.iter().for_each(|report| put(Kind::Untold(report.clone())));
+    entries.untold.iter().try_for_each(|report| put(Kind::Untold(report.clone())))?;
+    entries.reports.iter().try_for_each(|(_, kept)| write_report(kept, out))
+}
+
+/// A `SnapshotEntry` with a `KeptReport` that is encoded already: most of a snapshot are these.
+fn write_report(kept: &[u8], out: &mut impl io::Write) -> io::Result<()> {
+    let mut head = Vec::with_capacity(24);
+    encode_length_delimiter(1 + length_delimiter_len(kept.len()) + kept.len(), &mut head)?;
+    head.push(REPORT_KEY);
+    encode_length_delimiter(kept.len(), &mut head)?;
+    out.write_all(&head)?;
+    out.write_all(kept)
 }
 
 /// Decodes every part of `body`.
@@ -238,4 +254,24 @@ fn read_order(entry: &v1::SnapshotOrder) -> Result<(StoredOrder, Ticket), Invali
     order.reference = Price::from_micros(entry.reference_price_micros);
     let executions = entry.execution_ids.iter().map(|own| id("execution_ids", own)).collect::<Result<_, _>>()?;
     Ok((StoredOrder { order, filled: Quantity::from_micros(entry.filled_micros), executions }, ticket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoded_report_is_a_part_like_any_other() {
+        for executions in [0, 1, 500] {
+            let kept = v1::KeptReport {
+                report: Some(v1::ExecutionReport::default()),
+                execution_ids: vec!["execution".into(); executions],
+                filled_micros: 7,
+            };
+            let mut written = Vec::new();
+            write_report(&kept.encode_to_vec(), &mut written).expect("memory");
+            let part = v1::SnapshotEntry { kind: Some(Kind::Report(kept)) };
+            assert_eq!(written, part.encode_length_delimited_to_vec());
+        }
+    }
 }
