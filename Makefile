@@ -51,7 +51,7 @@ bench: rust python ## measure: the load test against a release build (ARGS for t
 	exec $(CARGO) run --release -p tragen-loadtest -- $(ARGS)
 
 chaos: rust python ## the whole platform under load and faults, for long (SEED, MINUTES, ARGS for the load test)
-	@$(SERVERS) && $(CARGO) build --profile chaos -p tragen --bin tragen -p tragen-loadtest && \
+	@$(SERVERS) && $(CARGO) build --profile chaos -p tragen --bin tragen -p tragen-loadtest --bin tragen-loadtest && \
 	exec target/chaos/tragen-loadtest chaos --seed "$${SEED:-$$(date +%s)}" --minutes "$${MINUTES:-60}" --every-secs 60 \
 		--folder "target/chaos-$$(date +%Y%m%d-%H%M%S)" $(ARGS)
 

@@ -27,7 +27,7 @@ use uuid::Uuid;
 /// Pages of cache of a reading connection, KiB.
 const CACHE_KIB: &str = "-65536";
 /// The same for the writing one: the touched parts of the indexes stay in memory.
-const WRITER_CACHE_KIB: &str = "-262144";
+const WRITER_CACHE_KIB: &str = "-65536";
 /// Pages of the write-ahead log after which a connection copies it into the file by itself, should nobody
 /// have done it before: see [`checkpoint`].
 const CHECKPOINT_PAGES: &str = "32768";
