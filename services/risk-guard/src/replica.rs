@@ -163,13 +163,14 @@ impl Replica {
                 self.told.extend(untold.map(|untold| (key.trade_id.clone(), told_record(&untold.report))));
             }
             let Some(record) = executed_record(&report).context("reading the executions")? else { continue };
-            let Record::Executed(executed) = &record else { continue };
+            let Record::Executed(mut executed) = record else { continue };
             let open = self.state.order(&executed.order);
+            let kept = if open.is_none() { self.last_reports.get(&executed.trade) } else { None };
             if executed.status.is_final() {
                 let mut executions: Vec<ExecutionId> = open.map(|open| open.executions.clone()).unwrap_or_default();
                 let mut filled = open.map_or(Quantity::ZERO, |open| open.filled);
-                if let (None, Some(kept)) = (open, self.last_reports.get(&executed.trade)) {
-                    (executions, filled) = (kept.executions, kept.filled);
+                if let Some(kept) = &kept {
+                    (executions, filled) = (kept.executions.clone(), kept.filled);
                 }
                 for fill in &executed.fills {
                     if !executions.contains(&fill.id) {
@@ -182,7 +183,9 @@ impl Replica {
             } else if let Some(ticket) = self.tickets.get_mut(&executed.order) {
                 ticket.is_working_reported = true;
             }
-            self.state.apply(record)?;
+            // A message that the bus stored twice: of a trade that has ended, and may be posted, nothing is filled again.
+            executed.fills.retain(|fill| kept.as_ref().is_none_or(|kept| !kept.executions.contains(&fill.id)));
+            self.state.apply(Record::Executed(executed))?;
         }
         Ok(())
     }

@@ -111,7 +111,9 @@ fn look_at(state: &State, proposed: &Proposed, now: Timestamp, look: &mut impl L
     let ramp_ppm = ramp_ppm(state, proposed, now)?;
     let priced = Market { state, instrument, proposed, ramp_ppm, now }.check(look)?;
     states::check_states(state, proposed, now, look)?;
-    agent::check_agent(state, proposed, now, look)?;
+    if !closes(state, proposed)? {
+        agent::check_agent(state, proposed, now, look)?;
+    }
 
     let account = look.known(state.account(&proposed.account), Reason::NoBalance)?;
     let holding = account.holding(&proposed.terms.instrument);
@@ -148,12 +150,15 @@ pub fn repeated_order(state: &State, order: &Approved<Order>) -> Option<i64> {
 /// The share of its limits that the order has now; an order that closes has all of them.
 fn ramp_ppm(state: &State, proposed: &Proposed, now: Timestamp) -> Result<i64, Overflow> {
     let share = state.ramp_ppm(proposed, now);
-    if share == ONE {
-        return Ok(ONE);
-    }
+    Ok(if share == ONE || closes(state, proposed)? { ONE } else { share })
+}
+
+/// Whether the order can only make a position smaller, with everything pending filled: nothing that is about how much, how
+/// often or how surely something is opened keeps anybody from that.
+fn closes(state: &State, proposed: &Proposed) -> Result<bool, Overflow> {
     let holding = state.account(&proposed.account).and_then(|account| account.holding(&proposed.terms.instrument));
     let reducible = holding.map_or(Ok(Quantity::ZERO), |holding| holding.reducible(proposed.terms.side))?;
-    Ok(if proposed.terms.quantity <= reducible { ONE } else { share })
+    Ok(proposed.terms.quantity <= reducible)
 }
 
 /// What is looked at once instrument and account are known.

@@ -109,18 +109,16 @@ impl Meter {
     pub fn take(&mut self, state: &State, now: Timestamp) -> Result<Taken, Overflow> {
         let mut taken = Taken::default();
         let house = &state.limits().house_accounts;
-        if !house.is_empty()
-            && let Some(baselines) = self.observe(state, Scope::Global, house, now, &mut taken)?
-        {
-            let measured = Measured {
+        if !house.is_empty() {
+            let baselines = self.observe(state, Scope::Global, house, now, &mut taken)?;
+            taken.measured = baselines.as_ref().map(|baselines| Measured {
                 day_loss_ppm: loss_ppm(&baselines.day_loss()),
                 month_loss_ppm: loss_ppm(&baselines.month_loss()),
                 drawdown_ppm: loss_ppm(&baselines.drawdown().current()),
                 measured_at: now,
-            };
-            taken.readings.extend(house_readings(&measured));
-            taken.measured = Some(measured);
-            taken.house = Some(baselines.figures());
+            });
+            taken.readings.extend(house_readings(taken.measured.as_ref()));
+            taken.house = baselines.map(|baselines| baselines.figures());
         }
         let agents: Vec<_> = state.breakers().seats().map(|(id, seat)| (id.clone(), seat.account.clone())).collect();
         let mut worths = Vec::with_capacity(agents.len());
@@ -251,12 +249,14 @@ impl Track {
 }
 
 /// One loss of the day is two breakers: nothing is opened, and positions are reduced.
-fn house_readings(measured: &Measured) -> [Reading; 4] {
-    let reading = |kind, value| Reading { kind, scope: Scope::Global, value: Some(value) };
+/// Without a measurement their values are not known: one from before says nothing of now.
+fn house_readings(measured: Option<&Measured>) -> [Reading; 4] {
+    let reading =
+        |kind, value: fn(&Measured) -> i64| Reading { kind, scope: Scope::Global, value: measured.map(value) };
     [
-        reading(BreakerKind::Drawdown, measured.drawdown_ppm),
-        reading(BreakerKind::MonthLoss, measured.month_loss_ppm),
-        reading(BreakerKind::TotalLoss, measured.day_loss_ppm),
-        reading(BreakerKind::PositionReduction, measured.day_loss_ppm),
+        reading(BreakerKind::Drawdown, |own| own.drawdown_ppm),
+        reading(BreakerKind::MonthLoss, |own| own.month_loss_ppm),
+        reading(BreakerKind::TotalLoss, |own| own.day_loss_ppm),
+        reading(BreakerKind::PositionReduction, |own| own.day_loss_ppm),
     ]
 }

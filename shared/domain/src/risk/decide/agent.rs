@@ -1,4 +1,4 @@
-//! What the configured agent may: trades of the day, and how sure it must be.
+//! What the configured agent may open: trades of the day, and how sure it must be.
 
 use super::look::{Look, Verdict};
 use crate::{

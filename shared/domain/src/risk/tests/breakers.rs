@@ -369,6 +369,24 @@ fn take(state: &mut State, meter: &mut Meter, now: Timestamp) -> Taken {
     taken
 }
 
+#[test]
+fn what_the_house_has_lost_is_not_known_while_it_cannot_be_measured() {
+    let (mut state, mut meter) = measured_world();
+    let kinds = [BreakerKind::Drawdown, BreakerKind::MonthLoss, BreakerKind::TotalLoss, BreakerKind::PositionReduction];
+    let known = |watch: &Watch| kinds.map(|kind| watch.value(kind, &Scope::Global).is_some());
+    let mut watch = Watch::default();
+    let taken = take(&mut state, &mut meter, NOW);
+    watch.evaluate(&state, &taken.readings, NOW);
+    assert_eq!(known(&watch), [true; 4]);
+    let own = state.instrument(&id("P")).expect("listed").clone();
+    let suspended = Instrument { status: InstrumentStatus::Suspended, ..own };
+    state.apply(Record::Instrument(Box::new(suspended))).expect("fits");
+    let taken = take(&mut state, &mut meter, NOW);
+    assert!(taken.measured.is_none() && taken.house.is_none());
+    watch.evaluate(&state, &taken.readings, NOW);
+    assert_eq!(known(&watch), [false; 4], "a loss from before says nothing of now, so nothing is resumed by it");
+}
+
 fn value_of(taken: &Taken, kind: BreakerKind) -> Option<i64> {
     taken.readings.iter().find(|reading| reading.kind == kind).and_then(|reading| reading.value)
 }

@@ -83,6 +83,23 @@ fn an_agent_that_says_how_sure_it_is_must_be_sure_enough() {
 }
 
 #[test]
+fn no_number_of_trades_and_no_doubt_keeps_an_agent_from_closing() {
+    let mut state = rules(&[("agent_confidence_min_ppm", 600_000)]);
+    let of = |name: &str, side: Side, quantity: &str| Proposed {
+        trades_per_day_max: Some(1),
+        confidence_ppm: Some(600_000),
+        ..named(name, "P", side, "0.5", quantity)
+    };
+    let order = approve(&mut state, &of("t1", Side::Buy, "10"));
+    fill(&mut state, &order, 1, "0.5", "10", TradeStatus::Filled);
+    check(&state, &of("t2", Side::Buy, "1"), Some((DenialReason::AgentTradeLimit, 1, 2)));
+    check(&state, &of("t2", Side::Sell, "10"), None);
+    check(&state, &Proposed { confidence_ppm: Some(1), ..of("t2", Side::Sell, "10") }, None);
+    // What goes beyond it opens the other side.
+    check(&state, &of("t2", Side::Sell, "11"), Some((DenialReason::AgentTradeLimit, 1, 2)));
+}
+
+#[test]
 fn an_order_that_must_be_the_first_on_its_match_is_denied_beside_anything_of_it() {
     let first = |name: &str, instrument: &str| Proposed {
         is_first_on_match: true,
