@@ -53,9 +53,11 @@ mod code {
 }
 
 /// Why a command is not taken: nobody serves the shard at the moment.
-const UNSERVED: &str = "LEDGER_UNAVAILABLE";
+const UNSERVED: &str = ResultCode::StoreUnavailable.as_str();
+/// The same: the shard changes hands.
+const FENCED: &str = ResultCode::Fenced.as_str();
 /// Why a command has no answer: it may have been booked.
-const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
+const OUTCOME_UNKNOWN: &str = ResultCode::OutcomeUnknown.as_str();
 /// How soon a deposit that met a change of hands is tried again.
 const DEPOSIT_AGAIN: Duration = Duration::from_millis(20);
 /// How soon a question looks again at what another process commits.
@@ -198,7 +200,7 @@ impl Answers {
             };
             // These are over in a moment; the id makes a repeat safe.
             let is_moving = error.reason == ResultCode::SlotMoving.as_str();
-            let is_passing = is_moving || [UNSERVED, OUTCOME_UNKNOWN].contains(&error.reason.as_str());
+            let is_passing = is_moving || [UNSERVED, FENCED, OUTCOME_UNKNOWN].contains(&error.reason.as_str());
             is_unknown |= error.reason == OUTCOME_UNKNOWN;
             if !is_passing || deadline.saturating_duration_since(Instant::now()) <= DEPOSIT_AGAIN {
                 // A later refusal says nothing about what an earlier attempt has done.
@@ -275,7 +277,7 @@ fn unavailable(error: StoreError) -> v1::AskError {
     warn!("a question could not be answered: {:#}", anyhow::Error::new(error));
     v1::AskError {
         code: code::UNAVAILABLE,
-        reason: "LEDGER_UNAVAILABLE".to_owned(),
+        reason: ResultCode::StoreUnavailable.as_str().to_owned(),
         message: "the ledger's database does not answer".to_owned(),
     }
 }

@@ -4,6 +4,8 @@
 pub(crate) mod cash;
 pub(crate) mod posting;
 mod settlement;
+#[cfg(test)]
+mod tests;
 mod trade;
 
 use crate::{
@@ -18,6 +20,7 @@ use crate::{
         },
         seal::Sealer,
     },
+    unbookable::Unbookable,
 };
 use posting::{cash_correction_id, execution_correction_id, reversal_id};
 use prost::Message as _;
@@ -42,14 +45,11 @@ pub(crate) enum Outcome {
     /// It was booked before.
     Known,
     /// Kept aside: it cannot be booked.
-    SetAside {
-        /// Why.
-        reason: String,
-    },
+    SetAside(Unbookable),
     /// A deposit is in, now or before.
     Deposited(v1::Account),
     /// A deposit is not possible.
-    Refused(v1::AskError),
+    Refused(ResultCode, v1::AskError),
 }
 
 impl Outcome {
@@ -58,8 +58,8 @@ impl Outcome {
         match self {
             Self::Booked | Self::Deposited(_) => ResultCode::Posted,
             Self::Known => ResultCode::Exists,
-            Self::SetAside { .. } => ResultCode::Malformed,
-            Self::Refused(_) => ResultCode::ExistsWithDifferentPayload,
+            Self::SetAside(why) => why.code,
+            Self::Refused(code, _) => *code,
         }
     }
 }
@@ -280,12 +280,12 @@ impl<'a> Batch<'a> {
                 | AccountAction::Unfreezing { .. } => self.cash(item, key, action),
             },
             Ok(Action::Settlement(settlement)) => self.settlement(settlement),
-            Err(reason) => Err(reason.clone()),
+            Err(why) => Err(why.clone()),
         };
-        booked.unwrap_or_else(|reason| self.set_aside(item, reason))
+        booked.unwrap_or_else(|why| self.set_aside(item, why))
     }
 
-    fn set_aside(&mut self, item: &Item, reason: String) -> Outcome {
+    fn set_aside(&mut self, item: &Item, why: Unbookable) -> Outcome {
         let payload = item.report.encode_to_vec();
         let clean = |text: &str| text.replace('\0', "");
         let report_id = match clean(item.event_id()) {
@@ -298,11 +298,11 @@ impl<'a> Batch<'a> {
             trade_id: clean(&key.trade_id),
             account_id: clean(&key.account_id),
             venue: clean(&item.venue),
-            reason: clean(&reason),
+            reason: clean(&why.to_string()),
             payload,
             rejected_at: self.now,
         });
-        Outcome::SetAside { reason }
+        Outcome::SetAside(why)
     }
 
     fn close(mut self, outcomes: Vec<Outcome>) -> Decision {

@@ -1,7 +1,7 @@
 //! From a report or a deposit to something that can be booked: parsed once,
 //! here. What does not parse is still an item, so that it is kept and seen.
 
-use crate::slot::SLOTS;
+use crate::{slot::SLOTS, unbookable::Unbookable};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tragen_contracts::{
@@ -37,7 +37,7 @@ pub(crate) struct Item {
     /// The trace context of what booking it causes.
     pub(crate) traceparent: String,
     /// What to book, or why it cannot be.
-    pub(crate) action: Result<Action, String>,
+    pub(crate) action: Result<Action, Unbookable>,
 }
 
 /// Whose, and under which name.
@@ -112,7 +112,7 @@ pub(crate) struct TradeAction {
 impl Item {
     /// An item of an execution batch that came from `venue`.
     pub(crate) fn report(mut report: v1::ExecutionReport, venue: &str, deliveries: u64) -> Self {
-        let action = parse(&mut report, venue).map_err(|error| error.to_string());
+        let action = parse(&mut report, venue).map_err(Unbookable::malformed);
         if let Some(meta) = report.meta.as_mut().filter(|meta| trace_id_of(&meta.traceparent).is_empty()) {
             meta.traceparent.clear();
         }

@@ -26,6 +26,7 @@ mod reconcile;
 mod shard;
 mod slot;
 mod store;
+mod unbookable;
 pub mod verify;
 mod writer;
 

@@ -18,6 +18,7 @@ use crate::{
     publish::{self, Committed},
     slot::{Directory, Slots},
     store::{Keys, Known, Store, StoreError, rows::ShardRow},
+    unbookable::Unbookable,
 };
 use metrics::{counter, histogram};
 use opentelemetry::trace::SpanKind;
@@ -33,6 +34,7 @@ use tokio::{
 use tracing::warn;
 use tragen_bus::{Delivery, Puller};
 use tragen_contracts::v1;
+use tragen_domain::ledger::ResultCode;
 use tragen_host::{Context, clock::now_micros, retry::Backoff, trace::ActiveSpan};
 pub(crate) use waiting::Waiting;
 pub(crate) use work::DepositCommand;
@@ -393,7 +395,8 @@ impl Writer {
                 }
                 Err(StoreError::Refused(cause)) if part.len() == 1 => {
                     self.cache.clear();
-                    work.items[part.start].action = Err(format!("the database refuses it: {cause:#}"));
+                    work.items[part.start].action =
+                        Err(Unbookable::new(ResultCode::StoreRefused, format!("the database refuses it: {cause:#}")));
                     parts.push(part);
                 }
                 Err(StoreError::Refused(cause)) => {
@@ -440,8 +443,8 @@ impl Writer {
     fn finish(&self, items: &[Item], mut done: Done, committed: &mut Committed) -> Vec<Outcome> {
         let decision = &mut done.decision;
         for (span, outcome) in done.spans.iter_mut().zip(&decision.outcomes) {
-            if let Outcome::SetAside { reason } = outcome {
-                span.fail("set_aside", reason.clone());
+            if let Outcome::SetAside(why) = outcome {
+                span.fail("set_aside", why.to_string());
             }
         }
         histogram!(names::COMMIT_SECONDS).record(done.started.elapsed().as_secs_f64());
@@ -534,9 +537,9 @@ pub(crate) fn busy(reason: &str, message: String) -> v1::AskError {
 }
 
 /// The alert about a report that could not be booked.
-pub(crate) fn set_aside_alert(item: &Item, reason: &str) -> v1::Alert {
+pub(crate) fn set_aside_alert(item: &Item, why: &Unbookable) -> v1::Alert {
     let key = item.raw_key();
     let id = if item.event_id().is_empty() { key.trade_id.as_str() } else { item.event_id() };
-    let message = format!("report of trade {} cannot be booked and is set aside: {reason}", key.trade_id);
+    let message = format!("report of trade {} cannot be booked and is set aside: {why}", key.trade_id);
     publish::alert(v1::AlertSeverity::Critical, publish::code::REPORT_SET_ASIDE, id, &key.account_id, message)
 }

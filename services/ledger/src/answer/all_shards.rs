@@ -142,7 +142,8 @@ impl Answers {
             return Ok(Vec::new());
         }
         let slots: Option<Vec<Slots>> = self.slots().await.into_iter().collect();
-        slots.ok_or_else(|| busy("LEDGER_UNAVAILABLE", "a database of the ledger does not answer".to_owned()))
+        let silent = || "a database of the ledger does not answer".to_owned();
+        slots.ok_or_else(|| busy(ResultCode::StoreUnavailable.as_str(), silent()))
     }
 
     async fn read_accounts_page(

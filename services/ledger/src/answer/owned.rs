@@ -1,7 +1,7 @@
 //! The shards this process writes: their deposits come in here, from questions
 //! to this process and from other processes that were asked.
 
-use super::{UNSERVED, invalid, unknown_outcome};
+use super::{invalid, unknown_outcome};
 use crate::{
     intake::Item,
     writer::{DepositCommand, busy},
@@ -18,7 +18,7 @@ use tragen_contracts::{
     convert,
     v1::{self, ledger_answer::Answer, ledger_question::Question},
 };
-use tragen_domain::id::AccountId;
+use tragen_domain::{id::AccountId, ledger::ResultCode};
 use tragen_host::{Context, clock::now_micros};
 
 /// The writers of this process by shard; clones share them.
@@ -127,11 +127,12 @@ impl WriterEnd {
         self.deposits.try_send(DepositCommand { item, reply }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => v1::AskError {
                 code: 8,
-                reason: "LEDGER_BUSY".to_owned(),
+                reason: ResultCode::Busy.as_str().to_owned(),
                 message: "too many deposits wait already".to_owned(),
             },
             mpsc::error::TrySendError::Closed(_) => {
-                busy(UNSERVED, "the shard of this account is changing hands; repeat the request".to_owned())
+                let message = "the shard of this account is changing hands; repeat the request";
+                busy(ResultCode::Fenced.as_str(), message.to_owned())
             }
         })?;
         match tokio::time::timeout(wait, answer).await {

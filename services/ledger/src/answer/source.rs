@@ -360,5 +360,5 @@ fn moving(account: &AccountId) -> v1::AskError {
 }
 
 fn silent() -> v1::AskError {
-    busy("LEDGER_UNAVAILABLE", "a database of the ledger does not answer".to_owned())
+    busy(ResultCode::StoreUnavailable.as_str(), "a database of the ledger does not answer".to_owned())
 }

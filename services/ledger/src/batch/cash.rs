@@ -10,6 +10,7 @@ use crate::{
     facts,
     intake::{AccountAction, Item, Key, Note},
     store::rows::{CashRow, ExecutionRow},
+    unbookable::Unbookable,
 };
 use tragen_contracts::v1;
 use tragen_domain::{
@@ -70,7 +71,7 @@ impl Batch<'_> {
     pub(super) fn deposit(&mut self, item: &Item, key: &Key, currency: &Currency, amount: Money) -> Outcome {
         if let Some(known) = self.cash.get(&key.trade_id) {
             if known.requested != amount.micros() || known.currency != currency.as_str() {
-                return Outcome::Refused(reused(item));
+                return Outcome::Refused(ResultCode::ExistsWithDifferentPayload, reused(item));
             }
             let account = facts::account_after(known);
             self.tell(item, Told::Cash(key.trade_id), []);
@@ -83,19 +84,20 @@ impl Batch<'_> {
                 let row = self.cash_movement(item, key, movement, (wallet, Ok(Moved::by(posting, amount))));
                 Outcome::Deposited(facts::account_after(&row))
             }
-            Err(error) => Outcome::Refused(v1::AskError {
-                code: 11,
-                reason: "BALANCE_OUT_OF_RANGE".to_owned(),
-                message: error.to_string(),
-            }),
+            Err(error) => {
+                let code = ResultCode::from(&error);
+                let (reason, message) = (code.as_str().to_owned(), error.to_string());
+                Outcome::Refused(code, v1::AskError { code: 11, reason, message })
+            }
         }
     }
 
     /// Books any other movement of cash, or records why it is denied.
-    pub(super) fn cash(&mut self, item: &Item, key: &Key, action: &AccountAction) -> Result<Outcome, String> {
+    pub(super) fn cash(&mut self, item: &Item, key: &Key, action: &AccountAction) -> Result<Outcome, Unbookable> {
         if let Some(known) = self.cash.get(&key.trade_id) {
             if !is_same(known, key, action) {
-                return Err(format!("{} is the name of something else that is booked", key.trade_id));
+                let reason = format!("{} is the name of something else that is booked", key.trade_id);
+                return Err(Unbookable::other_payload(reason));
             }
             self.tell(item, Told::Cash(key.trade_id), []);
             return Ok(Outcome::Known);
@@ -108,7 +110,7 @@ impl Batch<'_> {
                 let wallet = self.wallet(key.account.as_str(), currency.as_str());
                 let posting = post_received(&key.account, *route, currency, wallet, *amount);
                 // The sender has paid: what cannot be taken in is for a person to look at.
-                let posting = posting.map_err(|error| error.to_string())?;
+                let posting = posting?;
                 let counterparty = Some((from, route.0));
                 let movement = Movement { counterparty, ..Movement::new(v1::CashKind::Received, currency, *amount) };
                 self.cash_movement(item, key, movement, (wallet, Ok(Moved::by(posting, *amount))));
@@ -134,7 +136,7 @@ impl Batch<'_> {
             }
             AccountAction::Correction { of, note } => self.correction(item, key, of, note),
             AccountAction::Trade(_) | AccountAction::Deposit { .. } | AccountAction::Payout(_) => {
-                Err("this does not move cash by itself".to_owned())
+                Err(Unbookable::malformed("this does not move cash by itself"))
             }
         }
     }
@@ -145,9 +147,9 @@ impl Batch<'_> {
         key: &Key,
         (currency, amount, to): (&Currency, Money, Option<&AccountId>),
         denial: Option<&v1::Denial>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<Outcome, Unbookable> {
         let wallet = self.wallet(key.account.as_str(), currency.as_str());
-        let requested = amount.negated().map_err(|error| error.to_string())?;
+        let requested = amount.negated()?;
         let Frame { shard: own, slots, directory, .. } = self.frame;
         let route = to.map(|to| (own, slots.receiver(own, to.as_str(), directory)));
         let arrival = to.zip(route).map(|(to, route)| (route, item.arrival(key, to, (currency, amount), route)));
@@ -193,7 +195,7 @@ impl Batch<'_> {
 
     /// Books something backwards. A thing is corrected once, under whatever name that is
     /// asked for; what was denied may be asked for again under another name.
-    fn correction(&mut self, item: &Item, key: &Key, of: &str, note: &Note) -> Result<Outcome, String> {
+    fn correction(&mut self, item: &Item, key: &Key, of: &str, note: &Note) -> Result<Outcome, Unbookable> {
         let own = key.account.as_str();
         let reference = Uuid::try_parse(of).ok();
         let ids = reference.iter().map(cash_correction_id).chain([execution_correction_id(of)]);
@@ -210,7 +212,7 @@ impl Batch<'_> {
         if let Some(execution) = execution.filter(|row| row.account_id == own && row.reverses.is_empty()).cloned() {
             return self.correct_execution(item, key, &execution, note);
         }
-        let currency = Currency::new(DEFAULT_CURRENCY).map_err(|error| error.to_string())?;
+        let currency = Currency::new(DEFAULT_CURRENCY).map_err(Unbookable::malformed)?;
         let refused = denial(ResultCode::NotFound, format!("{own} has neither cash movement nor execution {of}"));
         let movement = Movement::correction(of, &currency, Money::ZERO, note);
         self.cash_movement(item, key, movement, (self.wallet(own, currency.as_str()), Err(refused)));
@@ -224,8 +226,8 @@ impl Batch<'_> {
         key: &Key,
         (name, of): (&str, &CashRow),
         note: &Note,
-    ) -> Result<Outcome, String> {
-        let currency = Currency::new(&of.currency).map_err(|error| error.to_string())?;
+    ) -> Result<Outcome, Unbookable> {
+        let currency = Currency::new(&of.currency).map_err(Unbookable::malformed)?;
         let wallet = self.wallet(key.account.as_str(), currency.as_str());
         let requested = Money::from_micros(of.amount.saturating_neg());
         let moved = transfer_of(of, &key.account, &currency)
@@ -239,7 +241,13 @@ impl Batch<'_> {
         Ok(Outcome::Booked)
     }
 
-    fn correct_execution(&mut self, item: &Item, key: &Key, of: &ExecutionRow, note: &Note) -> Result<Outcome, String> {
+    fn correct_execution(
+        &mut self,
+        item: &Item,
+        key: &Key,
+        of: &ExecutionRow,
+        note: &Note,
+    ) -> Result<Outcome, Unbookable> {
         let (venue, side, fill, terms) = parts_of(of)?;
         let wallet = self.wallet(key.account.as_str(), &of.currency);
         let position = self.books.position(&of.account_id, &of.instrument_id).cloned();
@@ -254,7 +262,7 @@ impl Batch<'_> {
                 return Ok(Outcome::Booked);
             }
         };
-        let amount = posting.wallet.cash.minus(wallet.cash).map_err(|error| error.to_string())?;
+        let amount = posting.wallet.cash.minus(wallet.cash)?;
         let key = &Key { trade_id: execution_correction_id(&of.execution_id), account: key.account.clone() };
         // The execution is the posting; the cash row beside it says who booked it and why.
         self.shard.posting_sequence += 1;
@@ -403,18 +411,18 @@ pub(crate) fn transfer_of(row: &CashRow, account: &AccountId, currency: &Currenc
 }
 
 /// What a fill is booked with, out of its row.
-pub(crate) fn parts_of(row: &ExecutionRow) -> Result<(VenueId, Side, Fill, SettlementTerms), String> {
-    let side = v1::Side::try_from(row.side).map_err(|error| error.to_string())?;
+pub(crate) fn parts_of(row: &ExecutionRow) -> Result<(VenueId, Side, Fill, SettlementTerms), Unbookable> {
+    let side = v1::Side::try_from(row.side).map_err(Unbookable::malformed)?;
     let terms = SettlementTerms { initial_margin_ppm: row.initial_margin_ppm, ..terms_of(row.style, &row.currency)? };
     let fill = Fill {
-        id: ExecutionId::new(&row.execution_id).map_err(|error| error.to_string())?,
+        id: ExecutionId::new(&row.execution_id).map_err(Unbookable::malformed)?,
         price: Price::from_micros(row.price),
         quantity: Quantity::from_micros(row.quantity),
         fee: Money::from_micros(row.fee),
         executed_at: Timestamp::from_micros(row.executed_at),
     };
-    let venue = VenueId::new(&row.venue).map_err(|error| error.to_string())?;
-    Ok((venue, Side::try_from(side).map_err(|error| error.to_string())?, fill, terms))
+    let venue = VenueId::new(&row.venue).map_err(Unbookable::malformed)?;
+    Ok((venue, Side::try_from(side).map_err(Unbookable::malformed)?, fill, terms))
 }
 
 fn denial_of(error: &LedgerError) -> v1::Denial {

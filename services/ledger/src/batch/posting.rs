@@ -1,7 +1,10 @@
 //! What all postings have in common: how transfers become rows, and the names
 //! that follow from other names.
 
-use crate::store::rows::{PositionRow, TransferRow};
+use crate::{
+    store::rows::{PositionRow, TransferRow},
+    unbookable::Unbookable,
+};
 use tragen_contracts::v1;
 pub(crate) use tragen_contracts::{cash_correction_id, execution_correction_id};
 use tragen_domain::{
@@ -74,9 +77,9 @@ pub(crate) fn reversal_id(execution_id: &str) -> String {
 }
 
 /// How a stored position settles; margin is already held, so its share plays no part.
-pub(crate) fn terms_of(style: i32, currency: &str) -> Result<SettlementTerms, String> {
+pub(crate) fn terms_of(style: i32, currency: &str) -> Result<SettlementTerms, Unbookable> {
     let terms = v1::SettlementTerms { style, currency: currency.to_owned(), initial_margin_ppm: 0 };
-    SettlementTerms::try_from(&terms).map_err(|error| error.to_string())
+    SettlementTerms::try_from(&terms).map_err(Unbookable::malformed)
 }
 
 /// A length as a step of a sequence.

@@ -7,22 +7,21 @@ use super::{
 use crate::{
     intake::{Item, Key, SettlementAction},
     store::rows::{PayoutRow, SettlementRow},
+    unbookable::Unbookable,
 };
 use tracing::warn;
-use tragen_domain::{
-    ledger::{post_refund, post_settlement},
-    money::Money,
-};
+use tragen_domain::ledger::{ResultCode, post_refund, post_settlement};
 
 impl Batch<'_> {
     /// Records that a market is decided. A market is decided once: the same
     /// decision again changes nothing, another one is set aside.
-    pub(super) fn settlement(&mut self, settlement: &SettlementAction) -> Result<Outcome, String> {
+    pub(super) fn settlement(&mut self, settlement: &SettlementAction) -> Result<Outcome, Unbookable> {
         if let Some(known) = self.frame.settled.get(settlement.instrument.as_str()) {
             return if known.value == settlement.value {
                 Ok(Outcome::Known)
             } else {
-                Err(format!("{} is decided already, by booking {}", settlement.instrument, known.booking_id))
+                let reason = format!("{} is decided already, by booking {}", settlement.instrument, known.booking_id);
+                Err(Unbookable::new(ResultCode::AlreadySettled, reason))
             };
         }
         self.new_settlements.push(SettlementRow {
@@ -41,7 +40,12 @@ impl Batch<'_> {
     }
 
     /// Pays what `settlement` is worth to one account; nothing when it holds nothing.
-    pub(super) fn payout(&mut self, item: &Item, key: &Key, settlement: &SettlementAction) -> Result<Outcome, String> {
+    pub(super) fn payout(
+        &mut self,
+        item: &Item,
+        key: &Key,
+        settlement: &SettlementAction,
+    ) -> Result<Outcome, Unbookable> {
         let held = self.books.position(key.account.as_str(), settlement.instrument.as_str());
         let Some(row) = held.filter(|row| row.quantity != 0).cloned() else {
             return Ok(Outcome::Known);
@@ -53,10 +57,9 @@ impl Batch<'_> {
             Some(value) => post_settlement(&key.account, &settlement.venue, held, value, &terms),
             None => post_refund(&key.account, &settlement.venue, held, &terms),
         };
-        let posting = posting.map_err(|error| error.to_string())?;
-        let change = |after: Money, before: Money| after.minus(before).map_err(|error| error.to_string());
-        let realized_pnl = change(posting.position.realized_pnl, held.1.realized_pnl)?;
-        let cash_change = change(posting.wallet.cash, wallet.cash)?;
+        let posting = posting?;
+        let realized_pnl = posting.position.realized_pnl.minus(held.1.realized_pnl)?;
+        let cash_change = posting.wallet.cash.minus(wallet.cash)?;
         self.shard.posting_sequence += 1;
         let payout = PayoutRow {
             posting_sequence: self.shard.posting_sequence,
@@ -93,9 +96,9 @@ impl Batch<'_> {
     /// that cannot be, the fill stays booked and reconciliation shows the open position.
     pub(super) fn pay_out_late(&mut self, item: &Item, key: &Key, instrument_id: &str) {
         if let Some(settlement) = self.frame.settled.get(instrument_id)
-            && let Err(reason) = self.payout(item, key, settlement)
+            && let Err(why) = self.payout(item, key, settlement)
         {
-            warn!("a late fill in {instrument_id} cannot be paid out: {reason}");
+            warn!("a late fill in {instrument_id} cannot be paid out: {why}");
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     intake::{Item, Key, TradeAction},
     store::rows::{ExecutionRow, PositionRow, TradeRow, TransferRow, WalletRow},
+    unbookable::Unbookable,
 };
 use tragen_contracts::{convert, v1};
 use tragen_domain::{
@@ -27,7 +28,7 @@ struct Staged {
 
 impl Batch<'_> {
     /// Books a trade report: its new fills, and where the trade stands now.
-    pub(super) fn trade(&mut self, item: &Item, key: &Key, trade: &TradeAction) -> Result<Outcome, String> {
+    pub(super) fn trade(&mut self, item: &Item, key: &Key, trade: &TradeAction) -> Result<Outcome, Unbookable> {
         let trade_id = key.trade_id;
         let known = self.trades.get(&trade_id);
         if let Some(known) = known {
@@ -42,10 +43,10 @@ impl Batch<'_> {
             None => new_trade(item, key, self.now, self.shard.trade_sequence + 1),
         };
         describe(&mut row, item, trade);
-        total(&mut row, trade, known.is_some(), executions).map_err(|error| error.to_string())?;
+        total(&mut row, trade, known.is_some(), executions.clone())?;
+        // All of the trade: whoever has missed an earlier fact knows with this one what is booked.
+        let ids: Vec<_> = executions.map(|execution| execution.execution_id.clone()).collect();
         if known == Some(&row) {
-            let booked = self.executions.get(&trade_id).into_iter().flatten();
-            let ids: Vec<_> = booked.map(|execution| execution.execution_id.clone()).collect();
             self.tell(item, Told::Trade(trade_id), ids);
             return Ok(Outcome::Known);
         }
@@ -58,8 +59,7 @@ impl Batch<'_> {
             None => self.wallet(&row.account_id, &row.currency).version,
         };
         row.updated_at = self.now;
-        let new = staged.iter().flat_map(|staged| &staged.executions);
-        self.tell(item, Told::Trade(trade_id), new.map(|execution| execution.execution_id.clone()));
+        self.tell(item, Told::Trade(trade_id), ids);
         self.touched_trades.insert(trade_id);
         if let Some(staged) = staged {
             self.adopt(&row, staged);
@@ -72,9 +72,9 @@ impl Batch<'_> {
     }
 
     /// Books the fills that are not booked yet, beside the books; `None` if there are none.
-    fn stage(&self, item: &Item, key: &Key, trade: &TradeAction) -> Result<Option<Staged>, String> {
+    fn stage(&self, item: &Item, key: &Key, trade: &TradeAction) -> Result<Option<Staged>, Unbookable> {
         let (Some(terms), Some(settlement)) = (&trade.terms, &trade.settlement) else { return Ok(None) };
-        let venue: VenueId = convert::id("venue", &item.venue).map_err(|error| error.to_string())?;
+        let venue: VenueId = convert::id("venue", &item.venue).map_err(Unbookable::malformed)?;
         let (account_id, currency) = (key.account.as_str(), settlement.currency.as_str());
         let instrument_id = terms.instrument.as_str();
         let wallet = self.books.wallet(account_id, currency);
@@ -92,7 +92,8 @@ impl Batch<'_> {
             let is_staged = staged.executions.iter().any(|row| row.execution_id == fill.id.as_str());
             match self.execution_ids.get(fill.id.as_str()) {
                 Some(other) if *other != key.trade_id => {
-                    return Err(format!("execution {} belongs to trade {other}", fill.id));
+                    let reason = format!("execution {} belongs to trade {other}", fill.id);
+                    return Err(Unbookable::other_payload(reason));
                 }
                 Some(_) => {
                     self.check_same_fill(key, terms, fill)?;
@@ -103,9 +104,9 @@ impl Batch<'_> {
             }
             let held = (staged.wallet, staged.position.position());
             let posting = post_fill(&key.account, &venue, held, terms.side, fill, settlement)
-                .map_err(|error| format!("execution {}: {error}", fill.id))?;
+                .map_err(|error| Unbookable::from(error).about(format_args!("execution {}", fill.id)))?;
             let posting_sequence = self.shard.posting_sequence + count(staged.executions.len()) + 1;
-            let cash_change = posting.wallet.cash.minus(staged.wallet.cash).map_err(|error| error.to_string())?;
+            let cash_change = posting.wallet.cash.minus(staged.wallet.cash)?;
             let row = execution_row(key, terms, settlement, fill, (posting_sequence, cash_change, self.now));
             staged.executions.push(ExecutionRow { venue: item.venue.clone(), ..row });
             let first = self.shard.transfer_sequence + count(staged.transfers.len()) + 1;
@@ -119,7 +120,7 @@ impl Batch<'_> {
     }
 
     /// A venue that tells a booked execution otherwise has busted or corrected it: that is for a person to decide.
-    fn check_same_fill(&self, key: &Key, terms: &OrderTerms, fill: &Fill) -> Result<(), String> {
+    fn check_same_fill(&self, key: &Key, terms: &OrderTerms, fill: &Fill) -> Result<(), Unbookable> {
         let mut booked = self.executions.get(&key.trade_id).into_iter().flatten();
         let booked = booked.find(|row| row.execution_id == fill.id.as_str());
         let is_same = booked.is_none_or(|row| {
@@ -128,7 +129,8 @@ impl Batch<'_> {
                 && (row.price, row.quantity, row.fee)
                     == (fill.price.micros(), fill.quantity.micros(), fill.fee.micros())
         });
-        if is_same { Ok(()) } else { Err(format!("execution {} is booked already, and otherwise", fill.id)) }
+        let reason = || format!("execution {} is booked already, and otherwise", fill.id);
+        if is_same { Ok(()) } else { Err(Unbookable::other_payload(reason())) }
     }
 
     /// What the transfers of the posting with that sequence have in common.
@@ -155,23 +157,25 @@ impl Batch<'_> {
 }
 
 /// What a position is paid in does not change while it is kept: no currency is converted in silence.
-fn check_same_terms(held: &PositionRow, settlement: &SettlementTerms) -> Result<(), String> {
+fn check_same_terms(held: &PositionRow, settlement: &SettlementTerms) -> Result<(), Unbookable> {
     let style = i32::from(v1::SettlementStyle::from(settlement.style));
     if (held.style, held.currency.as_str()) == (style, settlement.currency.as_str()) {
         Ok(())
     } else {
-        Err(format!("{} is held in {} on other terms", held.instrument_id, held.currency))
+        let reason = format!("{} is held in {} on other terms", held.instrument_id, held.currency);
+        Err(Unbookable::malformed(reason))
     }
 }
 
-fn check_same_trade(known: &TradeRow, key: &Key, trade: &TradeAction) -> Result<(), String> {
+fn check_same_trade(known: &TradeRow, key: &Key, trade: &TradeAction) -> Result<(), Unbookable> {
     if known.account_id != key.account.as_str() {
-        return Err(format!("trade {} belongs to another account", key.trade_id));
+        return Err(Unbookable::other_payload(format!("trade {} belongs to another account", key.trade_id)));
     }
     let Some(terms) = &trade.terms else { return Ok(()) };
     let is_same = known.order_id.is_empty()
         || known.instrument_id == terms.instrument.as_str() && known.side == i32::from(v1::Side::from(terms.side));
-    if is_same { Ok(()) } else { Err(format!("trade {} is about another order", key.trade_id)) }
+    let reason = || format!("trade {} is about another order", key.trade_id);
+    if is_same { Ok(()) } else { Err(Unbookable::other_payload(reason())) }
 }
 
 fn new_trade(item: &Item, key: &Key, now: i64, sequence: i64) -> TradeRow {

@@ -63,8 +63,8 @@ async fn book(side: &Side, items: &[Item], settled: &HashMap<String, SettlementA
         let frame = Frame { shard, slots: &slots, directory: &directory, settled, now: now_micros() };
         let decision = decide(some, known, frame);
         for outcome in &decision.outcomes {
-            if let Outcome::SetAside { reason } = outcome {
-                tracing::error!("a position that came to shard {shard} cannot be paid out and is set aside: {reason}");
+            if let Outcome::SetAside(why) = outcome {
+                tracing::error!("a position that came to shard {shard} cannot be paid out and is set aside: {why}");
             }
         }
         if decision.is_change() {

@@ -7,11 +7,15 @@ use crate::{
     publish::Committed,
     slot::Place,
     store::StoreError,
+    unbookable::Unbookable,
 };
 use std::time::Duration;
 use tragen_bus::Delivery;
 use tragen_contracts::v1;
-use tragen_domain::{instrument::SettlementStyle, ledger::is_settlement_value};
+use tragen_domain::{
+    instrument::SettlementStyle,
+    ledger::{ResultCode, is_settlement_value},
+};
 use tragen_host::{failpoint, retry::Backoff};
 
 /// Holders of a decided market paid out in one transaction.
@@ -28,7 +32,7 @@ impl Writer {
             let Ok(Action::Settlement(settlement)) = &item.action else { continue };
             let mut decided = Work { items: vec![item.clone()], ..Work::default() };
             let Some((outcomes, committed)) = self.book(&mut decided).await? else { break };
-            let is_valid = !matches!(outcomes.as_slice(), [Outcome::SetAside { .. }]);
+            let is_valid = !matches!(outcomes.as_slice(), [Outcome::SetAside(_)]);
             self.hand_over(decided, outcomes, committed).await;
             failpoint::pass("after_decision_before_payouts");
             if is_valid {
@@ -96,7 +100,8 @@ impl Writer {
             if settlement.value.is_some_and(|value| !is_settlement_value(style, value))
                 && self.store.is_held(instrument_id, v1::SettlementStyle::from(style).into()).await?
             {
-                item.action = Err(format!("{instrument_id} is a prediction: no contract of it is worth more than one"));
+                let reason = format!("{instrument_id} is a prediction: no contract of it is worth more than one");
+                item.action = Err(Unbookable::new(ResultCode::PriceInvalid, reason));
             }
         }
         Ok(())

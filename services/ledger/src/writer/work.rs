@@ -158,11 +158,11 @@ pub(super) fn report(items: &[Item], decision: &Decision) -> Vec<v1::Alert> {
             }
             Outcome::Known => "known",
             Outcome::Deposited(_) => "deposited",
-            Outcome::Refused(_) => "refused",
-            Outcome::SetAside { reason } => {
+            Outcome::Refused(..) => "refused",
+            Outcome::SetAside(why) => {
                 let trade_id = item.raw_key().trade_id;
-                error!(trade.id = %trade_id, "report of trade {trade_id} cannot be booked and is set aside: {reason}");
-                alerts.push(set_aside_alert(item, reason));
+                error!(trade.id = %trade_id, "report of trade {trade_id} cannot be booked and is set aside: {why}");
+                alerts.push(set_aside_alert(item, why));
                 "set_aside"
             }
         };
@@ -187,15 +187,15 @@ pub(super) fn report(items: &[Item], decision: &Decision) -> Vec<v1::Alert> {
 
 pub(super) fn answer(outcome: &Outcome) -> v1::LedgerAnswer {
     let not_booked = |message: String| {
-        let reason = "DEPOSIT_NOT_BOOKED".to_owned();
+        let reason = outcome.code().as_str().to_owned();
         v1::ledger_answer::Answer::Error(v1::AskError { code: 13, reason, message })
     };
     let answer = match outcome {
         Outcome::Deposited(account) => {
             v1::ledger_answer::Answer::Deposit(v1::DepositResponse { account: Some(account.clone()) })
         }
-        Outcome::Refused(error) => v1::ledger_answer::Answer::Error(error.clone()),
-        Outcome::SetAside { reason } => not_booked(reason.clone()),
+        Outcome::Refused(_, error) => v1::ledger_answer::Answer::Error(error.clone()),
+        Outcome::SetAside(why) => not_booked(why.to_string()),
         Outcome::Booked | Outcome::Known => not_booked("the deposit was not taken for one".to_owned()),
     };
     v1::LedgerAnswer { answer: Some(answer) }

@@ -32,7 +32,7 @@ async fn a_deposit_is_booked_once_under_its_request_id() {
         assert_eq!(error(rig.deposit("alice", "d3", 0).await), (3, "AMOUNT_NOT_POSITIVE".into()));
         assert_eq!(error(rig.deposit("alice", "", 1).await), (3, "REQUEST_ID_INVALID".into()));
         assert_eq!(error(rig.deposit("a.b", "d1", 1).await), (3, "ID_BAD_CHARSET".into()));
-        assert_eq!(error(rig.deposit("alice", "d4", i64::MAX).await), (11, "BALANCE_OUT_OF_RANGE".into()));
+        assert_eq!(error(rig.deposit("alice", "d4", i64::MAX).await), (11, "OUT_OF_RANGE".into()));
         assert_eq!(rig.account("alice").await.cash_micros, 6_000_000);
         let (first, second) = (id("alice", "deposit/d1"), id("alice", "deposit/d2"));
         let facts = rig.told(&[first, second.clone()]).await;

@@ -279,17 +279,26 @@ async fn facts_that_the_bus_loses_under_load_are_told_again() {
         let select = "SELECT COUNT(*) FROM (SELECT fact_sequence FROM trade UNION ALL SELECT fact_sequence
             FROM cash_movement UNION ALL SELECT fact_sequence FROM payout) AS facts";
         let count = usize::try_from(tables.number(select).await).expect("a count");
-        let (mut told, started) = (BTreeMap::new(), Instant::now());
+        let (mut told, mut named, started) = (BTreeMap::new(), BTreeMap::new(), Instant::now());
         // Payouts of one booking to one account may be several: the sequence tells them apart.
         while told.len() < count {
             told.clear();
             for fact in told_from_the_beginning(&rig, newest).await.into_iter().flat_map(|batch| batch.facts) {
                 let is_payout = matches!(fact.kind, Some(v1::ledger_fact::Kind::Settled(_)));
                 told.insert((trade_id(&fact), if is_payout { fact.sequence } else { 0 }), fact.sequence);
+                if let (trade, (Some(v1::ledger_fact::Kind::Trade(_)), ids)) =
+                    (trade_id(&fact), without_executions(&fact))
+                {
+                    named.insert(trade, ids);
+                }
             }
             assert!(started.elapsed() < PATIENCE, "{kind:?}: {} of {count} facts are on the bus again", told.len());
         }
         assert_eq!(told.values().max(), Some(&newest), "{kind:?}");
+        // The newest fact of a trade names all that is booked of it, whatever was lost before.
+        let booked = tables.number("SELECT COUNT(*) FROM execution WHERE reverses = ''").await;
+        let named: BTreeSet<_> = named.values().flatten().collect();
+        assert_eq!(i64::try_from(named.len()), Ok(booked), "{kind:?}");
         balanced(&rig).await;
         rig.stop().await;
     }

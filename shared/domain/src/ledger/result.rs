@@ -7,7 +7,7 @@ use crate::position::PositionError;
 /// How something the ledger was asked to do ended.
 ///
 /// Below 100 it is final: the same request gets the same answer. From 100 to 199
-/// nothing was decided and the same request may be made again. From 200 on the
+/// no outcome is known and the same request may be made again. From 200 on the
 /// ledger itself could not do it.
 ///
 /// ```
@@ -51,7 +51,7 @@ pub enum ResultCode {
     NotFound,
     /// The account is on its way to another shard.
     SlotMoving,
-    /// The database does not answer.
+    /// The database does not answer, or nobody serves the shard.
     StoreUnavailable,
     /// Another process has taken the shard over.
     Fenced,
@@ -59,13 +59,15 @@ pub enum ResultCode {
     Busy,
     /// The books have not reached the version asked for.
     VersionNotReached,
+    /// It may have been done: the same request again gets the one outcome.
+    OutcomeUnknown,
     /// The database refuses what the rules allow: somebody must look.
     StoreRefused,
 }
 
 impl ResultCode {
     /// Every code, by number.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Posted,
         Self::Exists,
         Self::ExistsWithDifferentPayload,
@@ -87,6 +89,7 @@ impl ResultCode {
         Self::Fenced,
         Self::Busy,
         Self::VersionNotReached,
+        Self::OutcomeUnknown,
         Self::StoreRefused,
     ];
 
@@ -127,10 +130,11 @@ impl ResultCode {
             Self::Malformed => (14, "MALFORMED"),
             Self::NotFound => (15, "NOT_FOUND"),
             Self::SlotMoving => (100, "SLOT_MOVING"),
-            Self::StoreUnavailable => (101, "STORE_UNAVAILABLE"),
+            Self::StoreUnavailable => (101, "LEDGER_UNAVAILABLE"),
             Self::Fenced => (102, "FENCED"),
-            Self::Busy => (103, "BUSY"),
+            Self::Busy => (103, "LEDGER_BUSY"),
             Self::VersionNotReached => (104, "VERSION_NOT_REACHED"),
+            Self::OutcomeUnknown => (105, "OUTCOME_UNKNOWN"),
             Self::StoreRefused => (200, "STORE_REFUSED"),
         }
     }
@@ -182,10 +186,11 @@ mod tests {
             (Malformed, 14, "MALFORMED", false),
             (NotFound, 15, "NOT_FOUND", false),
             (SlotMoving, 100, "SLOT_MOVING", true),
-            (StoreUnavailable, 101, "STORE_UNAVAILABLE", true),
+            (StoreUnavailable, 101, "LEDGER_UNAVAILABLE", true),
             (Fenced, 102, "FENCED", true),
-            (Busy, 103, "BUSY", true),
+            (Busy, 103, "LEDGER_BUSY", true),
             (VersionNotReached, 104, "VERSION_NOT_REACHED", true),
+            (OutcomeUnknown, 105, "OUTCOME_UNKNOWN", true),
             (StoreRefused, 200, "STORE_REFUSED", false),
         ];
         let actual = ResultCode::ALL.map(|code| (code, code.number(), code.as_str(), code.is_retryable()));
