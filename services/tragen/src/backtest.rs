@@ -216,7 +216,15 @@ impl Floor {
     ) -> Result<(), BacktestError> {
         let Plan { intake, conditions, .. } = *plan;
         let place = self.seats.len();
-        let is_bettor = agent.personality.style() == AnalysisStyle::Value;
+        let is_bettor = match agent.personality.style() {
+            AnalysisStyle::Value => true,
+            AnalysisStyle::Scalper | AnalysisStyle::Swing | AnalysisStyle::Conservative => false,
+            style @ (AnalysisStyle::MarketMaker | AnalysisStyle::LiveExit | AnalysisStyle::ValueMaker) => {
+                let strategy = style.as_str();
+                notes.push(format!("{}: no history has the books that a {strategy} agent trades by", agent.id));
+                return Ok(());
+            }
+        };
         let mut seat = Seat::new(agent.clone(), calendar_of(agent, intake));
         let mut is_placed = false;
         if is_bettor {

@@ -205,7 +205,7 @@ pub(crate) fn report(outcome: &Outcome, intake: &Intake, conditions: &Conditions
         from: outcome.span.map_or_else(String::new, |(first, _)| moment(first)),
         to: outcome.span.map_or_else(String::new, |(_, last)| moment(last)),
         currency: conditions.currency.to_string(),
-        files: intake.reports().iter().map(FileLine::of).collect(),
+        files: FileLine::all_of(intake),
         kpis: kpis(outcome, intake, &total, running),
         agents: agents(outcome),
         strategies: strategies(outcome),
@@ -235,6 +235,11 @@ impl Figure {
 }
 
 impl FileLine {
+    /// What was read of every file.
+    pub(crate) fn all_of(intake: &Intake) -> Vec<Self> {
+        intake.reports().iter().map(Self::of).collect()
+    }
+
     fn of(report: &FileReport) -> Self {
         Self {
             file: report.file.clone(),

@@ -6,7 +6,7 @@ use crate::{
         self, Plan, Trail,
         conditions::Conditions,
         future, page,
-        report::{Report, report},
+        report::{FileLine, Report, report},
         seat::Agent,
     },
     output::Format,
@@ -172,7 +172,14 @@ fn show(format: Format, report: &Report) -> anyhow::Result<()> {
     for (reason, count) in &report.denials {
         eprintln!("denied {count} x {reason}");
     }
-    for file in &report.files {
+    say_what_was_read(&report.files);
+    eprintln!("from {} to {}: hash {}", report.from, report.to, report.hash);
+    Ok(())
+}
+
+/// How much of each file could be used, and what was wrong with the rest.
+pub(super) fn say_what_was_read(files: &[FileLine]) {
+    for file in files {
         let Some(accuracy) = file.accuracy.map(|share| 100.0 * share) else {
             eprintln!("{}: {} rows left out for shorter bars", file.file, file.left_out);
             continue;
@@ -184,6 +191,4 @@ fn show(format: Format, report: &Report) -> anyhow::Result<()> {
             eprintln!("  {} columns are not known and not read: {shown} ...", file.unread.len());
         }
     }
-    eprintln!("from {} to {}: hash {}", report.from, report.to, report.hash);
-    Ok(())
 }

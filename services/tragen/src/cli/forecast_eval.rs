@@ -2,7 +2,10 @@
 
 use crate::{
     Verdict,
-    backtest::evaluation::{SeasonScore, evaluate},
+    backtest::{
+        evaluation::{SeasonScore, evaluate},
+        report::FileLine,
+    },
     output::Format,
 };
 use anyhow::Context as _;
@@ -19,7 +22,7 @@ pub(crate) struct ForecastEvalArgs {
     /// Files of matches with results and odds.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     data: Vec<PathBuf>,
-    /// Shows the seasons that begin after this day; earlier ones are only learned from.
+    /// Shows the seasons that begin in the year of this day or later; earlier ones are only learned from.
     #[arg(long, value_name = "DATE", default_value = "")]
     show_from: String,
     /// Largest file that is read, MiB.
@@ -36,6 +39,7 @@ impl ForecastEvalArgs {
         let bar = super::backtest::progress(u64::try_from(intake.matches().len())?);
         let scores = evaluate(&intake, first, &mut |done| bar.set_position(done))?;
         bar.finish_and_clear();
+        super::backtest::say_what_was_read(&FileLine::all_of(&intake));
         let headers = ["SEASON", "FORECASTER", "MATCHES", "LOG-LOSS", "RPS", "BRIER"];
         format.list("scores", &scores, &headers, row)?;
         Ok(Verdict::Good)

@@ -186,6 +186,19 @@ fn nothing_to_trade_says_why() {
     check("GBPUSD", Timeframe::Minute1, "currency = \"EUR\"", "settles in USD");
 }
 
+#[test]
+fn who_trades_by_books_that_no_history_has_is_left_out_by_name() {
+    let intake = season();
+    let (maker, value) = (AnalysisStyle::ValueMaker, AnalysisStyle::Value);
+    for style in [AnalysisStyle::MarketMaker, AnalysisStyle::LiveExit, maker] {
+        let agents = [agent("sharp", value, "EPL", Timeframe::Day1), agent("waits", style, "EPL", Timeframe::Minute5)];
+        let own = bettor();
+        let report = report(&play(&intake, &agents, &own), &intake, &own);
+        let expected = format!("waits: no history has the books that a {} agent trades by", style.as_str());
+        assert_eq!((report.agents.len(), report.notes), (1, vec![expected]));
+    }
+}
+
 /// The part of a page below a heading.
 fn part<'a>(html: &'a str, heading: &str) -> &'a str {
     let (_, below) = html.split_once(&format!("<h2>{heading}</h2>")).unwrap_or_else(|| panic!("no {heading}: {html}"));
