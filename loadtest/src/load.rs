@@ -3,7 +3,7 @@
 
 use crate::{
     schedule::{Schedule, Shape},
-    trader::{Outcome, Trader},
+    trader::{Outcome, Trader, told_pause},
 };
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// A refused caller of a closed loop waits this long, so that refusals do not become a flood.
+/// A refused caller of a closed loop waits this long, so that refusals do not become a flood; or as long as it is told.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(10);
 
 /// How operations are started.
@@ -102,12 +102,12 @@ async fn closed(in_flight: usize, trader: &Trader, (end, stop): (Instant, &Stop)
                     return;
                 }
                 let outcome = trader.act(trader.number(), started).await;
-                let is_error = outcome.answer.is_err();
+                let pause = outcome.answer.as_ref().err().map(|status| told_pause(status).unwrap_or(PAUSE_AFTER_ERROR));
                 if outcomes.send(outcome).await.is_err() {
                     return;
                 }
-                if is_error {
-                    tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                if let Some(pause) = pause {
+                    tokio::time::sleep(pause).await;
                 }
             }
         });

@@ -332,9 +332,14 @@ pub(crate) fn may_pass(status: &Status) -> bool {
 
 /// How long to wait after so many attempts that were followed by others: at least as long as the platform says.
 fn pause(status: &Status, attempts: u32) -> Duration {
-    let told = status.metadata().get("grpc-retry-pushback-ms").and_then(|value| value.to_str().ok()?.parse().ok());
     let own = PAUSE_BEFORE_RETRY.saturating_mul(2_u32.saturating_pow(attempts)).min(PAUSE_BEFORE_RETRY_MAX);
-    own.max(told.map(Duration::from_millis).unwrap_or_default())
+    own.max(told_pause(status).unwrap_or_default())
+}
+
+/// After which time the platform says to come again.
+pub(crate) fn told_pause(status: &Status) -> Option<Duration> {
+    let told = status.metadata().get("grpc-retry-pushback-ms")?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_millis(told))
 }
 
 /// What is wrong about two answers to the same request.

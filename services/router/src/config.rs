@@ -162,7 +162,7 @@ impl Default for Config {
             queueing_ms: 60,
             turn_wait_ms: 500,
             turns_waiting_min: 400,
-            in_flight_per_account_max: 64,
+            in_flight_per_account_max: 16,
             in_flight_ms_max: 5_000,
             turn_weights: [8, 4, 1],
             waiting_secs_max: 60,
