@@ -107,7 +107,8 @@ async fn closed(in_flight: usize, trader: &Trader, (end, stop): (Instant, &Stop)
                     return;
                 }
                 if let Some(pause) = pause {
-                    tokio::time::sleep(pause).await;
+                    // Who is told to come tomorrow does not keep the run.
+                    tokio::time::sleep(pause.min(end.saturating_duration_since(Instant::now()))).await;
                 }
             }
         });

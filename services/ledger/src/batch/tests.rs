@@ -43,11 +43,7 @@ fn event() -> impl Strategy<Value = Event> {
             currency,
             amount
         }),
-        (account.clone(), 0..3_usize, amount).prop_map(|(account, to, amount)| Event::Sending {
-            account,
-            to: to.min(2),
-            amount
-        }),
+        (account.clone(), 0..3_usize, amount).prop_map(|(account, to, amount)| Event::Sending { account, to, amount }),
         // A spot sale of more than is held is set aside, and may be booked when it is told again: only purchases.
         (account, market, any::<bool>(), fills).prop_map(|(account, market, is_buy, fills)| Event::Order {
             account,
